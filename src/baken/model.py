@@ -1,0 +1,343 @@
+"""The words of docs/glossary.md as types: what every layer may know, and nothing that knows a layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+PDQ_BITS = 256
+PDQ_BYTES = PDQ_BITS // 8
+
+# The confident-match radius of the PDQ paper and of every list the field exchanges:
+# https://github.com/facebook/ThreatExchange/blob/main/hashing/hashing.pdf, "Using PDQ".
+DEFAULT_RADIUS_BITS = 31
+
+# Above this a 256-bit code starts to sit near unrelated ones (expected distance 128, sigma 8); no bank may ask for more.
+MAX_RADIUS_BITS = 64
+
+# PDQ's own quality gate: below it the picture carries too little detail for its fingerprint to be compared.
+MIN_QUALITY_PERCENT = 50
+
+ID_LIMIT = 1 << 63
+"""One past the largest database id: ids are signed 64-bit integers in SQLite, in PostgreSQL and in the index."""
+
+
+class FingerprintKind(StrEnum):
+    """How a fingerprint was computed."""
+
+    PDQ = "pdq"
+    SHA256 = "sha256"
+    SHA1 = "sha1"
+    MD5 = "md5"
+
+    @property
+    def size_bytes(self) -> int:
+        """The length of a value of this kind."""
+        return _SIZE_BYTES[self]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether a value matches only itself (a digest of the bytes), not its neighbourhood."""
+        return self is not FingerprintKind.PDQ
+
+
+_SIZE_BYTES = {
+    FingerprintKind.PDQ: PDQ_BYTES,
+    FingerprintKind.SHA256: 32,
+    FingerprintKind.SHA1: 20,
+    FingerprintKind.MD5: 16,
+}
+
+
+class Purpose(StrEnum):
+    """Why a bank exists; it bounds what a match may cause."""
+
+    KNOWN_ABUSE = "known_abuse"
+    OWN_PHOTO = "own_photo"
+    BENIGN = "benign"
+    WATCH = "watch"
+
+
+class Verdict(StrEnum):
+    """What the platform should do with an item now."""
+
+    ALLOW = "allow"
+    HOLD = "hold"
+    BLOCK = "block"
+
+    @property
+    def severity(self) -> int:
+        """0 for allow, 1 for hold, 2 for block: the strictest of several verdicts is the largest."""
+        return _SEVERITY[self]
+
+
+_SEVERITY = {Verdict.ALLOW: 0, Verdict.HOLD: 1, Verdict.BLOCK: 2}
+
+DEFAULT_VERDICTS = {
+    Purpose.KNOWN_ABUSE: Verdict.BLOCK,
+    Purpose.OWN_PHOTO: Verdict.HOLD,
+    Purpose.BENIGN: Verdict.ALLOW,
+    Purpose.WATCH: Verdict.ALLOW,
+}
+"""What a bank answers when its creator names no verdict. `own_photo` never blocks (a family's word alone removes nothing)."""
+
+
+class Finding(StrEnum):
+    """What a screening found."""
+
+    CLEAR = "clear"
+    MATCHED = "matched"
+    UNSCREENABLE = "unscreenable"
+
+
+class UnscreenableReason(StrEnum):
+    """Why a picture could not be compared. Each has a verdict in the settings, and none of them reads as clear."""
+
+    EMPTY = "empty"
+    UNKNOWN_FORMAT = "unknown_format"
+    TRUNCATED = "truncated"
+    CORRUPT = "corrupt"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    TOO_LARGE = "too_large"
+    TOO_SMALL = "too_small"
+    LOW_QUALITY = "low_quality"
+    UNREADABLE = "unreadable"
+    DECODER_FAILED = "decoder_failed"
+
+
+class Transform(StrEnum):
+    """What was done to the banked picture to get the item."""
+
+    IDENTITY = "identity"
+    ROTATED_90 = "rotated_90"
+    ROTATED_180 = "rotated_180"
+    ROTATED_270 = "rotated_270"
+    MIRRORED = "mirrored"
+    MIRRORED_ROTATED_90 = "mirrored_rotated_90"
+    MIRRORED_ROTATED_180 = "mirrored_rotated_180"
+    MIRRORED_ROTATED_270 = "mirrored_rotated_270"
+
+
+class BankState(StrEnum):
+    """Whether a bank's entries count."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    WITHDRAWN = "withdrawn"
+
+
+class EntryState(StrEnum):
+    """Whether an entry counts. Only `active` entries match."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    QUARANTINED = "quarantined"
+    WITHDRAWN = "withdrawn"
+
+
+class Visibility(StrEnum):
+    """Who can see the item on the platform."""
+
+    PUBLIC = "public"
+    SHARED = "shared"
+    LOCKED = "locked"
+    UNKNOWN = "unknown"
+
+
+class Scope(StrEnum):
+    """What an API key may do. `admin` may do everything."""
+
+    SCREEN = "screen"
+    LOOKUP = "lookup"
+    BANKS = "banks"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Unscreenable:
+    """A picture that could not be compared, and why; `detail` is for people, `reason` for programs."""
+
+    reason: UnscreenableReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """One fingerprint: its kind, its value (`kind.size_bytes` bytes) and, for perceptual kinds, its quality."""
+
+    kind: FingerprintKind
+    value: bytes
+    quality_percent: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprints:
+    """Everything computed from one file.
+
+    Attributes:
+        sha256: 32 bytes, of the file as given (FIPS 180-4).
+        sha1: 20 bytes, likewise.
+        md5: 16 bytes, likewise (RFC 1321).
+        pdq: 32 bytes in the field's order (`pdq.hex()` is what lists exchange), or None when no picture was decoded.
+        quality_percent: PDQ quality, 0 to 100, or None when no picture was decoded.
+        unscreenable: why `pdq` must not be compared (undecodable or low quality), or None when it may be.
+        format: what the content is, `jpeg` for example, or None when it is no picture.
+        width_px: width as a viewer shows the picture, orientation applied; None when undecoded.
+        height_px: height, likewise.
+        pdq_orientations: uint8[8, 32], the PDQ of the picture undone by each `Transform` in the order of the enum
+            (row 0 equals `pdq`): a banked code found near row i says the item is the banked picture with transform i.
+    """
+
+    sha256: bytes
+    sha1: bytes
+    md5: bytes
+    pdq: bytes | None
+    quality_percent: int | None
+    unscreenable: Unscreenable | None
+    format: str | None = None
+    width_px: int | None = None
+    height_px: int | None = None
+    pdq_orientations: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
+
+    def digests(self) -> tuple[Fingerprint, ...]:
+        """The exact digests, strongest first."""
+        return (
+            Fingerprint(FingerprintKind.SHA256, self.sha256),
+            Fingerprint(FingerprintKind.SHA1, self.sha1),
+            Fingerprint(FingerprintKind.MD5, self.md5),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Bank:
+    """A named set of entries with one purpose, one source and one policy."""
+
+    id: int
+    name: str
+    purpose: Purpose
+    radius_bits: int
+    verdict: Verdict
+    state: BankState
+    reason: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Who put an entry into a bank, from where and why."""
+
+    source: str
+    added_by: str
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """One content to add to a bank: at least one fingerprint, at most one of a kind."""
+
+    fingerprints: tuple[Fingerprint, ...]
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One content in a bank."""
+
+    id: int
+    bank_id: int
+    bank: str
+    state: EntryState
+    state_reason: str | None
+    label: str | None
+    provenance: Provenance
+    fingerprints: tuple[Fingerprint, ...]
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ItemMeta:
+    """What the platform says about an item. Everything is optional and nothing of it is fetched."""
+
+    item_ref: str | None = None
+    account_ref: str | None = None
+    album_ref: str | None = None
+    visibility: Visibility | None = None
+    caption: str | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """An entry near an item's fingerprint. `distance_bits` is 0 for exact digests."""
+
+    bank_id: int
+    bank: str
+    purpose: Purpose
+    verdict: Verdict
+    entry_id: int
+    kind: FingerprintKind
+    distance_bits: int
+    transform: Transform
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What `decisions.decide` made of one item.
+
+    Attributes:
+        finding: clear, matched or unscreenable.
+        verdict: what the platform should do now.
+        reason: a stable code: `matched_<purpose>`, `benign:<bank>/<entry_id>`, an `UnscreenableReason`, or None for plain clear.
+        matches: the matches that count, strictest verdict and nearest first.
+        suppressed: matches that a benign entry explains; kept so that a reviewer can see them.
+    """
+
+    finding: Finding
+    verdict: Verdict
+    reason: str | None
+    matches: tuple[Match, ...] = ()
+    suppressed: tuple[Match, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Screening:
+    """One item through the gate, and its result, as recorded."""
+
+    id: str
+    created_at: datetime
+    meta: ItemMeta
+    fingerprints: Fingerprints
+    outcome: Outcome
+    elapsed_ms: float
+    case_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """An `Idempotency-Key` as received: whose key, which word, and a digest of the request it came with."""
+
+    api_key_id: str
+    token: str
+    request_sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A bearer key as stored: the secret itself is shown once, when it is made, and never kept."""
+
+    id: str
+    name: str
+    scopes: frozenset[Scope]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+    def allows(self, scope: Scope) -> bool:
+        """Whether this key may do what `scope` covers."""
+        return scope in self.scopes or Scope.ADMIN in self.scopes

@@ -1,0 +1,185 @@
+"""The settings: one table that feeds environment, file, command line and docs/reference/settings.md.
+
+Precedence: arguments of `load`, then `BAKEN_*` in the environment, then `BAKEN_*_FILE` (a file holding a secret), then
+`baken.toml` in the data folder, then the default.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from baken.errors import SettingError
+from baken.model import MIN_QUALITY_PERCENT, UnscreenableReason, Verdict
+
+ENV_PREFIX = "BAKEN_"
+CONFIG_FILE_NAME = "baken.toml"
+DATABASE_FILE_NAME = "baken.sqlite3"
+DEFAULT_DATA_DIR = Path("baken-data")
+
+SECRET_NAMES = ("database_url",)
+"""Settings that may carry a password: readable from `BAKEN_<NAME>_FILE`, never printed."""
+
+_BOOLEANS = {"true": True, "false": False}
+
+
+def _strict_bool(value: object) -> object:
+    """Accept exactly true and false: `BAKEN_X=off` must not quietly mean on or off."""
+    if isinstance(value, str):
+        if value.lower() not in _BOOLEANS:
+            message = f"must be exactly true or false, got {value!r}"
+            raise ValueError(message)
+        return _BOOLEANS[value.lower()]
+    return value
+
+
+StrictBool = Annotated[bool, BeforeValidator(_strict_bool)]
+
+
+class Settings(BaseSettings):
+    """What an operator may set."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
+
+    data_dir: Path = Field(DEFAULT_DATA_DIR, description="The folder that holds everything: database, configuration.")
+    database_url: SecretStr | None = Field(
+        None,
+        description="`postgresql+psycopg://user:password@host/name` for several machines; SQLite in the data folder when unset.",
+    )
+    database_busy_timeout_seconds: float = Field(
+        30.0, ge=0.1, le=600, description="How long a writer waits for another process before it says the database is busy."
+    )
+    host: str = Field("127.0.0.1", description="The address `baken serve` listens on.")
+    port: int = Field(8480, ge=0, le=65535, description="The port `baken serve` listens on; 0 takes a free one.")
+    workers: int = Field(1, ge=1, le=256, description="Server processes. Each holds its own copy of the index in memory.")
+    decode_threads: int = Field(
+        0, ge=0, le=1024, description="Pictures decoded at once in one server process; 0 means one for each core."
+    )
+    max_upload_size_bytes: int = Field(
+        64 * 1024 * 1024, ge=1024, description="The largest file that is screened; a larger request is refused with 413."
+    )
+    max_pixels: int = Field(
+        100_000_000, ge=25, description="The largest picture, in pixels, that is decoded; a larger one is `too_many_pixels`."
+    )
+    max_lookups: int = Field(10_000, ge=1, le=100_000, description="Fingerprints in one call of `POST /v1/lookups`.")
+    max_bulk_entries: int = Field(10_000, ge=1, le=100_000, description="Entries in one bulk add.")
+    min_quality_percent: int = Field(
+        MIN_QUALITY_PERCENT, ge=0, le=100, description="PDQ quality below which a picture is `low_quality`, not compared."
+    )
+    verdict_low_quality: Verdict = Field(
+        Verdict.ALLOW, description="Verdict for `low_quality`: too flat to be a recognisable copy of anything."
+    )
+    verdict_empty: Verdict = Field(Verdict.HOLD, description="Verdict for an `empty` file.")
+    verdict_unknown_format: Verdict = Field(Verdict.HOLD, description="Verdict for a file of an `unknown_format`.")
+    verdict_truncated: Verdict = Field(Verdict.HOLD, description="Verdict for a `truncated` picture.")
+    verdict_corrupt: Verdict = Field(Verdict.HOLD, description="Verdict for a `corrupt` picture.")
+    verdict_too_many_pixels: Verdict = Field(Verdict.HOLD, description="Verdict for a picture with `too_many_pixels`.")
+    verdict_too_large: Verdict = Field(Verdict.HOLD, description="Verdict for a file that is `too_large` to be read.")
+    verdict_too_small: Verdict = Field(Verdict.HOLD, description="Verdict for a picture with a side under 5 pixels.")
+    verdict_unreadable: Verdict = Field(Verdict.HOLD, description="Verdict for a file that could not be read.")
+    verdict_decoder_failed: Verdict = Field(
+        Verdict.HOLD, description="Verdict for a picture whose decoder crashed or ran out of its limits."
+    )
+    log_format: Literal["text", "json"] = Field("text", description="How `baken serve` writes its log lines to stderr.")
+    access_log: StrictBool = Field(False, description="Whether `baken serve` logs every request (method, path, status).")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values from the caller alone: `load` reads environment and file, so that errors can name the origin."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    @property
+    def resolved_database_url(self) -> str:
+        """The database's URL: the setting, or SQLite in the data folder. May hold a password; never print it."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.data_dir.resolve() / DATABASE_FILE_NAME}"
+
+    def unscreenable_verdicts(self) -> dict[UnscreenableReason, Verdict]:
+        """The verdict for every reason a picture could not be compared."""
+        return {reason: getattr(self, f"verdict_{reason.value}") for reason in UnscreenableReason}
+
+
+def load(environment: Mapping[str, str] | None = None, **overrides: object) -> Settings:
+    """Read the settings.
+
+    Args:
+        environment: the variables to read; the process's own by default.
+        overrides: values from the command line; None means not given.
+
+    Raises:
+        SettingError: a value is wrong, a name is unknown, or a file cannot be read; it names the setting and its origin.
+    """
+    env = os.environ if environment is None else environment
+    given = {name: value for name, value in overrides.items() if value is not None}
+    from_env = _from_environment(env)
+    data_dir = Path(str(given.get("data_dir") or from_env.get("data_dir") or DEFAULT_DATA_DIR))
+    from_file = _from_file(data_dir / CONFIG_FILE_NAME)
+    values: dict[str, Any] = {**from_file, **from_env, **given, "data_dir": data_dir}
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise _explain(error, given, from_env, data_dir) from None
+
+
+def _from_environment(env: Mapping[str, str]) -> dict[str, object]:
+    values: dict[str, object] = {}
+    for variable, text in env.items():
+        name = variable.removeprefix(ENV_PREFIX).lower()
+        if variable.startswith(ENV_PREFIX) and name in Settings.model_fields:
+            values[name] = text
+    for name in SECRET_NAMES:
+        variable = f"{ENV_PREFIX}{name.upper()}_FILE"
+        if variable in env and name not in values:
+            values[name] = _read_secret(variable, Path(env[variable]))
+    return values
+
+
+def _read_secret(variable: str, path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{variable} names the file {str(path)!r}, which cannot be read: {error}"
+        raise SettingError(message, hint="Give the path of a text file that this user may read.") from error
+
+
+def _from_file(path: Path) -> dict[str, object]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        return {}
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        message = f"the configuration file {str(path)!r} cannot be read: {error}"
+        raise SettingError(message, hint="Correct the file; docs/reference/settings.md lists every setting.") from error
+
+
+def _explain(
+    error: ValidationError, given: Mapping[str, object], from_env: Mapping[str, object], data_dir: Path
+) -> SettingError:
+    """One line for the first wrong setting: name, origin, what was given (unless secret), what was expected."""
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    if name in given:
+        origin = f"the option --{name.replace('_', '-')}"
+    elif name in from_env:
+        origin = f"the variable {ENV_PREFIX}{name.upper()}"
+    else:
+        origin = f"{str(data_dir / CONFIG_FILE_NAME)!r}"
+    got = "(not shown)" if name in SECRET_NAMES else repr(first["input"])
+    message = f"the setting {name} from {origin} is {got}: {first['msg']}"
+    return SettingError(message, hint="docs/reference/settings.md lists every setting, its values and its default.")
