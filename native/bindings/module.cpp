@@ -1,0 +1,7 @@
+#include "register.hpp"
+
+NB_MODULE(_native, module) {
+  module.doc() = "The native kernel: PDQ fingerprints and the Hamming index. Signatures and units stand in _native.pyi.";
+  register_pdq(module);
+  register_index(module);
+}

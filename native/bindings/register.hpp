@@ -1,0 +1,7 @@
+// What each file of the extension adds to the module.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+void register_pdq(nanobind::module_& module);
+void register_index(nanobind::module_& module);

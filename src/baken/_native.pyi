@@ -1,0 +1,82 @@
+"""The native kernel: PDQ fingerprints and the Hamming index. The GIL is released around every numeric call."""
+
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+def pdq(luma: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
+    """The PDQ of a greyscale picture in all eight orientations, and its quality.
+
+    Args:
+        luma: uint8[H, W] with H and W at least 5. Rows may be apart in memory, the pixels of a row may not.
+
+    Returns:
+        `orientations`, uint8[8, 32]: row i is the PDQ of the picture after undoing transform i of `model.Transform`, so
+            row 0 is the PDQ of the picture itself; `orientations[0].tobytes().hex()` is what lists exchange.
+        `quality_percent`, 0 to 100: how much detail the picture carries.
+
+    Raises:
+        TypeError: `luma` is no uint8 array.
+        ValueError: it has other than two dimensions, a side below 5 pixels, or gaps between the pixels of a row.
+
+    Source: https://github.com/facebook/ThreatExchange/blob/main/hashing/hashing.pdf
+    """
+
+def instruction_path() -> str:
+    """The instruction path that kernels take now: `scalar`, `avx2` or `avx512`."""
+
+def instruction_paths() -> list[str]:
+    """The instruction paths this machine can run, slowest first; `scalar` is always among them."""
+
+def set_instruction_path(name: str) -> None:
+    """Make every later kernel call of the process take one path; all give the same results.
+
+    Raises:
+        ValueError: `name` is unknown, or this machine lacks the instructions.
+    """
+
+@final
+class HammingIndex:
+    """256-bit codes with ids, searched exactly: every code within the radius is found.
+
+    Thread-safe: any number of readers beside one writer at a time.
+    """
+
+    def __init__(self) -> None: ...
+    def add(self, codes: NDArray[np.uint8], ids: NDArray[np.int64]) -> None:
+        """Add uint8[N, 32] codes under int64[N] ids; an id may repeat (several codes of one entry), in any order.
+
+        Raises:
+            TypeError: an argument is no array of its dtype.
+            ValueError: a shape is wrong, the lengths differ, or an array has gaps in memory.
+        """
+
+    def remove(self, ids: NDArray[np.int64]) -> int:
+        """Remove every code of the int64[M] ids and return how many codes went; unknown ids are no error.
+
+        Raises:
+            TypeError: `ids` is no int64 array.
+            ValueError: its shape is wrong, or it has gaps in memory.
+        """
+
+    def search(
+        self, codes: NDArray[np.uint8], radius_bits: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
+        """Find every code at most `radius_bits` (0 to 256) from each of the uint8[Q, 32] queries.
+
+        Returns:
+            `(query_row, id, distance_bits)`: int64[R], int64[R], int32[R], one element a pair, ordered by query_row,
+            distance_bits, id.
+
+        Raises:
+            TypeError: `codes` is no uint8 array.
+            ValueError: its shape is wrong, it has gaps in memory, or the radius is out of range.
+        """
+
+    def __len__(self) -> int:
+        """How many codes a search looks through."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """How much memory the codes, ids and tables take, in bytes."""

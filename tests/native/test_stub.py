@@ -1,0 +1,47 @@
+"""The hand-written `_native.pyi` names what the extension has, with the same arguments."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import baken
+from baken import _native
+
+STUB = ast.parse((Path(baken.__file__).parent / "_native.pyi").read_text(encoding="utf-8"))
+
+
+def stub_functions(body: list[ast.stmt]) -> dict[str, list[str]]:
+    return {node.name: [arg.arg for arg in node.args.args] for node in body if isinstance(node, ast.FunctionDef)}
+
+
+def native_functions(owner: object) -> dict[str, list[str]]:
+    functions = {name: value for name, value in vars(owner).items() if hasattr(value, "__nb_signature__")}
+    return {name: argument_names(value.__nb_signature__[0][0]) for name, value in functions.items()}
+
+
+def argument_names(signature: str) -> list[str]:
+    arguments = re.fullmatch(r"def \w+\((.*)\) -> .*", signature, re.DOTALL)
+    if arguments is None:
+        raise AssertionError(signature)
+    return [part.split(":")[0].strip() for part in arguments[1].split(",") if part]
+
+
+def test_the_stub_has_the_functions_of_the_module() -> None:
+    assert stub_functions(STUB.body) == native_functions(_native)
+
+
+def test_the_stub_has_the_methods_of_the_index() -> None:
+    (index,) = (node for node in STUB.body if isinstance(node, ast.ClassDef))
+    stub = stub_functions(index.body)
+    assert stub.pop("memory_bytes") == ["self"]
+    assert isinstance(vars(_native.HammingIndex)["memory_bytes"], property)
+    assert stub == native_functions(_native.HammingIndex)
+
+
+def test_everything_public_has_a_docstring_at_run_time() -> None:
+    owners = (_native, _native.HammingIndex)
+    public = [value for owner in owners for name, value in vars(owner).items() if not name.startswith("_")]
+    assert len(public) >= 9
+    assert all(value.__doc__ for value in public)
