@@ -1,0 +1,8 @@
+"""Bytes to defined pixels: the picture a viewer shows, as luma, whatever the format; or why there is none."""
+
+from __future__ import annotations
+
+from baken.images.decoding import decode, too_large
+from baken.images.picture import DEFAULT_LIMITS, DecodeLimits, Picture
+
+__all__ = ["DEFAULT_LIMITS", "DecodeLimits", "Picture", "decode", "too_large"]

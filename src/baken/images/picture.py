@@ -1,0 +1,49 @@
+"""What decoding gives, and the bounds it keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeLimits:
+    """What a file may ask of this machine; both are checked before any pixel is decoded.
+
+    A decode holds the file twice and at most 16 bytes a pixel (WebP; 12 for TIFF, 9 for JPEG, 6 for everything else).
+
+    Attributes:
+        max_size_bytes: larger files are `too_large` and are not read.
+        max_pixels: pictures whose header claims more are `too_many_pixels`. Formats other than JPEG also keep Pillow's
+            own bound (`PIL.Image.MAX_IMAGE_PIXELS`, 89 million unless changed).
+    """
+
+    max_size_bytes: int = 64 * MEBIBYTE
+    max_pixels: int = 100_000_000
+
+
+DEFAULT_LIMITS = DecodeLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The picture a viewer shows.
+
+    Attributes:
+        luma: uint8[H, W], C-contiguous: ITU-R BT.601 luma with orientation applied and transparency over white.
+            Smaller by 2, 4 or 8 when a JPEG was decoded at reduced size, and then placed so that its PDQ stays.
+        format: `bmp`, `gif`, `jpeg`, `png`, `tiff` or `webp`, told from the content.
+        width_px: width as shown, at full size.
+        height_px: height as shown, at full size.
+        exact: whether `luma` has the full size.
+    """
+
+    luma: NDArray[np.uint8]
+    format: str
+    width_px: int
+    height_px: int
+    exact: bool

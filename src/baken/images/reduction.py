@@ -1,0 +1,41 @@
+"""How a JPEG may be decoded smaller without moving its PDQ."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+FAST_SIZE_PX = (1024, 1024)
+"""A JPEG is decoded at the smallest DCT scale (1/1, 1/2, 1/4, 1/8) that keeps both sides at least this long.
+
+Measured with `aligned` on 90 drawn pictures and 48 photos, enlarged to 4, 12 and 17 megapixels: median 0 to 2 bits from
+the full size, at most 6. On a smaller set 512 px gave up to 8, and up to 20 without `aligned`, for a tenth less time.
+"""
+
+_PDQ_HALF_CELLS = 128
+
+
+def aligned(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A reduced picture where PDQ, whose filter depends on the size, samples what it samples at full size.
+
+    PDQ averages over windows of ceil(side / 128) pixels, twice. A window of an even number of pixels reaches one
+    further ahead than back, so the two together look one pixel ahead; in a reduced picture that is 2, 4 or 8 of the
+    original's. Moving the picture by that pixel undoes it. Source of the filter:
+    https://github.com/facebook/ThreatExchange/blob/main/pdq/cpp/downscaling/downscaling.cpp
+    """
+    height, width = luma.shape
+    down, right = _looks_ahead(height), _looks_ahead(width)
+    if not down and not right:
+        return luma
+    moved = np.empty_like(luma)
+    moved[down:, right:] = luma[: height - down, : width - right]
+    if down:
+        moved[0] = moved[1]
+    if right:
+        moved[:, 0] = moved[:, 1]
+    return moved
+
+
+def _looks_ahead(side_px: int) -> int:
+    window = -(-side_px // _PDQ_HALF_CELLS)
+    return 1 - window % 2

@@ -1,0 +1,77 @@
+"""Tells what a file is from its first bytes. File names and claimed media types never matter."""
+
+from __future__ import annotations
+
+_RIFF_KINDS = {b"WEBP": "webp"}
+
+_PICTURES = (
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"II+\0", "tiff"),
+    (b"MM\0+", "tiff"),
+    (b"BM", "bmp"),
+)
+
+_OTHERS = (
+    (b"%PDF", "a PDF document"),
+    (b"%!PS", "a PostScript document"),
+    (b"PK\x03\x04", "a ZIP archive or an office document"),
+    (b"Rar!", "a RAR archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"\x1f\x8b", "gzip data"),
+    (b"8BPS", "a Photoshop document"),
+    (b"\0\0\1\0", "a Windows icon"),
+    (b"\x7fELF", "a program"),
+    (b"MZ", "a program"),
+    (b"\x1aE\xdf\xa3", "a Matroska or WebM video"),
+    (b"OggS", "an Ogg recording"),
+    (b"ID3", "an MP3 recording"),
+    (b"\xff\x0a", "a JPEG XL picture"),
+    (b"\0\0\0\x0cJXL ", "a JPEG XL picture"),
+    (b"\0\0\0\x0cjP  ", "a JPEG 2000 picture"),
+    (b"\x8bJNG", "a JNG picture"),
+    (b"\x8aMNG", "an MNG animation"),
+)
+
+_BRANDS = (
+    (b"avif", "an AVIF picture"),
+    (b"avis", "an AVIF picture"),
+    (b"hei", "a HEIC picture"),
+    (b"hev", "a HEIC picture"),
+    (b"mif1", "a HEIC picture"),
+    (b"msf1", "a HEIC picture"),
+)
+
+_TEXT_SAMPLE_BYTES = 512
+_SHORTEST_TEXT = 4
+_TEXT_CONTROLS = frozenset(b"\t\n\r\f\x1b")
+
+
+def picture_format(data: bytes) -> str | None:
+    """The format Baken decodes that `data` starts as, or None."""
+    if data[:4] == b"RIFF":
+        return _RIFF_KINDS.get(data[8:12])
+    return next((name for magic, name in _PICTURES if data.startswith(magic)), None)
+
+
+def describe(data: bytes) -> str:
+    """What `data` looks like, in words, when it is no picture Baken decodes."""
+    if data[4:8] == b"ftyp":
+        return next((name for brand, name in _BRANDS if data[8:12].startswith(brand)), "an MP4 or QuickTime video")
+    known = next((name for magic, name in _OTHERS if data.startswith(magic)), None)
+    return known or _describe_text(data[:_TEXT_SAMPLE_BYTES]) or "of no kind Baken knows"
+
+
+def _describe_text(sample: bytes) -> str | None:
+    if any(byte < ord(" ") and byte not in _TEXT_CONTROLS for byte in sample):
+        return None
+    text = sample.decode("utf-8", "replace").lstrip("\ufeff \t\r\n").lower()
+    if "\ufffd" in text[:-1] or len(text) < _SHORTEST_TEXT:  # the last letter may be one that the sample cut
+        return None
+    if "<svg" in text:
+        return "an SVG drawing"
+    return "an HTML page" if text.startswith(("<!doctype html", "<html")) else "text"
