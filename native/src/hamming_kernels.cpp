@@ -1,0 +1,26 @@
+#include "hamming_kernels.hpp"
+
+#include "baken/cpu.hpp"
+#include "baken/hamming_index.hpp"
+
+namespace baken {
+namespace hamming {
+
+const Kernels& active_kernels() {
+#if defined(__x86_64__)
+  switch (active_path()) {
+    case InstructionPath::avx512: return avx512_kernels;
+    case InstructionPath::avx2: return avx2_kernels;
+    case InstructionPath::scalar: break;
+  }
+#endif
+  return scalar_kernels;
+}
+
+}  // namespace hamming
+
+void hamming_distances(const uint8_t* query, const uint8_t* codes, size_t count, int32_t* out) {
+  hamming::active_kernels().distances(query, codes, count, out);
+}
+
+}  // namespace baken

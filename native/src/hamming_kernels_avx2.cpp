@@ -1,0 +1,176 @@
+#if defined(__AVX2__)
+#include <immintrin.h>
+
+#include "hamming_kernels.hpp"
+
+namespace baken::hamming {
+namespace {
+
+constexpr size_t group_size = 4;
+
+__m256i load(const uint8_t* code) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(code)); }
+
+// The number of bits set in every byte, by table look-up of its halves (Mula, Kurz, Lemire, 2016).
+__m256i bits_in_bytes(__m256i bytes) {
+  const __m256i table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,  //
+                                         0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
+  const __m256i nibble = _mm256_set1_epi8(15);
+  const __m256i low = _mm256_shuffle_epi8(table, _mm256_and_si256(bytes, nibble));
+  const __m256i high = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(bytes, 4), nibble));
+  return _mm256_add_epi8(low, high);
+}
+
+// Four partial sums of 64 bits.
+__m256i partial_distances(__m256i query, __m256i code) {
+  return _mm256_sad_epu8(bits_in_bytes(_mm256_xor_si256(query, code)), _mm256_setzero_si256());
+}
+
+// Four distances of 64 bits, in order.
+__m256i distances_of_4(__m256i query, const uint8_t* code0, const uint8_t* code1, const uint8_t* code2,
+                       const uint8_t* code3) {
+  const __m256i bits0 = partial_distances(query, load(code0));
+  const __m256i bits1 = partial_distances(query, load(code1));
+  const __m256i bits2 = partial_distances(query, load(code2));
+  const __m256i bits3 = partial_distances(query, load(code3));
+  const __m256i halves01 = _mm256_add_epi64(_mm256_unpacklo_epi64(bits0, bits1), _mm256_unpackhi_epi64(bits0, bits1));
+  const __m256i halves23 = _mm256_add_epi64(_mm256_unpacklo_epi64(bits2, bits3), _mm256_unpackhi_epi64(bits2, bits3));
+  return _mm256_add_epi64(_mm256_permute2x128_si256(halves01, halves23, 0x20),
+                          _mm256_permute2x128_si256(halves01, halves23, 0x31));
+}
+
+__m256i distances_of_row_group(__m256i query, const uint8_t* codes) {
+  return distances_of_4(query, codes, codes + 32, codes + 64, codes + 96);
+}
+
+uint32_t distance(__m256i query, const uint8_t* code) {
+  const __m256i bits = partial_distances(query, load(code));
+  const __m128i halves = _mm_add_epi64(_mm256_castsi256_si128(bits), _mm256_extracti128_si256(bits, 1));
+  return static_cast<uint32_t>(_mm_cvtsi128_si64(halves) + _mm_extract_epi64(halves, 1));
+}
+
+uint32_t lanes_above(__m256i bits, __m256i radius) {
+  return static_cast<uint32_t>(_mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpgt_epi64(bits, radius))));
+}
+
+// For each set of lanes to keep, the permutation that moves them to the front.
+struct CompressTable {
+  alignas(32) uint32_t lanes[256][8];
+  constexpr CompressTable() : lanes{} {
+    for (int kept = 0; kept < 256; ++kept) {
+      int next = 0;
+      for (uint32_t lane = 0; lane < 8; ++lane) {
+        if ((kept >> lane) & 1) {
+          lanes[kept][next++] = lane;
+        }
+      }
+    }
+  }
+};
+constexpr CompressTable compress_table;
+
+size_t filter_postings(const uint32_t* postings, const Bucket* buckets, size_t bucket_count, PostingForm form,
+                       uint32_t* slots) {
+  const __m256i query = _mm256_set1_epi32(static_cast<int>(form.query_low));
+  const __m256i low_mask = _mm256_set1_epi32(static_cast<int>(form.low_mask));
+  const __m256i slot_mask = _mm256_set1_epi32(static_cast<int>(form.slot_mask));
+  const __m256i ones = _mm256_set1_epi8(1);
+  uint32_t* out = slots;
+  for (const Bucket* bucket = buckets; bucket != buckets + bucket_count; ++bucket) {
+    const __m256i allowed = _mm256_set1_epi32(static_cast<int>(bucket->allowed_bits));
+    for (uint32_t i = bucket->begin; i < bucket->end; i += 8) {
+      const uint32_t left = bucket->end - i;
+      const uint32_t valid = left >= 8 ? 0xffU : (1U << left) - 1;
+      const __m256i posting = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(postings + i));
+      const __m256i differing = _mm256_and_si256(_mm256_xor_si256(posting, query), low_mask);
+      const __m256i bits16 = _mm256_maddubs_epi16(bits_in_bytes(differing), ones);
+      const __m256i bits = _mm256_madd_epi16(bits16, _mm256_set1_epi16(1));
+      const __m256i above = _mm256_cmpgt_epi32(bits, allowed);
+      const uint32_t passed = ~static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(above))) & valid;
+      const __m256i order = _mm256_load_si256(reinterpret_cast<const __m256i*>(compress_table.lanes[passed]));
+      const __m256i kept = _mm256_permutevar8x32_epi32(_mm256_and_si256(posting, slot_mask), order);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), kept);
+      out += __builtin_popcount(passed);
+    }
+  }
+  return static_cast<size_t>(out - slots);
+}
+
+size_t verify(const uint8_t* query, const uint8_t* codes, uint32_t* slots, size_t count, uint32_t radius_bits,
+              Near* near) {
+  if (count == 0) {
+    return 0;
+  }
+  for (size_t i = 0; i < group_size; ++i) {
+    slots[count + i] = slots[0];  // fills the last group
+  }
+  const __m256i words = load(query);
+  const __m256i radius = _mm256_set1_epi64x(radius_bits);
+  const auto code = [&](size_t i) { return codes + size_t{slots[i]} * 32; };
+  Near* out = near;
+  for (size_t i = 0; i < count; i += group_size) {
+    const __m256i bits = distances_of_4(words, code(i), code(i + 1), code(i + 2), code(i + 3));
+    uint32_t hits = ~lanes_above(bits, radius) & 0xfU;
+    if (hits == 0) {
+      continue;
+    }
+    const size_t left = count - i;
+    hits &= left >= group_size ? 0xfU : (1U << left) - 1;
+    alignas(32) uint64_t lanes[group_size];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), bits);
+    for (; hits != 0; hits &= hits - 1) {
+      const int lane = __builtin_ctz(hits);
+      *out++ = {slots[i + lane], static_cast<uint32_t>(lanes[lane])};
+    }
+  }
+  return static_cast<size_t>(out - near);
+}
+
+size_t scan_flat(const uint8_t* query, const uint8_t* codes, uint32_t first, size_t count, uint32_t radius_bits,
+                 Near* near) {
+  const __m256i words = load(query);
+  const __m256i radius = _mm256_set1_epi64x(radius_bits);
+  Near* out = near;
+  size_t i = first;
+  const size_t end = first + count;
+  for (; i + group_size <= end; i += group_size) {
+    const __m256i bits = distances_of_row_group(words, codes + i * 32);
+    uint32_t hits = ~lanes_above(bits, radius) & 0xfU;
+    if (hits == 0) {
+      continue;
+    }
+    alignas(32) uint64_t lanes[group_size];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), bits);
+    for (; hits != 0; hits &= hits - 1) {
+      const int lane = __builtin_ctz(hits);
+      *out++ = {static_cast<uint32_t>(i + lane), static_cast<uint32_t>(lanes[lane])};
+    }
+  }
+  for (; i < end; ++i) {
+    const uint32_t bits = distance(words, codes + i * 32);
+    if (bits <= radius_bits) {
+      *out++ = {static_cast<uint32_t>(i), bits};
+    }
+  }
+  return static_cast<size_t>(out - near);
+}
+
+void distances(const uint8_t* query, const uint8_t* codes, size_t count, int32_t* out) {
+  const __m256i words = load(query);
+  const __m256i even_lanes = _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6);
+  size_t i = 0;
+  for (; i + group_size <= count; i += group_size) {
+    const __m256i bits = distances_of_row_group(words, codes + i * 32);
+    const __m256i narrow = _mm256_permutevar8x32_epi32(bits, even_lanes);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), _mm256_castsi256_si128(narrow));
+  }
+  for (; i < count; ++i) {
+    out[i] = static_cast<int32_t>(distance(words, codes + i * 32));
+  }
+}
+
+}  // namespace
+
+const Kernels avx2_kernels = {filter_postings, verify, scan_flat, distances, 1.3F, 0.6F};
+
+}  // namespace baken::hamming
+#endif

@@ -1,0 +1,165 @@
+#if defined(__AVX512VPOPCNTDQ__)
+// GCC 12's own header warns of the undefined operand that its unmasked intrinsics pass on purpose (GCC bug 105593).
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#include <immintrin.h>
+
+#include "hamming_kernels.hpp"
+
+namespace baken::hamming {
+namespace {
+
+constexpr size_t group_size = 8;
+
+__m256i load(const uint8_t* code) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(code)); }
+
+__m512i load_pair(const uint8_t* first, const uint8_t* second) {
+  return _mm512_inserti64x4(_mm512_castsi256_si512(load(first)), load(second), 1);
+}
+
+__m512i doubled(const uint8_t* query) { return _mm512_broadcast_i64x4(load(query)); }
+
+// Eight distances in order from four pairs of codes: words are added crosswise, so that one vector holds all eight sums.
+__m256i distances_of_8(__m512i query, __m512i pair0, __m512i pair1, __m512i pair2, __m512i pair3) {
+  const __m512i bits0 = _mm512_popcnt_epi64(_mm512_xor_si512(query, pair0));
+  const __m512i bits1 = _mm512_popcnt_epi64(_mm512_xor_si512(query, pair1));
+  const __m512i bits2 = _mm512_popcnt_epi64(_mm512_xor_si512(query, pair2));
+  const __m512i bits3 = _mm512_popcnt_epi64(_mm512_xor_si512(query, pair3));
+  const __m512i halves01 = _mm512_add_epi64(_mm512_unpacklo_epi64(bits0, bits1), _mm512_unpackhi_epi64(bits0, bits1));
+  const __m512i halves23 = _mm512_add_epi64(_mm512_unpacklo_epi64(bits2, bits3), _mm512_unpackhi_epi64(bits2, bits3));
+  const __m512i first = _mm512_setr_epi64(0, 4, 1, 5, 8, 12, 9, 13);
+  const __m512i second = _mm512_setr_epi64(2, 6, 3, 7, 10, 14, 11, 15);
+  return _mm512_cvtepi64_epi32(_mm512_add_epi64(_mm512_permutex2var_epi64(halves01, first, halves23),
+                                                _mm512_permutex2var_epi64(halves01, second, halves23)));
+}
+
+__m256i distances_of_row_group(__m512i query, const uint8_t* codes) {
+  return distances_of_8(query, _mm512_loadu_si512(codes), _mm512_loadu_si512(codes + 64),
+                        _mm512_loadu_si512(codes + 128), _mm512_loadu_si512(codes + 192));
+}
+
+__m256i distances_of_slot_group(__m512i query, const uint8_t* codes, const uint32_t* slots) {
+  const auto code = [&](int i) { return codes + size_t{slots[i]} * 32; };
+  return distances_of_8(query, load_pair(code(0), code(1)), load_pair(code(2), code(3)), load_pair(code(4), code(5)),
+                        load_pair(code(6), code(7)));
+}
+
+// One bit a lane. Not as a mask register: GCC 12 spills an 8-bit mask as one byte and reloads four, which happens where
+// ThreadSanitizer adds calls.
+uint32_t lanes_above(__m256i bits, __m256i radius) {
+  return static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(bits, radius))));
+}
+
+uint32_t distance(__m512i query, const uint8_t* code) {
+  const __m256i bits = _mm256_popcnt_epi64(_mm256_xor_si256(_mm512_castsi512_si256(query), load(code)));
+  const __m128i halves = _mm_add_epi64(_mm256_castsi256_si128(bits), _mm256_extracti128_si256(bits, 1));
+  return static_cast<uint32_t>(_mm_cvtsi128_si64(halves) + _mm_extract_epi64(halves, 1));
+}
+
+size_t filter_postings(const uint32_t* postings, const Bucket* buckets, size_t bucket_count, PostingForm form,
+                       uint32_t* slots) {
+  const __m512i query = _mm512_set1_epi32(static_cast<int>(form.query_low));
+  const __m512i low_mask = _mm512_set1_epi32(static_cast<int>(form.low_mask));
+  const __m512i slot_mask = _mm512_set1_epi32(static_cast<int>(form.slot_mask));
+  uint32_t* out = slots;
+  for (const Bucket* bucket = buckets; bucket != buckets + bucket_count; ++bucket) {
+    const __m512i allowed = _mm512_set1_epi32(static_cast<int>(bucket->allowed_bits));
+    // A bucket that lies in one line is read by reading that line, for a vector that starts at the bucket would nearly
+    // always touch the next line too, and wait for it.
+    const uint32_t line = bucket->begin & ~15U;
+    uint32_t i = bucket->end <= line + 16 ? line : bucket->begin;
+    uint32_t lanes = 0xffffU << (bucket->begin - i);
+    do {
+      const uint32_t left = bucket->end - i;
+      lanes &= left >= 16 ? 0xffffU : (1U << left) - 1;
+      const __m512i posting = _mm512_loadu_si512(postings + i);
+      const __m512i differing = _mm512_ternarylogic_epi32(posting, query, low_mask, 0x28);  // (posting ^ query) & low
+      const __mmask16 passed =
+          _mm512_mask_cmple_epu32_mask(static_cast<__mmask16>(lanes), _mm512_popcnt_epi32(differing), allowed);
+      const int kept = __builtin_popcount(_cvtmask16_u32(passed));
+      // Compressing to a register and storing it whole is several times faster than compressing to memory.
+      _mm512_storeu_si512(out, _mm512_maskz_compress_epi32(passed, _mm512_and_si512(posting, slot_mask)));
+      out += kept;
+      lanes = 0xffffU;
+      i += 16;
+    } while (i < bucket->end);
+  }
+  return static_cast<size_t>(out - slots);
+}
+
+size_t verify(const uint8_t* query, const uint8_t* codes, uint32_t* slots, size_t count, uint32_t radius_bits,
+              Near* near) {
+  if (count == 0) {
+    return 0;
+  }
+  for (size_t i = 0; i < group_size; ++i) {
+    slots[count + i] = slots[0];  // fills the last group
+  }
+  const __m512i words = doubled(query);
+  const __m256i radius = _mm256_set1_epi32(static_cast<int>(radius_bits));
+  Near* out = near;
+  for (size_t i = 0; i < count; i += group_size) {
+    const __m256i bits = distances_of_slot_group(words, codes, slots + i);
+    uint32_t hits = ~lanes_above(bits, radius) & 0xffU;
+    if (hits == 0) {
+      continue;
+    }
+    const size_t left = count - i;
+    hits &= left >= group_size ? 0xffU : (1U << left) - 1;
+    alignas(32) uint32_t lanes[group_size];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), bits);
+    for (; hits != 0; hits &= hits - 1) {
+      const int lane = __builtin_ctz(hits);
+      *out++ = {slots[i + lane], lanes[lane]};
+    }
+  }
+  return static_cast<size_t>(out - near);
+}
+
+size_t scan_flat(const uint8_t* query, const uint8_t* codes, uint32_t first, size_t count, uint32_t radius_bits,
+                 Near* near) {
+  const __m512i words = doubled(query);
+  const __m256i radius = _mm256_set1_epi32(static_cast<int>(radius_bits));
+  Near* out = near;
+  size_t i = first;
+  const size_t end = first + count;
+  for (; i + group_size <= end; i += group_size) {
+    const __m256i bits = distances_of_row_group(words, codes + i * 32);
+    uint32_t hits = ~lanes_above(bits, radius) & 0xffU;
+    if (hits == 0) {
+      continue;
+    }
+    alignas(32) uint32_t lanes[group_size];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), bits);
+    for (; hits != 0; hits &= hits - 1) {
+      const int lane = __builtin_ctz(hits);
+      *out++ = {static_cast<uint32_t>(i + lane), lanes[lane]};
+    }
+  }
+  for (; i < end; ++i) {
+    const uint32_t bits = distance(words, codes + i * 32);
+    if (bits <= radius_bits) {
+      *out++ = {static_cast<uint32_t>(i), bits};
+    }
+  }
+  return static_cast<size_t>(out - near);
+}
+
+void distances(const uint8_t* query, const uint8_t* codes, size_t count, int32_t* out) {
+  const __m512i words = doubled(query);
+  size_t i = 0;
+  for (; i + group_size <= count; i += group_size) {
+    const __m256i bits = distances_of_row_group(words, codes + i * 32);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), bits);
+  }
+  for (; i < count; ++i) {
+    out[i] = static_cast<int32_t>(distance(words, codes + i * 32));
+  }
+}
+
+}  // namespace
+
+const Kernels avx512_kernels = {filter_postings, verify, scan_flat, distances, 1.0F, 0.33F};
+
+}  // namespace baken::hamming
+#endif

@@ -1,0 +1,77 @@
+#include <cstring>
+
+#include "hamming_kernels.hpp"
+
+namespace baken::hamming {
+namespace {
+
+struct Words {
+  uint64_t word[4];
+};
+
+Words load(const uint8_t* code) {
+  Words words;
+  std::memcpy(&words, code, sizeof words);
+  return words;
+}
+
+uint32_t distance(const Words& query, const uint8_t* code) {
+  const Words other = load(code);
+  int bits = 0;
+  for (int i = 0; i < 4; ++i) {
+    bits += __builtin_popcountll(query.word[i] ^ other.word[i]);
+  }
+  return static_cast<uint32_t>(bits);
+}
+
+size_t filter_postings(const uint32_t* postings, const Bucket* buckets, size_t bucket_count, PostingForm form,
+                       uint32_t* slots) {
+  uint32_t* out = slots;
+  for (const Bucket* bucket = buckets; bucket != buckets + bucket_count; ++bucket) {
+    for (uint32_t i = bucket->begin; i < bucket->end; ++i) {
+      const uint32_t differing = (postings[i] ^ form.query_low) & form.low_mask;
+      *out = postings[i] & form.slot_mask;
+      out += static_cast<uint32_t>(__builtin_popcount(differing)) <= bucket->allowed_bits ? 1 : 0;
+    }
+  }
+  return static_cast<size_t>(out - slots);
+}
+
+size_t verify(const uint8_t* query, const uint8_t* codes, uint32_t* slots, size_t count, uint32_t radius_bits,
+              Near* near) {
+  const Words words = load(query);
+  Near* out = near;
+  for (size_t i = 0; i < count; ++i) {
+    const uint32_t bits = distance(words, codes + size_t{slots[i]} * 32);
+    if (bits <= radius_bits) {
+      *out++ = {slots[i], bits};
+    }
+  }
+  return static_cast<size_t>(out - near);
+}
+
+size_t scan_flat(const uint8_t* query, const uint8_t* codes, uint32_t first, size_t count, uint32_t radius_bits,
+                 Near* near) {
+  const Words words = load(query);
+  Near* out = near;
+  for (size_t i = first; i < first + count; ++i) {
+    const uint32_t bits = distance(words, codes + i * 32);
+    if (bits <= radius_bits) {
+      *out++ = {static_cast<uint32_t>(i), bits};
+    }
+  }
+  return static_cast<size_t>(out - near);
+}
+
+void distances(const uint8_t* query, const uint8_t* codes, size_t count, int32_t* out) {
+  const Words words = load(query);
+  for (size_t i = 0; i < count; ++i) {
+    out[i] = static_cast<int32_t>(distance(words, codes + i * 32));
+  }
+}
+
+}  // namespace
+
+const Kernels scalar_kernels = {filter_postings, verify, scan_flat, distances, 6.0F, 6.0F};
+
+}  // namespace baken::hamming

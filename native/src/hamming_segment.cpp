@@ -1,0 +1,186 @@
+#include "hamming_segment.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "hamming_kernels.hpp"
+
+namespace baken::hamming {
+namespace {
+
+constexpr size_t line_bytes = 64;
+constexpr size_t postings_per_bucket = 6;
+
+int high_bits_for(size_t rows) {
+  const int bits = static_cast<int>(std::bit_width(rows / postings_per_bucket));
+  return std::clamp(bits - 1, 0, max_high_bits);
+}
+
+size_t alive_count(std::span<const Rows> parts) {
+  size_t alive = 0;
+  for (const Rows& part : parts) {
+    alive += part.alive_count();
+  }
+  return alive;
+}
+
+size_t lines(size_t size_bytes) { return (size_bytes + line_bytes - 1) / line_bytes * line_bytes; }
+
+size_t directory_bytes(const SegmentArrays& arrays) {
+  return lines(((size_t{1} << arrays.high_bits) + 1) * sizeof(uint32_t));
+}
+
+size_t postings_bytes(const SegmentArrays& arrays) { return lines((arrays.rows + vector_slack) * sizeof(uint32_t)); }
+
+Buffer allocate(SegmentArrays& arrays) {
+  const size_t codes_bytes = lines(arrays.rows * code_bytes);
+  const size_t ids_bytes = lines(arrays.rows * sizeof(int64_t));
+  const size_t table_bytes = directory_bytes(arrays) + postings_bytes(arrays);
+  Buffer buffer(codes_bytes + ids_bytes + table_count * table_bytes);
+  uint8_t* next = buffer.data();
+  const auto take = [&next](size_t size_bytes) { return std::exchange(next, next + size_bytes); };
+  arrays.codes = take(codes_bytes);
+  arrays.ids = reinterpret_cast<const int64_t*>(take(ids_bytes));
+  for (int table = 0; table < table_count; ++table) {
+    arrays.directory[table] = reinterpret_cast<const uint32_t*>(take(directory_bytes(arrays)));
+    arrays.postings[table] = reinterpret_cast<const uint32_t*>(take(postings_bytes(arrays)));
+  }
+  return buffer;
+}
+
+// The arrays are constant for everyone but their builder.
+template <typename Value>
+Value* writable(const Value* array) {
+  return const_cast<Value*>(array);
+}
+
+void copy_rows(std::span<const Rows> parts, const SegmentArrays& arrays) {
+  uint8_t* code = writable(arrays.codes);
+  int64_t* id = writable(arrays.ids);
+  for (const Rows& part : parts) {
+    if (part.alive_count() == part.count) {
+      std::memcpy(code, part.codes, part.count * code_bytes);
+      id = std::copy_n(part.ids, part.count, id);
+      code += part.count * code_bytes;
+      continue;
+    }
+    for (size_t row = 0; row < part.count; ++row) {
+      if (part.is_alive(row)) {
+        std::memcpy(code, part.codes + row * code_bytes, code_bytes);
+        code += code_bytes;
+        *id++ = part.ids[row];
+      }
+    }
+  }
+}
+
+// Sorts by coarse bucket in two passes, so that both scatter into few enough places to stay in the caches: first by the
+// upper half of the bucket number (a "shelf"), then each shelf by the lower half.
+class TableBuilder {
+ public:
+  explicit TableBuilder(const SegmentArrays& arrays)
+      : arrays_(arrays),
+        shelf_bits_(arrays.high_bits / 2),
+        bucket_bits_(arrays.high_bits - shelf_bits_),
+        keyed_slots_(arrays.rows * sizeof(uint64_t)) {
+    count_shelves();
+  }
+
+  void build(int table) {
+    fill_shelves(table);
+    uint32_t begin = 0;
+    for (size_t shelf = 0; shelf < shelves(); ++shelf) {
+      const uint32_t end = shelf_ends_[table][shelf];
+      sort_shelf(table, shelf, begin, end);
+      begin = end;
+    }
+    writable(arrays_.directory[table])[size_t{1} << arrays_.high_bits] = static_cast<uint32_t>(arrays_.rows);
+  }
+
+ private:
+  size_t shelves() const { return size_t{1} << shelf_bits_; }
+
+  size_t shelf_of(uint32_t key, int table) const { return key >> (substrings[table].bits - shelf_bits_); }
+
+  // shelf_ends_ holds each shelf's first place; filling the shelf moves it to the end.
+  void count_shelves() {
+    shelf_ends_.assign(table_count, std::vector<uint32_t>(shelves() + 1));
+    for (size_t row = 0; row < arrays_.rows; ++row) {
+      for (int table = 0; table < table_count; ++table) {
+        ++shelf_ends_[table][shelf_of(key_of(arrays_.codes + row * code_bytes, table), table) + 1];
+      }
+    }
+    for (std::vector<uint32_t>& ends : shelf_ends_) {
+      for (size_t shelf = 1; shelf < ends.size(); ++shelf) {
+        ends[shelf] += ends[shelf - 1];
+      }
+    }
+  }
+
+  void fill_shelves(int table) {
+    uint64_t* keyed_slots = reinterpret_cast<uint64_t*>(keyed_slots_.data());
+    std::vector<uint32_t>& ends = shelf_ends_[table];
+    for (size_t row = 0; row < arrays_.rows; ++row) {
+      const uint32_t key = key_of(arrays_.codes + row * code_bytes, table);
+      keyed_slots[ends[shelf_of(key, table)]++] = uint64_t{key} << 32 | row;
+    }
+  }
+
+  void sort_shelf(int table, size_t shelf, uint32_t begin, uint32_t end) {
+    const uint64_t* keyed_slots = reinterpret_cast<const uint64_t*>(keyed_slots_.data());
+    uint32_t* postings = writable(arrays_.postings[table]);
+    uint32_t* directory = writable(arrays_.directory[table]) + (shelf << bucket_bits_);
+    const int low_bits = arrays_.low_bits(table);
+    const uint32_t bucket_mask = (uint32_t{1} << bucket_bits_) - 1;
+    const auto bucket_of = [=](uint64_t keyed) { return static_cast<uint32_t>(keyed >> (32 + low_bits)) & bucket_mask; };
+    places_.assign(size_t{bucket_mask} + 1, 0);
+    for (uint32_t i = begin; i < end; ++i) {
+      ++places_[bucket_of(keyed_slots[i])];
+    }
+    uint32_t next = begin;
+    for (uint32_t bucket = 0; bucket <= bucket_mask; ++bucket) {
+      directory[bucket] = next;
+      next += std::exchange(places_[bucket], next);
+    }
+    const uint32_t low_mask = (uint32_t{1} << low_bits) - 1;
+    for (uint32_t i = begin; i < end; ++i) {
+      const uint32_t low = static_cast<uint32_t>(keyed_slots[i] >> 32) & low_mask;
+      const uint32_t slot = static_cast<uint32_t>(keyed_slots[i]);
+      postings[places_[bucket_of(keyed_slots[i])]++] = (low << arrays_.slot_bits) | slot;
+    }
+  }
+
+  const SegmentArrays& arrays_;
+  int shelf_bits_;
+  int bucket_bits_;
+  Buffer keyed_slots_;
+  std::vector<std::vector<uint32_t>> shelf_ends_;
+  std::vector<uint32_t> places_;
+};
+
+SegmentArrays sized_for(size_t rows) {
+  SegmentArrays arrays{};
+  arrays.rows = rows;
+  arrays.high_bits = high_bits_for(rows);
+  arrays.slot_bits = static_cast<int>(std::bit_width(rows));
+  return arrays;
+}
+
+}  // namespace
+
+Segment::Segment(std::span<const Rows> parts)
+    : arrays_(sized_for(alive_count(parts))),
+      buffer_(allocate(arrays_)),
+      tombstones_(arrays_.rows),
+      split_(split_for(arrays_.rows, arrays_.high_bits)) {
+  copy_rows(parts, arrays_);
+  TableBuilder builder(arrays_);
+  for (int table = 0; table < table_count; ++table) {
+    builder.build(table);
+  }
+}
+
+}  // namespace baken::hamming

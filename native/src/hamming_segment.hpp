@@ -1,0 +1,55 @@
+// An immutable run of codes with one hash table for each substring.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "hamming_memory.hpp"
+#include "hamming_rows.hpp"
+#include "hamming_split.hpp"
+
+namespace baken::hamming {
+
+// The tables of a segment as plain arrays, wherever they lie.
+//
+// Table i holds a posting for each row, grouped into 2^high_bits coarse buckets by the high bits of the row's key:
+// bucket b is postings[i][directory[i][b]] up to postings[i][directory[i][b + 1]]. A posting is the key's remaining low
+// bits above the row number ("slot"), in 32 bits. About eight postings share a bucket, so that a line or two of memory
+// answers for all keys that differ from the query's only in low bits.
+struct SegmentArrays {
+  const uint8_t* codes;
+  const int64_t* ids;
+  size_t rows;
+  int high_bits;
+  int slot_bits;
+  std::array<const uint32_t*, table_count> directory;
+  std::array<const uint32_t*, table_count> postings;
+
+  int low_bits(int table) const { return substrings[table].bits - high_bits; }
+};
+
+// The row number must fit beside the low key bits.
+constexpr size_t max_segment_rows = size_t{1} << 31;
+
+class Segment {
+ public:
+  // Holds the rows of `parts` that are alive now, at most max_segment_rows.
+  explicit Segment(std::span<const Rows> parts);
+
+  const SegmentArrays& arrays() const { return arrays_; }
+  const Split& split() const { return split_; }
+  Rows rows() const { return {arrays_.codes, arrays_.ids, arrays_.rows, &tombstones_}; }
+  size_t memory_bytes() const { return buffer_.size_bytes() + tombstones_.size_bytes(); }
+
+  size_t remove(const IdSet& ids) { return bury(rows(), ids, tombstones_); }
+
+ private:
+  SegmentArrays arrays_;
+  Buffer buffer_;
+  Tombstones tombstones_;
+  Split split_;
+};
+
+}  // namespace baken::hamming

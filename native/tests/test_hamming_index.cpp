@@ -1,0 +1,295 @@
+#include "baken/hamming_index.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <stdexcept>
+#include <thread>
+#include <tuple>
+#include <vector>
+
+#include "baken/cpu.hpp"
+#include "check.hpp"
+
+namespace {
+
+constexpr size_t code_bytes = 32;
+
+struct Banked {
+  std::vector<uint8_t> codes;
+  std::vector<int64_t> ids;
+
+  size_t size() const { return ids.size(); }
+  const uint8_t* code(size_t row) const { return codes.data() + row * code_bytes; }
+
+  void append(const uint8_t* code, int64_t id) {
+    codes.insert(codes.end(), code, code + code_bytes);
+    ids.push_back(id);
+  }
+
+  void remove(const std::vector<int64_t>& gone) {
+    Banked kept;
+    for (size_t row = 0; row < size(); ++row) {
+      if (std::find(gone.begin(), gone.end(), ids[row]) == gone.end()) {
+        kept.append(code(row), ids[row]);
+      }
+    }
+    *this = std::move(kept);
+  }
+};
+
+using Match = std::tuple<int64_t, int32_t, int64_t>;  // query_row, distance_bits, id: the order of a result
+
+std::vector<uint8_t> random_codes(size_t count, std::mt19937_64& rng) {
+  std::vector<uint8_t> codes(count * code_bytes);
+  for (uint8_t& byte : codes) {
+    byte = static_cast<uint8_t>(rng());
+  }
+  return codes;
+}
+
+void flip_some(uint8_t* code, uint64_t most, std::mt19937_64& rng) {
+  for (uint64_t flips = rng() % (most + 1); flips > 0; --flips) {
+    const uint64_t bit = rng() % 256;
+    code[bit / 8] ^= static_cast<uint8_t>(1U << (bit % 8));
+  }
+}
+
+// A third random, a third crowded around few centres, the rest all zero, all one or copies of one code.
+Banked mixed(size_t count, std::mt19937_64& rng) {
+  Banked banked{random_codes(count, rng), {}};
+  const std::vector<uint8_t> centres = random_codes(5, rng);
+  for (size_t row = 0; row < count; ++row) {
+    banked.ids.push_back(static_cast<int64_t>(rng() % (count / 2 + 1)) - 7);
+    uint8_t* code = banked.codes.data() + row * code_bytes;
+    if (row % 3 == 1) {
+      std::memcpy(code, centres.data() + rng() % 5 * code_bytes, code_bytes);
+      flip_some(code, 40, rng);
+    } else if (row % 30 == 2) {
+      std::memset(code, row % 60 == 2 ? 0 : 255, code_bytes);
+    } else if (row % 30 == 5) {
+      std::memcpy(code, centres.data(), code_bytes);
+    }
+  }
+  return banked;
+}
+
+std::vector<uint8_t> queries_near(const Banked& banked, size_t count, std::mt19937_64& rng) {
+  std::vector<uint8_t> queries = random_codes(count, rng);
+  for (size_t query = 0; query < count && banked.size() != 0; query += 2) {
+    std::memcpy(queries.data() + query * code_bytes, banked.code(rng() % banked.size()), code_bytes);
+    flip_some(queries.data() + query * code_bytes, 64, rng);
+  }
+  return queries;
+}
+
+int32_t distance_bits(const uint8_t* left, const uint8_t* right) {
+  int32_t bits = 0;
+  for (size_t byte = 0; byte < code_bytes; ++byte) {
+    bits += __builtin_popcount(static_cast<unsigned>(left[byte] ^ right[byte]));
+  }
+  return bits;
+}
+
+std::vector<Match> brute_force(const Banked& banked, const std::vector<uint8_t>& queries, int radius_bits) {
+  std::vector<Match> matches;
+  for (size_t query = 0; query < queries.size() / code_bytes; ++query) {
+    for (size_t row = 0; row < banked.size(); ++row) {
+      const int32_t bits = distance_bits(queries.data() + query * code_bytes, banked.code(row));
+      if (bits <= radius_bits) {
+        matches.emplace_back(query, bits, banked.ids[row]);
+      }
+    }
+  }
+  std::sort(matches.begin(), matches.end());
+  return matches;
+}
+
+std::vector<Match> found(const baken::HammingIndex& index, const std::vector<uint8_t>& queries, int radius_bits) {
+  const baken::SearchResult result = index.search(queries.data(), queries.size() / code_bytes, radius_bits);
+  std::vector<Match> matches;
+  for (size_t i = 0; i < result.id.size(); ++i) {
+    matches.emplace_back(result.query_row[i], result.distance_bits[i], result.id[i]);
+  }
+  return matches;
+}
+
+void add(baken::HammingIndex& index, const Banked& banked) {
+  index.add(banked.codes.data(), banked.ids.data(), banked.size());
+}
+
+void check_every_path(const baken::HammingIndex& index, const Banked& banked, const std::vector<uint8_t>& queries,
+                      int radius_bits) {
+  const std::vector<Match> expected = brute_force(banked, queries, radius_bits);
+  const baken::InstructionPath before = baken::active_path();
+  for (baken::InstructionPath path : baken::supported_paths()) {
+    baken::force_path(path);
+    CHECK(found(index, queries, radius_bits) == expected);
+  }
+  baken::force_path(before);
+}
+
+}  // namespace
+
+TEST(every_radius_equals_brute_force_on_every_path) {
+  std::mt19937_64 rng = check::fixed_rng();
+  const Banked banked = mixed(20'000, rng);
+  const std::vector<uint8_t> queries = queries_near(banked, 4, rng);
+  baken::HammingIndex index;
+  add(index, banked);
+  for (int radius_bits = 0; radius_bits <= 64; ++radius_bits) {
+    check_every_path(index, banked, queries, radius_bits);
+  }
+  for (int radius_bits : {100, 128, 255, 256}) {
+    check_every_path(index, banked, queries, radius_bits);
+  }
+}
+
+TEST(a_large_segment_equals_brute_force) {
+  std::mt19937_64 rng = check::fixed_rng(2);
+  Banked banked{random_codes(200'000, rng), {}};
+  for (size_t row = 0; row < 200'000; ++row) {
+    banked.ids.push_back(static_cast<int64_t>(row));
+  }
+  const std::vector<uint8_t> queries = queries_near(banked, 6, rng);
+  baken::HammingIndex index;
+  add(index, banked);
+  for (int radius_bits : {0, 1, 9, 10, 11, 20, 31, 32, 40, 64}) {
+    check_every_path(index, banked, queries, radius_bits);
+  }
+}
+
+TEST(adds_in_pieces_and_removals_equal_brute_force) {
+  std::mt19937_64 rng = check::fixed_rng(3);
+  baken::HammingIndex index;
+  Banked banked;
+  for (int round = 0; round < 40; ++round) {
+    const Banked piece = mixed(1 + rng() % 3000, rng);
+    add(index, piece);
+    for (size_t row = 0; row < piece.size(); ++row) {
+      banked.append(piece.code(row), piece.ids[row]);
+    }
+    std::vector<int64_t> gone;
+    for (int i = 0; i < 20; ++i) {
+      gone.push_back(banked.ids[rng() % banked.size()]);
+    }
+    const size_t before = banked.size();
+    banked.remove(gone);
+    CHECK_EQ(index.remove(gone.data(), gone.size()), before - banked.size());
+    CHECK_EQ(index.size(), banked.size());
+    const std::vector<uint8_t> queries = queries_near(banked, 3, rng);
+    CHECK(found(index, queries, 31) == brute_force(banked, queries, 31));
+  }
+}
+
+TEST(removing_everything_leaves_an_index_that_works) {
+  std::mt19937_64 rng = check::fixed_rng(4);
+  const Banked banked = mixed(30'000, rng);
+  baken::HammingIndex index;
+  add(index, banked);
+  CHECK_EQ(index.remove(banked.ids.data(), banked.size()), banked.size());
+  CHECK_EQ(index.size(), size_t{0});
+  CHECK_EQ(index.remove(banked.ids.data(), banked.size()), size_t{0});
+  CHECK(found(index, banked.codes, 3).empty());
+  add(index, banked);
+  const std::vector<uint8_t> queries = queries_near(banked, 3, rng);
+  check_every_path(index, banked, queries, 31);
+}
+
+TEST(an_empty_index_and_an_empty_query_find_nothing) {
+  baken::HammingIndex index;
+  std::mt19937_64 rng = check::fixed_rng(5);
+  const std::vector<uint8_t> queries = random_codes(3, rng);
+  CHECK(found(index, queries, 256).empty());
+  index.add(nullptr, nullptr, 0);
+  CHECK_EQ(index.remove(nullptr, 0), size_t{0});
+  CHECK(found(index, {}, 31).empty());
+  CHECK_EQ(index.size(), size_t{0});
+}
+
+TEST(a_radius_outside_0_to_256_is_refused) {
+  baken::HammingIndex index;
+  CHECK_THROWS(std::invalid_argument, index.search(nullptr, 0, -1));
+  CHECK_THROWS(std::invalid_argument, index.search(nullptr, 0, 257));
+}
+
+TEST(distances_are_the_same_on_every_path) {
+  std::mt19937_64 rng = check::fixed_rng(6);
+  const Banked banked = mixed(101, rng);
+  const std::vector<uint8_t> query = random_codes(1, rng);
+  const baken::InstructionPath before = baken::active_path();
+  for (baken::InstructionPath path : baken::supported_paths()) {
+    baken::force_path(path);
+    std::vector<int32_t> out(banked.size());
+    baken::hamming_distances(query.data(), banked.codes.data(), banked.size(), out.data());
+    for (size_t row = 0; row < banked.size(); ++row) {
+      CHECK_EQ(out[row], distance_bits(query.data(), banked.code(row)));
+    }
+  }
+  baken::force_path(before);
+}
+
+// Identical codes would make every bucket of a plain hash table quadratic; here the scan takes over.
+TEST(a_crowd_of_identical_codes_is_found_whole) {
+  std::mt19937_64 rng = check::fixed_rng(7);
+  Banked banked{random_codes(60'000, rng), std::vector<int64_t>(60'000, 9)};
+  for (size_t row = 0; row < 50'000; ++row) {
+    std::memcpy(banked.codes.data() + row * code_bytes, banked.code(0), code_bytes);
+  }
+  baken::HammingIndex index;
+  add(index, banked);
+  std::vector<uint8_t> queries = random_codes(1, rng);
+  queries.insert(queries.end(), banked.code(0), banked.code(0) + code_bytes);
+  flip_some(queries.data() + code_bytes, 12, rng);
+  check_every_path(index, banked, queries, 31);
+}
+
+// Each batch holds the centre twice, and every other batch is removed again. Readers may see any state between, but a
+// search must see every batch that stays and was added before it, nothing that was removed before it, and no half batch.
+TEST(readers_beside_a_writer_see_what_was_added_before_and_nothing_else) {
+  constexpr int64_t batches = 60;
+  constexpr size_t batch_rows = 700;
+  std::mt19937_64 rng = check::fixed_rng(8);
+  const std::vector<uint8_t> centre = random_codes(1, rng);
+  std::atomic<int64_t> added{0};    // batches 0 to added - 1 are in
+  std::atomic<int64_t> removed{0};  // odd batches below it are out
+  baken::HammingIndex index;
+  std::thread writer([&] {
+    std::mt19937_64 noise = check::fixed_rng(9);
+    for (int64_t batch = 0; batch < batches; ++batch) {
+      Banked banked{random_codes(batch_rows, noise), std::vector<int64_t>(batch_rows, batch)};
+      std::memcpy(banked.codes.data(), centre.data(), code_bytes);
+      std::memcpy(banked.codes.data() + (batch_rows - 1) * code_bytes, centre.data(), code_bytes);
+      add(index, banked);
+      added.store(batch + 1);
+      if (batch % 2 == 1) {
+        index.remove(&batch, 1);
+        removed.store(batch + 1);
+      }
+    }
+  });
+  std::vector<std::thread> readers;
+  std::atomic<int> mistakes{0};
+  for (int reader = 0; reader < 2; ++reader) {
+    readers.emplace_back([&] {
+      for (int64_t seen = 0; seen < batches;) {
+        const int64_t certain = added.load();
+        const int64_t gone = removed.load();
+        const baken::SearchResult result = index.search(centre.data(), 1, 0);
+        for (int64_t batch = 0; batch < batches; ++batch) {
+          const auto seen_codes = std::count(result.id.begin(), result.id.end(), batch);
+          const bool stays = batch % 2 == 0;
+          mistakes += stays && seen_codes != 2 && (seen_codes != 0 || batch < certain) ? 1 : 0;
+          mistakes += !stays && batch < gone && seen_codes != 0 ? 1 : 0;
+        }
+        seen = certain;
+      }
+    });
+  }
+  writer.join();
+  for (std::thread& reader : readers) {
+    reader.join();
+  }
+  CHECK_EQ(mistakes.load(), 0);
+  CHECK_EQ(index.size(), batch_rows * batches / 2);
+}
