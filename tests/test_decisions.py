@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -125,7 +126,7 @@ def test_every_unscreenable_reason_is_named_and_held_except_low_quality(reason: 
 
 
 def test_the_verdict_for_an_unscreenable_reason_is_the_operators():
-    policy = Policy({reason: Verdict.BLOCK for reason in UnscreenableReason})
+    policy = Policy(dict.fromkeys(UnscreenableReason, Verdict.BLOCK))
     assert decide(TRUNCATED, [], policy).verdict is Verdict.BLOCK
 
 
@@ -157,7 +158,9 @@ def test_decide_is_total_and_keeps_the_products_promises(unscreenable: Unscreena
 
 @settings(derandomize=True, max_examples=200)
 @given(unscreenables, st.lists(matches, max_size=8), st.randoms(use_true_random=False))
-def test_the_order_of_matches_does_not_change_the_outcome(unscreenable, found, random):
+def test_the_order_of_matches_does_not_change_the_outcome(
+    unscreenable: Unscreenable | None, found: list[Match], random: Random
+):
     shuffled = list(found)
     random.shuffle(shuffled)
     first, second = decide(unscreenable, found, POLICY), decide(unscreenable, shuffled, POLICY)

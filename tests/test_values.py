@@ -22,13 +22,10 @@ def test_a_written_fingerprint_reads_back_in_either_case(kind: FingerprintKind, 
 @settings(derandomize=True)
 @given(st.text(max_size=200), st.text(max_size=200))
 def test_any_other_text_is_an_invalid_value_with_a_hint(kind: str, value: str):
-    try:
-        parsed = parse_fingerprint(kind, value)
-    except InvalidValueError as error:
-        assert error.hint
-        assert len(error.message) < 300
-    else:
-        assert parsed.value.hex() == value.strip().lower()
+    with pytest.raises(InvalidValueError) as caught:
+        parse_fingerprint(kind, value)
+    assert caught.value.hint
+    assert len(caught.value.message) < 300
 
 
 @pytest.mark.parametrize(

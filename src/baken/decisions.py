@@ -44,8 +44,8 @@ def decide(unscreenable: Unscreenable | None, matches: Sequence[Match], policy: 
         policy: the verdicts for pictures that could not be compared.
 
     Returns:
-        An outcome for every possible input. `matched` wins over `unscreenable` (an exact digest may catch what cannot be
-        decoded), and `unscreenable` is never reported as `clear`.
+        An outcome for every possible input. `matched` wins over `unscreenable` (an exact digest may catch what cannot
+        be decoded), and `unscreenable` is never reported as `clear`.
     """
     benign = [match for match in matches if match.purpose is Purpose.BENIGN]
     counted: list[Match] = []
@@ -62,9 +62,7 @@ def decide(unscreenable: Unscreenable | None, matches: Sequence[Match], policy: 
     if counted:
         counted.sort(key=_by_weight)
         first = counted[0]
-        return Outcome(
-            Finding.MATCHED, verdict_of(first), f"matched_{first.purpose.value}", tuple(counted), kept_aside
-        )
+        return Outcome(Finding.MATCHED, verdict_of(first), f"matched_{first.purpose.value}", tuple(counted), kept_aside)
     if unscreenable is not None:
         verdict = policy.unscreenable_verdicts[unscreenable.reason]
         return Outcome(Finding.UNSCREENABLE, verdict, unscreenable.reason.value, (), kept_aside)
@@ -88,8 +86,8 @@ def _explaining(match: Match, benign: Sequence[Match]) -> Match | None:
     """The nearest benign entry that explains `match` away, if any.
 
     An exact digest is explained only by an exact digest that is at least as strong (MD5 can be made to collide). A
-    perceptual match is explained by any benign entry that is at least as near: a benign twin 25 bits from a known picture
-    must not hide the known picture itself.
+    perceptual match is explained by any benign entry that is at least as near: a benign twin 25 bits from a known
+    picture must not hide the known picture itself.
     """
     if match.kind.is_exact:
         explaining = [other for other in benign if other.kind in _AT_LEAST_AS_STRONG[match.kind]]

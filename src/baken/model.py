@@ -16,7 +16,7 @@ PDQ_BYTES = PDQ_BITS // 8
 # https://github.com/facebook/ThreatExchange/blob/main/hashing/hashing.pdf, "Using PDQ".
 DEFAULT_RADIUS_BITS = 31
 
-# Above this a 256-bit code starts to sit near unrelated ones (expected distance 128, sigma 8); no bank may ask for more.
+# Above this a 256-bit code comes near unrelated ones (expected distance 128, sigma 8); no bank may ask for more.
 MAX_RADIUS_BITS = 64
 
 # PDQ's own quality gate: below it the picture carries too little detail for its fingerprint to be compared.
@@ -83,7 +83,7 @@ DEFAULT_VERDICTS = {
     Purpose.BENIGN: Verdict.ALLOW,
     Purpose.WATCH: Verdict.ALLOW,
 }
-"""What a bank answers when its creator names no verdict. `own_photo` never blocks (a family's word alone removes nothing)."""
+"""What a bank answers when its creator names no verdict; a family's word alone never blocks."""
 
 
 class Finding(StrEnum):
@@ -293,7 +293,8 @@ class Outcome:
     Attributes:
         finding: clear, matched or unscreenable.
         verdict: what the platform should do now.
-        reason: a stable code: `matched_<purpose>`, `benign:<bank>/<entry_id>`, an `UnscreenableReason`, or None for plain clear.
+        reason: a stable code: `matched_<purpose>`, `benign:<bank>/<entry_id>`, an `UnscreenableReason`, or None for
+            plain clear.
         matches: the matches that count, strictest verdict and nearest first.
         suppressed: matches that a benign entry explains; kept so that a reviewer can see them.
     """

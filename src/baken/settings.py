@@ -50,27 +50,41 @@ class Settings(BaseSettings):
     data_dir: Path = Field(DEFAULT_DATA_DIR, description="The folder that holds everything: database, configuration.")
     database_url: SecretStr | None = Field(
         None,
-        description="`postgresql+psycopg://user:password@host/name` for several machines; SQLite in the data folder when unset.",
+        description="`postgresql+psycopg://user:password@host/name` for several machines; "
+        "SQLite in the data folder when unset.",
     )
     database_busy_timeout_seconds: float = Field(
-        30.0, ge=0.1, le=600, description="How long a writer waits for another process before it says the database is busy."
+        30.0,
+        ge=0.1,
+        le=600,
+        description="How long a writer waits for another process before it says the database is busy.",
     )
     host: str = Field("127.0.0.1", description="The address `baken serve` listens on.")
     port: int = Field(8480, ge=0, le=65535, description="The port `baken serve` listens on; 0 takes a free one.")
-    workers: int = Field(1, ge=1, le=256, description="Server processes. Each holds its own copy of the index in memory.")
+    workers: int = Field(
+        1, ge=1, le=256, description="Server processes. Each holds its own copy of the index in memory."
+    )
     decode_threads: int = Field(
         0, ge=0, le=1024, description="Pictures decoded at once in one server process; 0 means one for each core."
     )
     max_upload_size_bytes: int = Field(
-        64 * 1024 * 1024, ge=1024, description="The largest file that is screened; a larger request is refused with 413."
+        64 * 1024 * 1024,
+        ge=1024,
+        description="The largest file that is screened; a larger request is refused with 413.",
     )
     max_pixels: int = Field(
-        100_000_000, ge=25, description="The largest picture, in pixels, that is decoded; a larger one is `too_many_pixels`."
+        100_000_000,
+        ge=25,
+        description="The largest picture, in pixels, that is decoded; a larger one is `too_many_pixels`. "
+        "Formats other than JPEG, which cannot be decoded at reduced size, end at 89,478,485 in any case.",
     )
     max_lookups: int = Field(10_000, ge=1, le=100_000, description="Fingerprints in one call of `POST /v1/lookups`.")
     max_bulk_entries: int = Field(10_000, ge=1, le=100_000, description="Entries in one bulk add.")
     min_quality_percent: int = Field(
-        MIN_QUALITY_PERCENT, ge=0, le=100, description="PDQ quality below which a picture is `low_quality`, not compared."
+        MIN_QUALITY_PERCENT,
+        ge=0,
+        le=100,
+        description="PDQ quality below which a picture is `low_quality`, not compared.",
     )
     verdict_low_quality: Verdict = Field(
         Verdict.ALLOW, description="Verdict for `low_quality`: too flat to be a recognisable copy of anything."
@@ -87,7 +101,9 @@ class Settings(BaseSettings):
         Verdict.HOLD, description="Verdict for a picture whose decoder crashed or ran out of its limits."
     )
     log_format: Literal["text", "json"] = Field("text", description="How `baken serve` writes its log lines to stderr.")
-    access_log: StrictBool = Field(False, description="Whether `baken serve` logs every request (method, path, status).")
+    access_log: StrictBool = Field(
+        False, description="Whether `baken serve` logs every request (method, path, status)."
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -122,7 +138,7 @@ def load(environment: Mapping[str, str] | None = None, **overrides: object) -> S
         overrides: values from the command line; None means not given.
 
     Raises:
-        SettingError: a value is wrong, a name is unknown, or a file cannot be read; it names the setting and its origin.
+        SettingError: a value is wrong, a name is unknown, or a file cannot be read; it names setting and origin.
     """
     env = os.environ if environment is None else environment
     given = {name: value for name, value in overrides.items() if value is not None}

@@ -41,7 +41,9 @@ def check_bank(name: str, purpose: Purpose, radius_bits: int, verdict: Verdict |
         InvalidValueError: a value is out of bounds, or the purpose cannot give that verdict.
     """
     if not _NAME.fullmatch(name):
-        message = f"bank name is {_shown(name)}, expected 1 to 100 letters, digits, '_', '.' or '-', a letter or digit first"
+        message = (
+            f"bank name is {_shown(name)}, expected 1 to 100 letters, digits, '_', '.' or '-', a letter or digit first"
+        )
         raise InvalidValueError(message, hint="Choose a name such as `hotline-2026`.")
     if not 0 <= radius_bits <= MAX_RADIUS_BITS:
         message = f"radius_bits is {radius_bits}, expected 0 to {MAX_RADIUS_BITS}"
