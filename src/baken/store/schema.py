@@ -1,0 +1,231 @@
+"""The tables, for SQLite and PostgreSQL alike. `migrations/` makes them on disk; a test holds the two equal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from baken.errors import InvalidValueError
+from baken.model import MAX_RADIUS_BITS
+
+REVISIONS = ("0001",)
+"""Every schema revision this version knows, oldest first; the last one is what it works with."""
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware time, kept in UTC: `timestamptz` on PostgreSQL, sortable ISO text on SQLite."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Refuse a naive time: nobody could say when it was."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise InvalidValueError(
+                f"time {value.isoformat()} has no time zone, expected an aware datetime",
+                hint="use datetime.now(UTC)",
+            )
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """SQLite gives back naive times, PostgreSQL aware ones in the zone of the session."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class PlainText(TypeDecorator[str]):
+    """Text that both engines can hold: PostgreSQL takes no NUL, neither takes a lone surrogate."""
+
+    impl = Text()
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Refuse the same text on both engines, so that a move from one to the other loses nothing."""
+        if value is None or (value.isascii() and "\0" not in value):
+            return value
+        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+            raise InvalidValueError(
+                f"text {value[:80]!r} holds a NUL or a lone surrogate, which no database can store as text",
+                hint="send valid UTF-8 without NUL characters",
+            )
+        return value
+
+
+# SQLite numbers rows by itself only in a column declared INTEGER; there INTEGER is 64 bits wide.
+_Id = BigInteger().with_variant(Integer(), "sqlite")
+_Json = JSON().with_variant(JSONB(), "postgresql")
+
+metadata = MetaData()
+
+change_head = Table(
+    "change_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("seq", _Id, nullable=False),
+    Column("last_entry_id", _Id, nullable=False),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("seq", _Id, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("bank_id", _Id),
+    Column("first_entry_id", _Id),
+    Column("last_entry_id", _Id),
+    Column("created_at", UtcTime, nullable=False),
+)
+
+banks = Table(
+    "banks",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", PlainText, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("radius_bits", Integer, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", PlainText),
+    Column("created_at", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+    CheckConstraint(f"radius_bits BETWEEN 0 AND {MAX_RADIUS_BITS}", name="radius_bits_is_within_the_limit"),
+    CheckConstraint("NOT (purpose = 'own_photo' AND verdict = 'block')", name="own_photo_never_blocks"),
+    sqlite_autoincrement=True,
+)
+
+_live = text("state <> 'withdrawn'")
+Index("banks_live_name", banks.c.name, unique=True, sqlite_where=_live, postgresql_where=_live)
+Index("banks_name", banks.c.name, banks.c.id)
+
+bank_events = Table(
+    "bank_events",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("bank_id", _Id, ForeignKey("banks.id"), nullable=False),
+    Column("what", Text, nullable=False),
+    Column("actor", PlainText, nullable=False),
+    Column("reason", PlainText),
+    Column("entry_count", Integer),
+    Column("first_entry_id", _Id),
+    Column("last_entry_id", _Id),
+    Column("created_at", UtcTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("bank_events_bank", bank_events.c.bank_id, bank_events.c.id)
+
+# One row for each add, not for each entry: ten thousand entries of one import share their provenance.
+provenances = Table(
+    "provenances",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("source", PlainText, nullable=False),
+    Column("added_by", PlainText, nullable=False),
+    Column("note", PlainText),
+    sqlite_autoincrement=True,
+)
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=False),
+    Column("bank_id", _Id, ForeignKey("banks.id"), nullable=False),
+    Column("provenance_id", _Id, ForeignKey("provenances.id"), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("state_reason", PlainText),
+    Column("label", PlainText),
+    Column("created_at", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+)
+Index("entries_bank_state", entries.c.bank_id, entries.c.state, entries.c.id)
+Index("entries_bank", entries.c.bank_id, entries.c.id)
+
+# `bank_id` and `active` repeat what `entries` says, so that loading every code of a kind is one scan of one table in
+# the order of its key.
+fingerprints = Table(
+    "fingerprints",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("entry_id", _Id, ForeignKey("entries.id"), primary_key=True, autoincrement=False),
+    Column("bank_id", _Id, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    Column("quality_percent", Integer),
+    sqlite_with_rowid=False,
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", PlainText, primary_key=True),
+    Column("name", PlainText, nullable=False),
+    Column("scopes", _Json, nullable=False),
+    Column("secret_sha256", LargeBinary, nullable=False, unique=True),
+    Column("created_at", UtcTime, nullable=False),
+    Column("created_by", PlainText, nullable=False),
+    Column("expires_at", UtcTime),
+    Column("revoked_at", UtcTime),
+    Column("revoked_by", PlainText),
+)
+
+screenings = Table(
+    "screenings",
+    metadata,
+    Column("id", PlainText, primary_key=True),
+    Column("created_at", UtcTime, nullable=False),
+    Column("item_ref", PlainText),
+    Column("account_ref", PlainText),
+    Column("album_ref", PlainText),
+    Column("visibility", Text),
+    Column("caption", PlainText),
+    Column("url", PlainText),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("sha1", LargeBinary, nullable=False),
+    Column("md5", LargeBinary, nullable=False),
+    Column("pdq", LargeBinary),
+    Column("quality_percent", Integer),
+    Column("unscreenable_reason", Text),
+    Column("unscreenable_detail", PlainText),
+    Column("format", PlainText),
+    Column("width_px", Integer),
+    Column("height_px", Integer),
+    Column("finding", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("reason", PlainText),
+    Column("matches", _Json, nullable=False),
+    Column("suppressed", _Json, nullable=False),
+    Column("elapsed_ms", Float, nullable=False),
+    Column("case_id", PlainText),
+    Column("idempotency_key_id", PlainText),
+    Column("idempotency_token", PlainText),
+    Column("idempotency_request_sha256", LargeBinary),
+)
+Index("screenings_created_at", screenings.c.created_at)
+Index("screenings_item_ref", screenings.c.item_ref)
+Index("screenings_account_ref", screenings.c.account_ref)
+Index("screenings_sha256", screenings.c.sha256)
+Index("screenings_finding", screenings.c.finding)
+# NULLs are distinct in both engines: screenings without a token never meet here.
+Index("screenings_idempotency", screenings.c.idempotency_key_id, screenings.c.idempotency_token, unique=True)

@@ -1,0 +1,328 @@
+"""`Store`: everything Baken keeps, on SQLite or PostgreSQL, behind one class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import text
+
+from baken.errors import StoreError
+from baken.model import (
+    ApiKey,
+    Bank,
+    BankState,
+    Entry,
+    EntryState,
+    Finding,
+    FingerprintKind,
+    Idempotency,
+    NewEntry,
+    Provenance,
+    Purpose,
+    Screening,
+    Verdict,
+)
+from baken.store import banks as bank_rows
+from baken.store import changes, migrate
+from baken.store import entries as entry_rows
+from baken.store import keys as key_rows
+from baken.store import screenings as screening_rows
+from baken.store.address import parse_address
+from baken.store.banks import BankEvent
+from baken.store.changes import Change, HeadReader
+from baken.store.engine import Database
+from baken.store.entries import CodeChunk
+from baken.store.failures import not_initialised
+from baken.store.recorder import Recorder
+
+DEFAULT_BUSY_TIMEOUT_SECONDS = 30.0
+
+
+class Store:
+    """Banks, entries, keys and screenings in one database; thread-safe.
+
+    A store belongs to the process that opened it: open one in each worker, after it was forked or spawned. In a forked
+    child every method raises `StoreError`. Every method may raise `StoreBusyError` when another writer holds the
+    database for longer than the busy timeout, and `StoreError` when the database fails. What a method has returned is
+    committed and synced to disk.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._head = HeadReader(database)
+        self._recorder = Recorder(database)
+        self._closed = False
+
+    @classmethod
+    def open(cls, url: str, *, busy_timeout_seconds: float = DEFAULT_BUSY_TIMEOUT_SECONDS) -> Self:
+        """Open a database that `initialise` made.
+
+        Args:
+            url: `sqlite:////absolute/path` or `postgresql+psycopg://user:password@host:port/database`.
+            busy_timeout_seconds: how long to wait for another writer.
+
+        Raises:
+            NotInitialisedError: there is no database yet, or its tables are older or newer than this version's.
+            SettingError: the URL names neither SQLite nor PostgreSQL.
+        """
+        address = parse_address(url)
+        if address.path is not None and not address.path.exists():
+            raise not_initialised(address, "there is no such file")
+        database = Database(address, busy_timeout_seconds=busy_timeout_seconds)
+        try:
+            with database.read() as connection:
+                migrate.check_revision(database, connection)
+        except BaseException:
+            database.close()
+            raise
+        return cls(database)
+
+    @classmethod
+    def initialise(cls, url: str, *, busy_timeout_seconds: float = DEFAULT_BUSY_TIMEOUT_SECONDS) -> Self:
+        """Make the tables, or bring older ones up to date, and open the database.
+
+        Safe to repeat, and safe when several processes do it at once. An SQLite file is made readable for its owner
+        only.
+
+        Raises:
+            NotInitialisedError: the tables are newer than this version's.
+            SettingError: the URL names neither SQLite nor PostgreSQL.
+        """
+        database = Database(parse_address(url), busy_timeout_seconds=busy_timeout_seconds, may_create=True)
+        try:
+            migrate.initialise(database)
+        finally:
+            database.close()
+        return cls.open(url, busy_timeout_seconds=busy_timeout_seconds)
+
+    def close(self) -> None:
+        """Finish what is being recorded and close every connection. Repeating it does nothing."""
+        self._closed = True
+        self._recorder.close()
+        self._head.close()
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def ping(self) -> None:
+        """Ask the database for an answer.
+
+        Raises:
+            StoreError: it gives none, or the store is closed.
+        """
+        if self._closed:
+            raise StoreError(f"the store on {self._database.address.label} is closed", hint="open it again")
+        with self._database.read() as connection:
+            connection.execute(text("SELECT seq FROM change_head")).one()
+
+    # Banks
+
+    def create_bank(
+        self,
+        name: str,
+        purpose: Purpose,
+        *,
+        radius_bits: int,
+        verdict: Verdict,
+        actor: str,
+        reason: str | None = None,
+    ) -> Bank:
+        """Make an empty, active bank.
+
+        Raises:
+            ConflictError: a bank of this name exists and is not withdrawn.
+            InvalidValueError: the radius is out of range, the name is empty, or an `own_photo` bank asks to block.
+        """
+        return bank_rows.create_bank(
+            self._database, name, purpose, radius_bits=radius_bits, verdict=verdict, actor=actor, reason=reason
+        )
+
+    def bank(self, name: str) -> Bank:
+        """The bank of this name that is not withdrawn, else the one withdrawn last.
+
+        Raises:
+            NotFoundError: there never was one.
+        """
+        with self._database.read() as connection:
+            return bank_rows.bank_named(connection, name)
+
+    def bank_by_id(self, bank_id: int) -> Bank:
+        """The bank with this id, withdrawn or not.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        with self._database.read() as connection:
+            return bank_rows.bank_by_id(connection, bank_id)
+
+    def banks(self, *, after_id: int = 0, limit: int | None = None, include_withdrawn: bool = False) -> list[Bank]:
+        """Banks in the order of their ids, those after `after_id`, at most `limit`."""
+        return bank_rows.list_banks(self._database, after_id=after_id, limit=limit, include_withdrawn=include_withdrawn)
+
+    def set_bank_state(self, name: str, state: BankState, *, actor: str, reason: str | None) -> Bank:
+        """Pause, resume or withdraw a bank; `reason` becomes the bank's. Withdrawn is final and frees the name.
+
+        Raises:
+            ConflictError: the bank is withdrawn.
+            NotFoundError: there never was one.
+        """
+        return bank_rows.set_bank_state(self._database, name, state, actor=actor, reason=reason)
+
+    def bank_counts(self, bank_id: int) -> dict[EntryState, int]:
+        """How many entries the bank has in each state; every state is a key."""
+        return bank_rows.bank_counts(self._database, bank_id)
+
+    def bank_events(self, bank_name: str, *, limit: int = 100) -> list[BankEvent]:
+        """The history of a bank, newest first.
+
+        Raises:
+            NotFoundError: there never was such a bank.
+        """
+        return bank_rows.bank_events(self._database, bank_name, limit=limit)
+
+    # Entries
+
+    def add_entries(
+        self, bank_name: str, entries: Sequence[NewEntry], provenance: Provenance, *, actor: str
+    ) -> list[int]:
+        """Add up to 10,000 entries in one transaction; the new ids, in the same order and without gaps.
+
+        Raises:
+            ConflictError: the bank is withdrawn.
+            InvalidValueError: an entry has no fingerprint, two of a kind, or one of the wrong length; nothing is added.
+            NotFoundError: there never was such a bank.
+            TooLargeError: more than 10,000 entries.
+        """
+        return entry_rows.add_entries(self._database, bank_name, entries, provenance, actor=actor)
+
+    def entry(self, bank_name: str, entry_id: int) -> Entry:
+        """One entry of a bank.
+
+        Raises:
+            NotFoundError: the bank or the entry does not exist.
+        """
+        return entry_rows.one_entry(self._database, bank_name, entry_id)
+
+    def entries(
+        self, bank_name: str, *, after_id: int = 0, limit: int = 100, state: EntryState | None = None
+    ) -> list[Entry]:
+        """Entries of a bank in the order of their ids, those after `after_id`, at most `limit`.
+
+        Raises:
+            NotFoundError: there never was such a bank.
+        """
+        return entry_rows.list_entries(self._database, bank_name, after_id=after_id, limit=limit, state=state)
+
+    def set_entry_states(
+        self, bank_name: str, entry_ids: Sequence[int], state: EntryState, *, actor: str, reason: str | None
+    ) -> int:
+        """Change up to 10,000 entries in one transaction; how many were not in that state before.
+
+        Raises:
+            ConflictError: the bank, or an entry that should change, is withdrawn; nothing is changed.
+            NotFoundError: the bank or one of the entries does not exist; nothing is changed.
+            TooLargeError: more than 10,000 entries.
+        """
+        return entry_rows.set_entry_states(self._database, bank_name, entry_ids, state, actor=actor, reason=reason)
+
+    # Change log
+
+    def head_seq(self) -> int:
+        """The number of the newest change committed, by any process, before this call."""
+        return self._head.seq()
+
+    def changes_since(self, seq: int, *, limit: int = 1000) -> list[Change]:
+        """The changes after number `seq`, in order and without gaps, at most `limit`."""
+        return changes.changes_since(self._database, seq, limit)
+
+    def active_codes(
+        self,
+        kind: FingerprintKind,
+        *,
+        first_entry_id: int = 1,
+        last_entry_id: int | None = None,
+        chunk: int = 100_000,
+    ) -> Iterator[CodeChunk]:
+        """Fingerprints of one kind, of active entries in banks that are active or paused, by rising entry id.
+
+        Each chunk is read on its own, when it is asked for. Take `head_seq()` first and apply the changes after it:
+        then what was loaded while others wrote is right in the end.
+        """
+        return entry_rows.active_codes(
+            self._database, kind, first_entry_id=first_entry_id, last_entry_id=last_entry_id, chunk=chunk
+        )
+
+    # Keys
+
+    def create_key(self, key: ApiKey, secret_sha256: bytes, *, actor: str) -> None:
+        """Keep a key and the SHA-256 of its secret (32 bytes).
+
+        Raises:
+            ConflictError: a key with this id or this secret exists.
+        """
+        key_rows.create_key(self._database, key, secret_sha256, actor=actor)
+
+    def keys(self) -> list[ApiKey]:
+        """Every key, oldest first, revoked and expired ones too."""
+        return key_rows.list_keys(self._database)
+
+    def revoke_key(self, key_id: str, *, actor: str) -> ApiKey:
+        """Revoke a key for good; the first revocation counts.
+
+        Raises:
+            NotFoundError: there is no such key.
+        """
+        return key_rows.revoke_key(self._database, key_id, actor=actor)
+
+    def key_by_secret(self, secret_sha256: bytes) -> ApiKey | None:
+        """The key with this secret, revoked or expired as it may be, or None."""
+        return key_rows.key_by_secret(self._database, secret_sha256)
+
+    # Screenings
+
+    def record(self, screening: Screening, idempotency: Idempotency | None = None) -> Screening:
+        """Write a screening and return when it is durable. Concurrent callers share one sync to disk.
+
+        With `idempotency`, the first screening of that key and token is kept and returned to everyone who asks again.
+
+        Raises:
+            ConflictError: the token was used for another request, or the screening's id is taken.
+            InvalidValueError: a time without zone, or text that no database can store.
+        """
+        return self._recorder.record(screening, idempotency)
+
+    def record_many(self, screenings: Sequence[Screening]) -> None:
+        """Write screenings in one transaction: all or none.
+
+        Raises:
+            ConflictError: the id of one of them is taken.
+        """
+        screening_rows.record_many(self._database, screenings)
+
+    def screening(self, screening_id: str) -> Screening:
+        """One screening; `fingerprints.pdq_orientations` is not kept and comes back as None.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return screening_rows.screening_by_id(self._database, screening_id)
+
+    def replay(self, idempotency: Idempotency) -> Screening | None:
+        """The screening that took this key and token, or None: asked before the work is done.
+
+        Raises:
+            ConflictError: the token was used for another request.
+        """
+        return screening_rows.first_answer(self._database, idempotency)
+
+    def screening_counts(self) -> dict[Finding, int]:
+        """How many screenings ended in each finding; every finding is a key."""
+        return screening_rows.screening_counts(self._database)

@@ -1,0 +1,116 @@
+"""The tables on disk: exactly what the code expects, made once, refused when they are another version's."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+from store_samples import make_bank
+
+from baken.errors import NotInitialisedError
+from baken.store import Store
+from baken.store.migrate import MIGRATIONS, revision_complaint
+from baken.store.schema import REVISIONS, metadata
+
+
+def test_the_migrations_make_exactly_the_tables_of_the_schema(store_url: str):
+    Store.initialise(store_url).close()
+
+    with create_engine(store_url, poolclass=NullPool).connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_the_code_knows_every_migration():
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    revisions = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+
+    assert list(REVISIONS) == revisions[::-1]
+
+
+def test_initialising_again_keeps_what_is_there(store_url: str):
+    with Store.initialise(store_url) as store:
+        bank = make_bank(store)
+
+    with Store.initialise(store_url) as store:
+        assert store.banks() == [bank]
+        assert store.head_seq() == 1
+
+
+def test_a_database_without_tables_asks_for_init(store_url: str):
+    if store_url.startswith("sqlite"):
+        Path(store_url.removeprefix("sqlite:///")).touch()
+
+    with pytest.raises(NotInitialisedError, match="no Baken tables") as raised:
+        Store.open(store_url)
+
+    assert "baken init" in raised.value.hint
+
+
+def test_a_database_made_by_a_newer_version_is_left_alone(store_url: str):
+    Store.initialise(store_url).close()
+    with create_engine(store_url, poolclass=NullPool).begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    for attempt in (Store.open, Store.initialise):
+        with pytest.raises(NotInitialisedError, match="newer \\(9999\\)"):
+            attempt(store_url)
+
+
+@pytest.mark.parametrize(
+    ("found", "complaint"),
+    [(None, "no Baken tables"), ("0001", "older"), ("0002", "older"), ("0004", "newer"), ("x", "newer")],
+)
+def test_tables_of_another_version_are_named_older_or_newer(found: str | None, complaint: str):
+    assert complaint in (revision_complaint(found, ("0001", "0002", "0003")) or "")
+
+
+def test_tables_of_this_version_are_fine():
+    assert revision_complaint("0003", ("0001", "0002", "0003")) is None
+
+
+def test_a_file_that_is_not_there_is_not_made_by_opening(tmp_path: Path):
+    path = tmp_path / "none" / "baken.sqlite3"
+
+    with pytest.raises(NotInitialisedError, match="no such file") as raised:
+        Store.open(f"sqlite:///{path}")
+
+    assert "baken init" in raised.value.hint
+    assert not path.parent.exists()
+
+
+def test_initialising_makes_the_folder_and_a_file_for_its_owner_only(tmp_path: Path):
+    path = tmp_path / "a folder with é and %" / "baken.sqlite3"
+
+    with Store.initialise(f"sqlite:///{path}") as store:
+        make_bank(store)
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+
+    assert modes["baken.sqlite3"] == 0o600
+    assert set(modes.values()) == {0o600}
+
+
+def test_sqlite_writes_ahead_and_syncs_each_commit(tmp_path: Path):
+    with Store.initialise(f"sqlite:///{tmp_path / 'baken.sqlite3'}") as store, store._database.write() as connection:
+        settings = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+
+    assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30_000}
+
+
+def test_postgresql_syncs_each_commit_even_when_the_server_would_not(postgresql_url: str):
+    url = f"{postgresql_url}?options=-csynchronous_commit%3Doff"
+
+    with Store.initialise(url) as store, store._database.write() as connection:
+        assert connection.exec_driver_sql("SHOW synchronous_commit").scalar_one() == "on"
+        assert connection.exec_driver_sql("SHOW lock_timeout").scalar_one() == "30s"

@@ -1,0 +1,120 @@
+"""Several processes on one database: killed in mid-write, writing side by side, initialising at once, forked."""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+from store_child import WRITES
+from store_samples import make_bank
+
+from baken.errors import NotFoundError
+from baken.model import EntryState, Finding
+from baken.store import Store
+
+CHILD = Path(__file__).with_name("store_child.py")
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, str(CHILD), *arguments]
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, bufsize=1
+    )
+
+
+def finish(child: subprocess.Popen[str]) -> list[str]:
+    output, _ = child.communicate(timeout=120)
+    assert child.returncode == 0
+    return output.splitlines()
+
+
+def integrity(url: str) -> str:
+    """SQLite's own verdict on the file; PostgreSQL has no such question, and its files belong to the server."""
+    path = make_url(url).database
+    if not url.startswith("sqlite") or path is None:
+        return "ok"
+    with closing(sqlite3.connect(path)) as connection:
+        return str(connection.execute("PRAGMA integrity_check").fetchone()[0])
+
+
+def is_present(store: Store, line: str) -> bool:
+    what, identifier = line.split()
+    try:
+        if what == "entry":
+            return store.entry("known", int(identifier)).state is EntryState.ACTIVE
+        return store.screening(identifier).id == identifier
+    except NotFoundError:
+        return False
+
+
+def test_a_killed_writer_loses_nothing_it_acknowledged(store_url: str):
+    chance = random.Random(20181120)  # noqa: S311 - moments, not secrets
+    with Store.initialise(store_url) as store:
+        make_bank(store)
+    acknowledged: list[str] = []
+    for round_number in range(8):
+        child = start("killed", store_url, f"round{round_number}")
+        assert child.stdout is not None
+        lines = [child.stdout.readline() for _ in range(chance.randint(1, 150))]
+        child.kill()
+        rest, _ = child.communicate(timeout=60)
+        lines = [line for line in "".join([*lines, rest]).splitlines() if line]
+        acknowledged += lines
+
+        assert child.returncode == -9
+        assert integrity(store_url) == "ok"
+        with Store.open(store_url) as store:
+            lost = [line for line in lines if not is_present(store, line)]
+        assert lost == []
+
+    with Store.open(store_url) as store:
+        assert [line for line in acknowledged[::10] if not is_present(store, line)] == []
+        assert len({line for line in acknowledged if line.startswith("screening")}) >= 8
+        assert [change.seq for change in store.changes_since(0, limit=100_000)] == list(range(1, store.head_seq() + 1))
+
+
+def test_two_processes_write_side_by_side(store_url: str):
+    with Store.initialise(store_url) as store:
+        make_bank(store)
+        children = [start("some", store_url, name) for name in ("a", "b")]
+        lines = [line for child in children for line in finish(child)]
+
+        assert len(set(lines)) == len(lines) == 2 * (WRITES + 3 * WRITES)
+        assert all(is_present(store, line) for line in lines)
+        assert store.screening_counts()[Finding.CLEAR] == 2 * WRITES
+        assert store.bank_counts(store.bank("known").id)[EntryState.ACTIVE] == 2 * 3 * WRITES
+
+
+def test_four_processes_initialise_at_once(store_url: str):
+    children = [start("initialise", store_url, str(number)) for number in range(4)]
+    for child in children:
+        assert child.stdout is not None
+        assert child.stdout.readline().startswith("ready")
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write("\n")
+        child.stdin.flush()
+
+    assert [finish(child) for child in children] == [["head 0"]] * 4
+    with Store.open(store_url) as store:
+        make_bank(store)
+        assert store.head_seq() == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_is_told_to_open_its_own_store(store_url: str):
+    Store.initialise(store_url).close()
+
+    lines = finish(start("fork", store_url, "x"))
+
+    assert len(lines) == 4
+    assert all(line.startswith("StoreError") and "its fork" in line for line in lines[:3])
+    assert lines[3] == "head 0"
