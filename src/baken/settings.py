@@ -79,7 +79,7 @@ class Settings(BaseSettings):
         "Formats other than JPEG, which cannot be decoded at reduced size, end at 89,478,485 in any case.",
     )
     max_lookups: int = Field(10_000, ge=1, le=100_000, description="Fingerprints in one call of `POST /v1/lookups`.")
-    max_bulk_entries: int = Field(10_000, ge=1, le=100_000, description="Entries in one bulk add.")
+    max_bulk_entries: int = Field(10_000, ge=1, le=10_000, description="Entries in one bulk add.")
     min_quality_percent: int = Field(
         MIN_QUALITY_PERCENT,
         ge=0,

@@ -1,0 +1,61 @@
+"""Where objects are built: settings in, a working Baken out. Nothing else constructs a store, a gate or a follower."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from baken.decisions import Policy
+from baken.images import DecodeLimits
+from baken.known import KnownFollower
+from baken.pipeline import Gate
+from baken.settings import Settings
+from baken.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Baken:
+    """One process's Baken: settings, store and gate. Close it, or use it as a context manager."""
+
+    settings: Settings
+    store: Store
+    gate: Gate
+
+    def close(self) -> None:
+        """Close the store; idempotent."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def initialise(settings: Settings) -> Baken:
+    """Make the data folder and its database if need be, bring the schema up to date, and open it."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return _with_store(settings, Store.initialise(settings.resolved_database_url))
+
+
+def open_existing(settings: Settings) -> Baken:
+    """Open an initialised data folder.
+
+    Raises:
+        NotInitialisedError: there is no database yet, or its schema is of another release.
+    """
+    timeout_seconds = settings.database_busy_timeout_seconds
+    return _with_store(settings, Store.open(settings.resolved_database_url, busy_timeout_seconds=timeout_seconds))
+
+
+def _with_store(settings: Settings, store: Store) -> Baken:
+    gate = Gate(
+        known=KnownFollower(store),
+        policy=Policy(settings.unscreenable_verdicts()),
+        limits=DecodeLimits(max_size_bytes=settings.max_upload_size_bytes, max_pixels=settings.max_pixels),
+        min_quality_percent=settings.min_quality_percent,
+    )
+    return Baken(settings, store, gate)

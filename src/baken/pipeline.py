@@ -1,0 +1,76 @@
+"""The flow of one item, top to bottom: bytes in, a recorded verdict out. Start reading Baken here."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+from baken import decisions, fingerprints, images
+from baken.decisions import Policy
+from baken.images import DecodeLimits
+from baken.known import KnownFollower
+from baken.model import MIN_QUALITY_PERCENT, Fingerprints, Idempotency, ItemMeta, Screening
+
+
+class Recorder(Protocol):
+    """Where screenings are kept; `Store` is one."""
+
+    def record(self, screening: Screening, idempotency: Idempotency | None = None) -> Screening:
+        """Keep a screening durably; return it, or the first one made under the same idempotency token."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What a screening needs: the known entries, the policy, the limits and a clock. Built once in `assemble.py`."""
+
+    known: KnownFollower
+    policy: Policy = field(default_factory=Policy)
+    limits: DecodeLimits = field(default_factory=DecodeLimits)
+    min_quality_percent: int = MIN_QUALITY_PERCENT
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+def screen(
+    data: bytes, meta: ItemMeta, gate: Gate, recorder: Recorder, *, idempotency: Idempotency | None = None
+) -> Screening:
+    """Screen one item and record the result.
+
+    Args:
+        data: the file's bytes, hostile or not. They are not kept.
+        meta: what the platform says about the item.
+        gate: known entries, policy and limits.
+        recorder: where the screening is kept before this function returns.
+        idempotency: the request's idempotency token, if it came with one.
+
+    Raises:
+        NotReadyError: the known entries or the recorder could not be reached. A bad picture raises nothing.
+        ConflictError: the idempotency token was used for another request.
+    """
+    started = time.perf_counter()
+    computed = fingerprint(data, gate)
+    return recorder.record(judge(computed, meta, gate, started), idempotency)
+
+
+def fingerprint(data: bytes, gate: Gate) -> Fingerprints:
+    """Compute an item's fingerprints within the gate's limits, on the fast decoding path."""
+    picture = images.decode(data, limits=gate.limits)
+    return fingerprints.compute(data, picture, min_quality_percent=gate.min_quality_percent)
+
+
+def judge(computed: Fingerprints, meta: ItemMeta, gate: Gate, started: float) -> Screening:
+    """Search and decide; `started` is the `time.perf_counter()` at which the item's work began."""
+    matches = gate.known.refresh().search(computed)
+    outcome = decisions.decide(computed.unscreenable, matches, gate.policy)
+    now = gate.now()
+    elapsed_ms = (time.perf_counter() - started) * 1000.0
+    return Screening(new_screening_id(now), now, meta, computed, outcome, elapsed_ms)
+
+
+def new_screening_id(now: datetime) -> str:
+    """A new id: `scr_`, 48 bits of milliseconds so that ids sort by time, and 56 random bits, in hexadecimal."""
+    return f"scr_{int(now.timestamp() * 1000):012x}{os.urandom(7).hex()}"

@@ -1,0 +1,130 @@
+"""The index in memory equals the database after every change, whichever process made it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from baken.known import KnownFollower
+from baken.model import (
+    BankState,
+    EntryState,
+    Fingerprint,
+    FingerprintKind,
+    NewEntry,
+    Provenance,
+    Purpose,
+    Verdict,
+)
+from baken.store import Store
+
+PROVENANCE = Provenance("test", "alice")
+
+
+def value(number: int, kind: FingerprintKind = FingerprintKind.PDQ) -> bytes:
+    """A value far from every other: numbers spread over all bytes."""
+    return bytes((number * 73 + position * (number + 11)) % 256 for position in range(kind.size_bytes))
+
+
+def pdq_entry(number: int) -> NewEntry:
+    return NewEntry((Fingerprint(FingerprintKind.PDQ, value(number)),))
+
+
+def make_bank(store: Store, name: str, purpose: Purpose = Purpose.WATCH) -> None:
+    store.create_bank(name, purpose, radius_bits=0, verdict=Verdict.ALLOW, actor="alice")
+
+
+def entries_found(follower: KnownFollower, number: int) -> list[int]:
+    [answer] = follower.refresh().lookup([Fingerprint(FingerprintKind.PDQ, value(number))])
+    return sorted(match.entry_id for match in answer)
+
+
+def test_an_entry_added_elsewhere_counts_on_the_next_search(store: Store, store_url: str):
+    make_bank(store, "b")
+    follower = KnownFollower(store)
+    assert entries_found(follower, 1) == []
+    with Store.open(store_url) as other:
+        added = other.add_entries("b", [pdq_entry(1)], PROVENANCE, actor="bob")
+    assert entries_found(follower, 1) == added
+
+
+@pytest.mark.parametrize("state", [EntryState.PAUSED, EntryState.QUARANTINED, EntryState.WITHDRAWN])
+def test_an_entry_that_is_not_active_does_not_match(store: Store, state: EntryState):
+    make_bank(store, "b")
+    first, second = store.add_entries("b", [pdq_entry(1), pdq_entry(2)], PROVENANCE, actor="bob")
+    follower = KnownFollower(store)
+    assert entries_found(follower, 1) == [first]
+    store.set_entry_states("b", [first], state, actor="bob", reason="test")
+    assert entries_found(follower, 1) == []
+    assert entries_found(follower, 2) == [second]
+
+
+def test_a_bank_that_is_paused_does_not_match_until_it_is_resumed(store: Store):
+    make_bank(store, "b")
+    [entry_id] = store.add_entries("b", [pdq_entry(1)], PROVENANCE, actor="bob")
+    follower = KnownFollower(store)
+    store.set_bank_state("b", BankState.PAUSED, actor="bob", reason="test")
+    assert entries_found(follower, 1) == []
+    store.set_bank_state("b", BankState.ACTIVE, actor="bob", reason="test")
+    assert entries_found(follower, 1) == [entry_id]
+
+
+def test_an_entry_added_to_a_paused_bank_counts_when_the_bank_is_resumed(store: Store):
+    make_bank(store, "b")
+    follower = KnownFollower(store)
+    follower.refresh()
+    store.set_bank_state("b", BankState.PAUSED, actor="bob", reason="test")
+    [entry_id] = store.add_entries("b", [pdq_entry(1)], PROVENANCE, actor="bob")
+    assert entries_found(follower, 1) == []
+    store.set_bank_state("b", BankState.ACTIVE, actor="bob", reason="test")
+    assert entries_found(follower, 1) == [entry_id]
+
+
+def test_a_state_change_does_not_double_its_neighbours(store: Store):
+    for name in ("b", "c"):
+        make_bank(store, name)
+    scattered = []
+    for number in range(6):
+        scattered += store.add_entries("bc"[number % 2], [pdq_entry(number)], PROVENANCE, actor="bob")
+    follower = KnownFollower(store)
+    before = len(follower.refresh())
+    store.set_entry_states("b", [scattered[0], scattered[4]], EntryState.PAUSED, actor="bob", reason="test")
+    assert len(follower.refresh()) == before - 2
+    store.set_entry_states("b", [scattered[0], scattered[4]], EntryState.ACTIVE, actor="bob", reason="test")
+    assert len(follower.refresh()) == before
+
+
+def test_digests_and_pdq_of_one_entry_come_and_go_together(store: Store):
+    make_bank(store, "b")
+    fingerprints = tuple(Fingerprint(kind, value(9, kind)) for kind in FingerprintKind)
+    [entry_id] = store.add_entries("b", [NewEntry(fingerprints)], PROVENANCE, actor="bob")
+    follower = KnownFollower(store)
+    for fingerprint in fingerprints:
+        [answer] = follower.refresh().lookup([fingerprint])
+        assert [match.entry_id for match in answer] == [entry_id]
+    store.set_entry_states("b", [entry_id], EntryState.WITHDRAWN, actor="bob", reason="test")
+    assert len(follower.refresh()) == 0
+
+
+@settings(derandomize=True, max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_follower_equals_a_fresh_load_after_any_history(store: Store, data: st.DataObject):
+    name = f"bank-{len(store.banks(include_withdrawn=True))}"
+    make_bank(store, name)
+    follower = KnownFollower(store)
+    entry_ids: list[int] = []
+    for step in range(data.draw(st.integers(1, 8))):
+        if not entry_ids or data.draw(st.booleans()):
+            new = [pdq_entry(step * 10 + offset) for offset in range(data.draw(st.integers(1, 4)))]
+            entry_ids += store.add_entries(name, new, PROVENANCE, actor="bob")
+        else:
+            chosen = data.draw(st.lists(st.sampled_from(entry_ids), min_size=1, unique=True))
+            state = data.draw(st.sampled_from([EntryState.ACTIVE, EntryState.PAUSED]))
+            store.set_entry_states(name, chosen, state, actor="bob", reason="test")
+        if data.draw(st.booleans()):
+            follower.refresh()
+    fresh = KnownFollower(store)
+    questions = [Fingerprint(FingerprintKind.PDQ, value(number)) for number in range(80)]
+    assert follower.refresh().lookup(questions) == fresh.refresh().lookup(questions)
+    assert len(follower.refresh()) == len(fresh.refresh())
