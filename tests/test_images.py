@@ -93,9 +93,9 @@ def test_orientation_turns_a_reduced_jpeg_and_reports_the_shown_size(orientation
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("progressive", [False, True])
 @pytest.mark.parametrize(
-    ("size", "divisor"), [((2047, 1800), 1), ((2048, 2048), 2), ((4100, 4096), 4), ((4032, 3024), 2), ((8200, 8192), 8)]
+    ("size", "divisor"), [((1700, 1439), 1), ((1441, 1440), 2), ((2881, 2880), 4), ((4032, 3024), 4), ((5790, 5762), 8)]
 )
-def test_a_jpeg_at_reduced_size_stays_within_6_bits(mode: str, progressive: bool, size: tuple[int, int], divisor: int):
+def test_a_jpeg_at_reduced_size_stays_within_8_bits(mode: str, progressive: bool, size: tuple[int, int], divisor: int):
     image = picture_files.original(11, (1024, 768)).resize(size, Image.Resampling.BICUBIC).convert(mode)
     data = encoded(image, "JPEG", quality=80, progressive=progressive)
     fast, full = decoded(data), decoded(data, exact=True)
@@ -104,7 +104,7 @@ def test_a_jpeg_at_reduced_size_stays_within_6_bits(mode: str, progressive: bool
     assert fast.luma.shape == (-(-size[1] // divisor), -(-size[0] // divisor))
     assert fast.exact == (divisor == 1)
     assert (fast.width_px, fast.height_px) == size
-    assert (pdq_bits(fast) != pdq_bits(full)).sum() <= 6
+    assert (pdq_bits(fast) != pdq_bits(full)).sum() <= 8
 
 
 def test_the_name_of_a_file_never_matters_and_a_wrong_type_is_named():

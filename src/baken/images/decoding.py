@@ -66,7 +66,7 @@ def decode(data: bytes, *, limits: DecodeLimits = DEFAULT_LIMITS, exact: bool = 
         data: the file.
         limits: bounds that are checked before any pixel is decoded.
         exact: decode a JPEG at full size. The default is the smallest of 1/1, 1/2, 1/4 and 1/8 that keeps both sides at
-            least 1,024 px, which is faster from 4 megapixels on and moves a PDQ by a few bits (`reduction.py`).
+            least 720 px, which is faster from 2 megapixels on and moves a PDQ by a few bits (`reduction.py`).
     """
     if not data:
         return Unscreenable(UnscreenableReason.EMPTY, "the file has no bytes")
