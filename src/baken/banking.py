@@ -1,0 +1,297 @@
+"""Filling and emptying banks: pictures and lists into entries, in batches; entries out as a list."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TextIO, TypeVar
+
+from baken import listfiles
+from baken.errors import ConflictError, InvalidValueError, UsageError
+from baken.listfiles import BadLine, Layout, ListFormat
+from baken.model import (
+    BankState,
+    Entry,
+    EntryState,
+    Fingerprint,
+    FingerprintKind,
+    Fingerprints,
+    NewEntry,
+    Provenance,
+    Purpose,
+    UnscreenableReason,
+)
+from baken.scan import SkippedPath, check_roots, files, printable
+from baken.store import Store
+from baken.workers import DEFAULT_TIMEOUT_SECONDS, Failure, FileFingerprinter, in_order
+
+BATCH_ENTRIES = 10_000
+BATCH_FILES = 256
+MAX_SHOWN = 20
+"""How many problems a summary keeps to show; all of them are counted."""
+
+EXPORT_COLUMNS = ("entry_id", "label", "source", "note", "pdq", "quality_percent", "sha256", "sha1", "md5")
+
+_PAGE_ENTRIES = 1_000
+_GZIP_MAGIC = b"\x1f\x8b"
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class AddSummary:
+    """What adding files did. `shown` holds the first `MAX_SHOWN` paths that gave less than a full entry, and why."""
+
+    added: int = 0
+    digests_only: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+    shown: list[tuple[str, str]] = field(default_factory=list)
+
+    def skip(self, skipped: SkippedPath) -> None:
+        """Count a path that is no file to read."""
+        self.left_out[skipped.reason] += 1
+        self.note(skipped.path, skipped.detail)
+
+    def note(self, path: str, why: str) -> None:
+        """Keep a problem to show, unless there are enough."""
+        if len(self.shown) < MAX_SHOWN:
+            self.shown.append((path, why))
+
+
+@dataclass(slots=True)
+class ImportSummary:
+    """What importing a list did. `bad_lines` holds the first `MAX_SHOWN` of `bad_line_count`."""
+
+    layout: Layout
+    added: int = 0
+    bad_line_count: int = 0
+    bad_lines: list[BadLine] = field(default_factory=list)
+
+
+def add_files(
+    store: Store,
+    bank_name: str,
+    roots: Sequence[str],
+    provenance: Provenance,
+    *,
+    actor: str,
+    fingerprinter: FileFingerprinter,
+    on_progress: Callable[[int], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> AddSummary:
+    """Fingerprint pictures on the exact path and add one entry for each, labelled with its file name.
+
+    A picture without a comparable PDQ is added by its digests. A file whose bytes say nothing (empty, unread) is left
+    out.
+
+    Args:
+        store: where the bank is.
+        bank_name: the bank.
+        roots: files and folders.
+        provenance: source and note of every entry.
+        actor: who does it.
+        fingerprinter: the limits; its decoding is made exact.
+        on_progress: told how many files are done.
+        should_stop: asked between files; once true, what is finished is still added.
+
+    Raises:
+        InvalidValueError: a root does not exist.
+        NotFoundError, ConflictError: there is no such bank, or it is withdrawn.
+        NotReadyError: the database failed or no worker process starts.
+    """
+    check_roots(roots)
+    store.add_entries(bank_name, (), provenance, actor=actor)  # says at once when the bank takes no entries
+    summary = AddSummary()
+    exact = FileFingerprinter(fingerprinter.limits, fingerprinter.min_quality_percent, exact=True)
+    for batch in _batches(_entries_of(roots, exact, summary, on_progress, should_stop), BATCH_FILES):
+        summary.added += len(store.add_entries(bank_name, batch, provenance, actor=actor))
+    return summary
+
+
+def _entries_of(
+    roots: Sequence[str],
+    job: FileFingerprinter,
+    summary: AddSummary,
+    on_progress: Callable[[int], None],
+    should_stop: Callable[[], bool],
+) -> Iterator[NewEntry]:
+    paths = (found.path for found in files(roots, summary.skip))
+    results = in_order(job, paths, timeout_seconds=DEFAULT_TIMEOUT_SECONDS, should_stop=should_stop)
+    for done, (path, result) in enumerate(results, start=1):
+        on_progress(done)
+        if isinstance(result, Failure):
+            summary.left_out[UnscreenableReason.DECODER_FAILED] += 1
+            summary.note(path, result.detail)
+            continue
+        entry = _entry_of(path, result.fingerprints, summary)
+        if entry is not None:
+            yield entry
+
+
+def _entry_of(path: str, computed: Fingerprints, summary: AddSummary) -> NewEntry | None:
+    label = printable(Path(path).name)
+    why = computed.unscreenable
+    if why is None and computed.pdq is not None:
+        pdq = Fingerprint(FingerprintKind.PDQ, computed.pdq, computed.quality_percent)
+        return NewEntry((pdq, *computed.digests()), label)
+    reason = UnscreenableReason.LOW_QUALITY if why is None else why.reason
+    summary.note(path, reason.value if why is None else f"{reason.value}: {why.detail}")
+    # The digest of an empty file would match every empty upload, and an unread file has no digests at all.
+    if reason is UnscreenableReason.EMPTY or not computed.sha256:
+        summary.left_out[reason] += 1
+        return None
+    summary.digests_only[reason] += 1
+    return NewEntry(computed.digests(), label)
+
+
+def import_list(
+    store: Store,
+    bank_name: str,
+    path: Path,
+    provenance: Provenance,
+    *,
+    actor: str,
+    list_format: ListFormat | None = None,
+    kind: FingerprintKind | None = None,
+    columns: Mapping[str, str] | None = None,
+    strict: bool = False,
+    on_progress: Callable[[int], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> ImportSummary:
+    """Add every fingerprint of a list, plain or gzipped, in batches; bad lines are counted and the first ones kept.
+
+    Args:
+        store: where the bank is.
+        bank_name: the bank.
+        path: the list.
+        provenance: source and note of every entry.
+        actor: who does it.
+        list_format: see `listfiles.read`, as are the next two.
+        kind: of bare values.
+        columns: the column map.
+        strict: read the whole list first and add nothing when one line is bad.
+        on_progress: told how many entries are in.
+        should_stop: asked between lines; once true, what was read is still added.
+
+    Raises:
+        InvalidValueError: the list cannot be read, its format cannot be told, or `strict` and a line is bad.
+        NotFoundError, ConflictError: there is no such bank, or it is withdrawn.
+        NotReadyError: the database failed; entries of earlier batches are in.
+    """
+    store.add_entries(bank_name, (), provenance, actor=actor)
+    if strict:
+        _refuse_bad_lines(path, list_format, kind, columns)
+    layout, rows = listfiles.read(_lines(path), list_format=list_format, kind=kind, columns=columns)
+    summary = ImportSummary(layout)
+    for batch in _batches(_good(rows, summary, should_stop), BATCH_ENTRIES):
+        summary.added += len(store.add_entries(bank_name, batch, provenance, actor=actor))
+        on_progress(summary.added)
+    return summary
+
+
+def _refuse_bad_lines(
+    path: Path, list_format: ListFormat | None, kind: FingerprintKind | None, columns: Mapping[str, str] | None
+) -> None:
+    _, rows = listfiles.read(_lines(path), list_format=list_format, kind=kind, columns=columns)
+    for row in rows:
+        if isinstance(row, BadLine):
+            message = f"line {row.number} of {printable(str(path))!r} is {row.text!r}: {row.why}"
+            raise InvalidValueError(message, hint="Nothing was added; correct it, or import without --strict.")
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """The list's lines, decompressed when it is gzip; what goes wrong while reading is an error about that file."""
+    try:
+        with path.open("rb") as file:
+            is_gzip = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+            file.seek(0)
+            yield from listfiles.lines_of(gzip.GzipFile(fileobj=file) if is_gzip else file)
+    except (OSError, EOFError, zlib.error) as error:
+        message = f"the list {printable(str(path))!r} cannot be read: {error}"
+        hint = "Check the file; what was read of it before this is in the bank, `baken bank show` counts it."
+        raise InvalidValueError(message, hint=hint) from error
+
+
+def _good(
+    rows: Iterable[NewEntry | BadLine], summary: ImportSummary, should_stop: Callable[[], bool]
+) -> Iterator[NewEntry]:
+    for row in rows:
+        if should_stop():
+            return
+        if isinstance(row, NewEntry):
+            yield row
+            continue
+        summary.bad_line_count += 1
+        if len(summary.bad_lines) < MAX_SHOWN:
+            summary.bad_lines.append(row)
+
+
+def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
+
+
+def export_entries(
+    store: Store, bank_name: str, output: TextIO, list_format: ListFormat, *, own_photo_allowed: bool = False
+) -> int:
+    """Write every active entry of a bank as a list that `import_list` reads, and return how many there were.
+
+    Raises:
+        UsageError: the bank holds own photos and that was not allowed, or the format is not written.
+        NotFoundError: there is no such bank.
+        ConflictError: the bank is withdrawn.
+    """
+    bank = store.bank(bank_name)
+    if bank.purpose is Purpose.OWN_PHOTO and not own_photo_allowed:
+        message = f"bank {bank.name!r} holds fingerprints of own photos, which are not exported by mistake"
+        raise UsageError(message, hint="A family gave them for use here; `--yes-own-photo` says that you may.")
+    if bank.state is BankState.WITHDRAWN:
+        raise ConflictError(f"bank {bank.name!r} is withdrawn", hint="Nothing of a withdrawn bank is handed on.")
+    if list_format is ListFormat.HEX:
+        message = "the export format is 'hex', expected csv or lines"
+        raise InvalidValueError(
+            message, hint="Entries may hold fingerprints of several kinds; csv keeps them together."
+        )
+    writer = csv.writer(output, lineterminator="\n")
+    if list_format is ListFormat.CSV:
+        writer.writerow(EXPORT_COLUMNS)
+    count = 0
+    for page in _active_pages(store, bank_name):
+        if list_format is ListFormat.CSV:
+            writer.writerows(_csv_row(entry) for entry in page)
+        else:
+            output.writelines(_lines_of(entry) for entry in page)
+        count += len(page)
+    return count
+
+
+def _active_pages(store: Store, bank_name: str) -> Iterator[Sequence[Entry]]:
+    after_id = 0
+    while page := store.entries(bank_name, after_id=after_id, limit=_PAGE_ENTRIES, state=EntryState.ACTIVE):
+        yield page
+        after_id = page[-1].id
+
+
+def _csv_row(entry: Entry) -> list[str | int | None]:
+    values: dict[str, str | int | None] = {each.kind.value: each.value.hex() for each in entry.fingerprints}
+    values |= {"entry_id": entry.id, "label": _one_line(entry.label)}
+    values |= {"source": _one_line(entry.provenance.source), "note": _one_line(entry.provenance.note)}
+    qualities = [each.quality_percent for each in entry.fingerprints if not each.kind.is_exact]
+    values["quality_percent"] = qualities[0] if qualities else None
+    return [values.get(column) for column in EXPORT_COLUMNS]
+
+
+def _one_line(text: str | None) -> str | None:
+    """Text of an entry on one line, as a record of the list must be."""
+    return None if text is None else " ".join(text.splitlines())
+
+
+def _lines_of(entry: Entry) -> str:
+    return "".join(f"{each.kind.value} {each.value.hex()}\n" for each in entry.fingerprints)

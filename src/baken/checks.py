@@ -1,0 +1,184 @@
+"""What `baken check` looks at: findings with an id, a message and a next step."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from baken import assemble
+from baken._native import instruction_path, instruction_paths
+from baken.errors import BakenError, NotInitialisedError, SettingError
+from baken.model import EntryState, Purpose, UnscreenableReason, Verdict
+from baken.settings import DATABASE_FILE_NAME, ENV_PREFIX, SECRET_NAMES, Settings
+from baken.store import Store
+
+LITTLE_SPACE_BYTES = 1 << 30
+NO_SPACE_BYTES = 100 << 20
+_OTHERS = 0o077
+_TEST_PREFIX = f"{ENV_PREFIX}TEST_"
+
+CATALOGUE = {
+    "BK-E001": "A setting is wrong.",
+    "BK-E002": "There is no database yet, or it belongs to another release.",
+    "BK-E003": "The data folder cannot be used by this user.",
+    "BK-E004": "The database does not answer.",
+    "BK-E005": "The disk of the data folder is full.",
+    "BK-W001": "Other users of this machine can read the data folder.",
+    "BK-W002": "There is no bank, so nothing can match.",
+    "BK-W003": "No API key is valid, so nobody can use the server.",
+    "BK-W004": "The processor offers no vector instructions that Baken knows, and matching is several times slower.",
+    "BK-W005": "The disk of the data folder is nearly full.",
+    "BK-W006": "The server listens for other machines and speaks plain HTTP.",
+    "BK-W007": "Pictures that could not be checked are let pass.",
+    "BK-W008": "A variable of the environment looks like a setting and is none.",
+    "BK-W009": "A bank is active and has no active entry.",
+    "BK-W010": "A bank of known abuse lets its matches pass.",
+}
+"""Every finding there is, by id: E for errors, W for warnings. An id is never given a second meaning."""
+
+
+class Level(StrEnum):
+    """How bad a finding is."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFinding:
+    """Something an operator should know, and what to do about it."""
+
+    id: str
+    message: str
+    hint: str
+
+    @property
+    def level(self) -> Level:
+        """Error or warning, as the id says."""
+        return Level.ERROR if self.id.startswith("BK-E") else Level.WARNING
+
+
+def setting_finding(error: SettingError) -> CheckFinding:
+    """The finding of settings that could not be read at all."""
+    return CheckFinding("BK-E001", error.message, error.hint)
+
+
+def run(settings: Settings, environment: Mapping[str, str]) -> list[CheckFinding]:
+    """Look at everything and return what is not as it should be, errors first."""
+    findings = [
+        *_environment(environment),
+        *_data_dir(settings),
+        *_space(settings),
+        *_server(settings),
+        *_verdicts(settings),
+        *_instructions(),
+        *_database(settings),
+    ]
+    return sorted(findings, key=lambda finding: finding.id)
+
+
+def _environment(environment: Mapping[str, str]) -> Iterator[CheckFinding]:
+    known = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields}
+    known |= {f"{ENV_PREFIX}{name.upper()}_FILE" for name in SECRET_NAMES}
+    for variable in sorted(environment):
+        if variable.startswith(ENV_PREFIX) and variable not in known and not variable.startswith(_TEST_PREFIX):
+            near = difflib.get_close_matches(variable, sorted(known), n=1)
+            hint = f"Did you mean {near[0]}?" if near else "docs/reference/settings.md lists every setting."
+            yield CheckFinding("BK-W008", f"the variable {variable} is not a setting and has no effect", hint)
+
+
+def _data_dir(settings: Settings) -> Iterator[CheckFinding]:
+    folder = settings.data_dir
+    if not folder.is_dir():
+        return  # `_database` says what is missing; with PostgreSQL nothing is
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        message = f"the data folder {str(folder)!r} cannot be read and written by this user"
+        yield CheckFinding("BK-E003", message, "Run as the user who made it, or give it to this user with chown.")
+        return
+    for path in (folder, folder / DATABASE_FILE_NAME):
+        mode = _mode(path)
+        if mode & _OTHERS:
+            message = f"{str(path)!r} has the mode {mode:04o}: other users of this machine can reach it"
+            yield CheckFinding("BK-W001", message, f"Every list is secret: chmod go-rwx {str(path)!r}.")
+
+
+def _mode(path: Path) -> int:
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return 0
+
+
+def _space(settings: Settings) -> Iterator[CheckFinding]:
+    if not settings.data_dir.is_dir():
+        return
+    free_bytes = shutil.disk_usage(settings.data_dir).free
+    message = f"the disk of {str(settings.data_dir)!r} has {free_bytes >> 20} MiB left"
+    if free_bytes < NO_SPACE_BYTES:
+        yield CheckFinding("BK-E005", message, "Make room: a screening that cannot be recorded is refused.")
+    elif free_bytes < LITTLE_SPACE_BYTES:
+        yield CheckFinding("BK-W005", message, "Make room before it is full; a million screenings take about 500 MiB.")
+
+
+def _server(settings: Settings) -> Iterator[CheckFinding]:
+    try:
+        is_local = ipaddress.ip_address(settings.host).is_loopback
+    except ValueError:
+        is_local = settings.host == "localhost"
+    if not is_local:
+        message = f"the setting host is {settings.host!r}: other machines can reach the server, over plain HTTP"
+        yield CheckFinding("BK-W006", message, "Put a proxy with TLS before it; keys and pictures travel in the clear.")
+
+
+def _verdicts(settings: Settings) -> Iterator[CheckFinding]:
+    for reason, verdict in settings.unscreenable_verdicts().items():
+        if verdict is Verdict.ALLOW and reason is not UnscreenableReason.LOW_QUALITY:
+            message = f"the setting verdict_{reason.value} is allow: pictures that could not be checked are let pass"
+            yield CheckFinding("BK-W007", message, "Use hold, unless something else checks them.")
+
+
+def _instructions() -> Iterator[CheckFinding]:
+    if instruction_path() == "scalar":
+        message = f"the instruction path is scalar; this build and machine offer {', '.join(instruction_paths())}"
+        yield CheckFinding("BK-W004", message, "Use an x86-64 machine with AVX2 or AVX-512 for large banks.")
+
+
+def _database(settings: Settings) -> Iterator[CheckFinding]:
+    try:
+        with assemble.open_existing(settings) as baken:
+            baken.store.ping()
+            yield from _banks(baken.store)
+            yield from _keys(baken.store)
+    except NotInitialisedError as error:
+        yield CheckFinding("BK-E002", error.message, error.hint)
+    except BakenError as error:
+        yield CheckFinding("BK-E004", error.message, error.hint)
+
+
+def _banks(store: Store) -> Iterator[CheckFinding]:
+    banks = store.banks()
+    if not banks:
+        yield CheckFinding("BK-W002", "there is no bank: nothing can match", "Make one with `baken bank create`.")
+    for bank in banks:
+        if store.bank_counts(bank.id)[EntryState.ACTIVE] == 0:
+            message = f"bank {bank.name!r} has no active entry"
+            yield CheckFinding("BK-W009", message, f"Fill it with `baken bank add {bank.name}` or `baken bank import`.")
+        if bank.purpose is Purpose.KNOWN_ABUSE and bank.verdict is Verdict.ALLOW:
+            message = f"bank {bank.name!r} holds known abuse and answers allow"
+            yield CheckFinding("BK-W010", message, "Fine for a trial; otherwise make a bank with hold or block.")
+
+
+def _keys(store: Store) -> Iterator[CheckFinding]:
+    now = datetime.now(UTC)
+    keys = store.keys()
+    if not any(key.revoked_at is None and (key.expires_at is None or key.expires_at > now) for key in keys):
+        message = "no API key is valid: the server answers nobody"
+        yield CheckFinding("BK-W003", message, "Make one with `baken key create NAME --scope screen`.")

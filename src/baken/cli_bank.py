@@ -1,0 +1,191 @@
+"""`baken bank …`: banks made, listed, paused and withdrawn; `cli_bank_files.py` fills and empties them."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from baken import assemble
+from baken import cli_output as output
+from baken.cli_bank_files import Name, add, export, import_list
+from baken.cli_common import AsJson, DataDir, actor, load_settings
+from baken.errors import UsageError
+from baken.model import (
+    DEFAULT_RADIUS_BITS,
+    MAX_RADIUS_BITS,
+    Bank,
+    BankState,
+    Entry,
+    EntryState,
+    Purpose,
+    Verdict,
+)
+from baken.values import check_bank
+
+app = typer.Typer(no_args_is_help=True, help="Make, fill, list, pause and withdraw banks of known fingerprints.")
+
+_PAGE_ENTRIES = 1_000
+
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")]
+OptionalReason = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")]
+
+
+@app.command()
+def create(
+    context: typer.Context,
+    name: Name,
+    *,
+    purpose: Annotated[Purpose, typer.Option("--purpose", help="Why it exists; it bounds what a match may cause.")],
+    radius_bits: Annotated[
+        int,
+        typer.Option("--radius-bits", min=0, max=MAX_RADIUS_BITS, help="How far a PDQ may be and still match."),
+    ] = DEFAULT_RADIUS_BITS,
+    verdict: Annotated[
+        Verdict | None,
+        typer.Option("--verdict", help="What a match answers; follows from the purpose unless given."),
+    ] = None,
+    reason: OptionalReason = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Make an empty bank.
+
+    Without --verdict: known_abuse blocks, own_photo holds, benign and watch allow.
+    """
+    chosen = check_bank(name, purpose, radius_bits, verdict)
+    with assemble.open_existing(load_settings(context, data_dir)) as baken:
+        bank = baken.store.create_bank(
+            name, purpose, radius_bits=radius_bits, verdict=chosen, actor=actor(), reason=reason
+        )
+    output.console().print(
+        f"bank {bank.name} made: {bank.purpose.value}, within {bank.radius_bits} bits, {bank.verdict.value}"
+    )
+
+
+app.command()(add)
+app.command(name="import")(import_list)
+app.command()(export)
+
+
+@app.command(name="list")
+def list_banks(
+    context: typer.Context,
+    include_withdrawn: Annotated[bool, typer.Option("--all", help="Withdrawn banks too.")] = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """List the banks with their entries."""
+    with assemble.open_existing(load_settings(context, data_dir)) as baken:
+        banks = baken.store.banks(include_withdrawn=include_withdrawn)
+        counts = [baken.store.bank_counts(bank.id) for bank in banks]
+    if as_json:
+        output.print_json([output.bank_json(bank, count) for bank, count in zip(banks, counts, strict=True)])
+        return
+    rows = [_bank_row(bank, count[EntryState.ACTIVE]) for bank, count in zip(banks, counts, strict=True)]
+    output.print_table(("bank", "purpose", "state", "verdict", "radius_bits", "active entries"), rows)
+
+
+def _bank_row(bank: Bank, active_count: int) -> list[output.Cell]:
+    state = bank.state.value
+    return [bank.name, bank.purpose.value, state, bank.verdict, bank.radius_bits, f"{active_count:,}"]
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    name: Name,
+    *,
+    entries: Annotated[int, typer.Option("--entries", min=0, max=_PAGE_ENTRIES, help="How many entries to show.")] = 20,
+    after_id: Annotated[int, typer.Option("--after-id", min=0, help="Show the entries after this id.")] = 0,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Show one bank: what it is, how many entries it has in each state, and some of them."""
+    with assemble.open_existing(load_settings(context, data_dir)) as baken:
+        bank = baken.store.bank(name)
+        counts = baken.store.bank_counts(bank.id)
+        page = baken.store.entries(name, after_id=after_id, limit=entries) if entries else []
+    if as_json:
+        output.print_json({**output.bank_json(bank, counts), "entries": [output.entry_json(entry) for entry in page]})
+        return
+    about = {
+        "purpose": bank.purpose.value,
+        "state": bank.state.value,
+        "reason": bank.reason,
+        "verdict": bank.verdict,
+        "radius_bits": bank.radius_bits,
+        "made": output.when(bank.created_at),
+        **{f"entries {state.value}": f"{count:,}" for state, count in counts.items() if count},
+    }
+    output.print_table(("bank", bank.name), [[key, value] for key, value in about.items() if value is not None])
+    if page:
+        output.print_table(("entry", "state", "label", "source", "fingerprints"), [_entry_row(entry) for entry in page])
+
+
+def _entry_row(entry: Entry) -> list[output.Cell]:
+    kinds = " ".join(each.kind for each in entry.fingerprints)
+    return [entry.id, entry.state.value, entry.label, entry.provenance.source, kinds]
+
+
+@app.command()
+def pause(
+    context: typer.Context,
+    name: Name,
+    *,
+    reason: Reason,
+    data_dir: DataDir = None,
+) -> None:
+    """Let a bank match nothing until it is resumed."""
+    with assemble.open_existing(load_settings(context, data_dir)) as baken:
+        baken.store.set_bank_state(name, BankState.PAUSED, actor=actor(), reason=reason)
+    output.console().print(f"bank {name} is paused")
+
+
+@app.command()
+def resume(
+    context: typer.Context,
+    name: Name,
+    *,
+    reason: OptionalReason = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Let a paused bank match again."""
+    with assemble.open_existing(load_settings(context, data_dir)) as baken:
+        baken.store.set_bank_state(name, BankState.ACTIVE, actor=actor(), reason=reason)
+    output.console().print(f"bank {name} is active")
+
+
+@app.command()
+def remove(
+    context: typer.Context,
+    name: Name,
+    entry_ids: Annotated[
+        list[int] | None,
+        typer.Argument(metavar="ENTRY_ID", help="Entries to withdraw; the whole bank if none.", show_default=False),
+    ] = None,
+    *,
+    reason: Reason,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Withdraw a bank or some of its entries, for good: they match nothing any more, and stay on record."""
+    with assemble.open_existing(load_settings(context, data_dir)) as baken:
+        what = f"{len(entry_ids)} entries of bank {name}" if entry_ids else f"bank {name} with all its entries"
+        baken.store.bank(name)
+        _confirm(f"Withdraw {what}, for good?", yes=yes)
+        if entry_ids:
+            count = baken.store.set_entry_states(name, entry_ids, EntryState.WITHDRAWN, actor=actor(), reason=reason)
+            output.console().print(f"{count:,} entries of bank {name} withdrawn")
+        else:
+            baken.store.set_bank_state(name, BankState.WITHDRAWN, actor=actor(), reason=reason)
+            output.console().print(f"bank {name} is withdrawn")
+
+
+def _confirm(question: str, *, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        message = "this is for good, and nobody can be asked because stdin is no terminal"
+        raise UsageError(message, hint="Say --yes if you are sure; nothing was changed.")
+    typer.confirm(question, abort=True)

@@ -1,0 +1,209 @@
+"""`baken bank add`, `import` and `export`: pictures and lists into a bank, and a list out of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+
+from baken import assemble, banking, scan
+from baken import cli_output as output
+from baken.banking import AddSummary, ImportSummary
+from baken.cli_common import EXIT_FAILURE, DataDir, Roots, actor, load_settings, stopping
+from baken.errors import ConflictError, InvalidValueError, UsageError
+from baken.images import DecodeLimits
+from baken.listfiles import ListFormat
+from baken.model import FingerprintKind, Provenance
+from baken.workers import FileFingerprinter
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The bank's name.", show_default=False)]
+Source = Annotated[str, typer.Option("--source", metavar="TEXT", help="Where the entries come from, for the record.")]
+Note = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="Why they are added, for the record.")]
+
+
+def add(
+    context: typer.Context,
+    name: Name,
+    paths: Roots,
+    *,
+    source: Source = "files",
+    note: Note = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Fingerprint pictures exactly and add an entry for each: pdq, sha256, sha1, md5, labelled with the file's name.
+
+    Pictures that are too flat or cannot be decoded are added by their digests alone, and the summary says which. Empty
+    and unreadable files are left out.
+    """
+    settings = load_settings(context, data_dir)
+    limits = DecodeLimits(max_size_bytes=settings.max_upload_size_bytes, max_pixels=settings.max_pixels)
+    with (
+        assemble.open_existing(settings) as baken,
+        stopping() as stopper,
+        output.progress(f"adding to {output.clean(name)}") as bar,
+    ):
+        summary = banking.add_files(
+            baken.store,
+            name,
+            paths,
+            Provenance(source, actor(), note),
+            actor=actor(),
+            fingerprinter=FileFingerprinter(limits, settings.min_quality_percent),
+            on_progress=lambda done: output.advance(bar, done),
+            should_stop=stopper,
+        )
+    _print_added(name, summary)
+    if stopper():
+        raise typer.Exit(stopper.exit_code)
+
+
+def _print_added(name: str, summary: AddSummary) -> None:
+    for path, why in summary.shown:
+        output.note(f"{output.clean(scan.printable(path))}: {output.clean(why)}")
+    hidden = summary.digests_only.total() + summary.left_out.total() - len(summary.shown)
+    if hidden:
+        output.note(f"and {hidden:,} more")
+    counts = [f"{summary.added:,} entries added to {name}"]
+    counts += [f"{count:,} of them by digests only ({reason})" for reason, count in summary.digests_only.items()]
+    counts += [f"{count:,} left out ({reason})" for reason, count in summary.left_out.items()]
+    output.console().print(", ".join(counts), soft_wrap=True)
+
+
+def import_list(
+    context: typer.Context,
+    name: Name,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The list, plain or gzipped.", show_default=False)],
+    *,
+    list_format: Annotated[
+        ListFormat | None,
+        typer.Option("--format", help="csv, `kind value` lines, or bare hex; told from the first line unless given."),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--column",
+            metavar="WHAT=NAME",
+            help="For csv, what stands in which column, `pdq=hash` for example; repeat it. "
+            "WHAT is pdq, sha256, sha1, md5, quality_percent, label, or kind and value together.",
+        ),
+    ] = None,
+    kind: Annotated[
+        FingerprintKind | None,
+        typer.Option(
+            "--kind", help="The kind of bare hex values; told from their length unless given (64 digits: pdq)."
+        ),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Read the whole list first, and add nothing if one line is bad.")
+    ] = False,
+    source: Annotated[
+        str | None,
+        typer.Option("--source", metavar="TEXT", help="Where the list comes from; its file name if not given."),
+    ] = None,
+    note: Note = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Add every fingerprint of a list; bad lines are counted and shown with their number, and the others are added.
+
+    Exit status 1 when a line was bad.
+    """
+    columns = _column_map(column or [])
+    provenance = Provenance(source or scan.printable(file.name), actor(), note)
+    with (
+        assemble.open_existing(load_settings(context, data_dir)) as baken,
+        stopping() as stopper,
+        output.progress(f"importing into {output.clean(name)}") as bar,
+    ):
+        summary = banking.import_list(
+            baken.store,
+            name,
+            file,
+            provenance,
+            actor=actor(),
+            list_format=list_format,
+            kind=kind,
+            columns=columns,
+            strict=strict,
+            on_progress=lambda added: output.advance(bar, added),
+            should_stop=stopper,
+        )
+    _print_imported(name, summary)
+    if stopper():
+        raise typer.Exit(stopper.exit_code)
+    if summary.bad_line_count:
+        raise typer.Exit(EXIT_FAILURE)
+
+
+def _column_map(options: list[str]) -> dict[str, str]:
+    columns: dict[str, str] = {}
+    for option in options:
+        what, separator, column = option.partition("=")
+        if not separator or not what.strip() or not column.strip() or what.strip() in columns:
+            message = f"the option --column is {option!r}, expected WHAT=NAME, each WHAT once"
+            raise InvalidValueError(message, hint="For example `--column pdq=hash --column md5=md5`.")
+        columns[what.strip()] = column.strip()
+    return columns
+
+
+def _print_imported(name: str, summary: ImportSummary) -> None:
+    for line in summary.bad_lines:
+        output.note(f"line {line.number}: {output.clean(line.text)!r}: {output.clean(line.why)}")
+    if summary.bad_line_count > len(summary.bad_lines):
+        output.note(f"and {summary.bad_line_count - len(summary.bad_lines):,} more bad lines")
+    layout = summary.layout
+    read_as = f"bare {layout.kind.value} values" if layout.format is ListFormat.HEX else layout.format.value
+    if layout.columns:
+        read_as += f" with the columns {', '.join(target for target, _ in layout.columns)}"
+    if layout.ignored:
+        read_as += f" (not read: {', '.join(output.clean(column) for column in layout.ignored)})"
+    output.console().print(
+        f"{summary.added:,} entries added to {name}, {summary.bad_line_count:,} bad lines; read as {read_as}",
+        soft_wrap=True,
+    )
+
+
+def export(
+    context: typer.Context,
+    name: Name,
+    *,
+    file: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="FILE", help="A new file, readable for you only; stdout if not given."),
+    ] = None,
+    list_format: Annotated[
+        ListFormat, typer.Option("--format", help="csv keeps an entry's fingerprints together; lines has one a line.")
+    ] = ListFormat.CSV,
+    yes_own_photo: Annotated[
+        bool,
+        typer.Option("--yes-own-photo", help="Allow it for an own_photo bank: you may hand these fingerprints on."),
+    ] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Write the active entries of a bank as a list that `baken bank import` reads. Treat it as secret."""
+    with assemble.open_existing(load_settings(context, data_dir)) as baken:
+        if file is None:
+            banking.export_entries(baken.store, name, sys.stdout, list_format, own_photo_allowed=yes_own_photo)
+            return
+        partial = file.with_name(f".{file.name}.partial")
+        try:
+            with _new_file(file, partial) as stream:
+                count = banking.export_entries(baken.store, name, stream, list_format, own_photo_allowed=yes_own_photo)
+            partial.rename(file)
+        finally:
+            partial.unlink(missing_ok=True)
+    output.note(f"{count:,} entries of {name} written to {output.clean(str(file))}")
+
+
+def _new_file(file: Path, partial: Path) -> TextIO:
+    if file.exists():
+        message = f"the file {str(file)!r} exists already"
+        raise ConflictError(message, hint="Remove it or choose another name; lists are not overwritten.")
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError as error:
+        message = f"the file {str(file)!r} cannot be written: {error.strerror}"
+        raise UsageError(message, hint="Name a file in a folder that you may write to.") from error
+    return os.fdopen(descriptor, "w", encoding="utf-8", newline="")

@@ -1,0 +1,191 @@
+"""How commands print: tables for people, JSON for programs, and nothing that a file's name could smuggle in."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from baken.model import ApiKey, Bank, Entry, EntryState, Finding, Fingerprints, Match, Screening, Verdict
+
+PLAIN_WIDTH = 10_000
+"""Columns when the output is no terminal: wider than any path, so that nothing is cut or folded in a log."""
+
+STYLES = {
+    Finding.CLEAR: "green",
+    Finding.MATCHED: "bold red",
+    Finding.UNSCREENABLE: "yellow",
+    Verdict.ALLOW: "green",
+    Verdict.HOLD: "yellow",
+    Verdict.BLOCK: "bold red",
+}
+
+Cell = str | int | float | Text | None
+
+
+def clean(text: str) -> str:
+    r"""Text that is safe on a terminal: control and direction characters written as escapes, `\x1b` for example."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console on stdout or stderr; plain and wide when that is no terminal."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(file=stream, width=None if stream.isatty() else PLAIN_WIDTH, highlight=False, markup=False)
+
+
+def note(message: str) -> None:
+    """A line for people, on stderr, so that stdout stays what was asked for."""
+    console(stderr=True).print(message, soft_wrap=True)
+
+
+def print_json(document: object) -> None:
+    """A whole document, indented."""
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+
+
+def print_json_line(document: object) -> None:
+    """One object a line, handed on at once."""
+    sys.stdout.write(json.dumps(document) + "\n")
+    sys.stdout.flush()
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, title: str | None = None) -> None:
+    """A table on stdout; on a narrow terminal the first column is folded."""
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    for position, column in enumerate(columns):
+        table.add_column(column, overflow="fold", min_width=len(column), no_wrap=position > 0)
+    for row in rows:
+        table.add_row(*(_cell(cell) for cell in row))
+    console().print(table)
+
+
+def _cell(cell: Cell) -> Text:
+    if isinstance(cell, Text):
+        return cell
+    if isinstance(cell, Finding | Verdict):
+        return Text(cell.value, style=STYLES[cell])
+    return Text("" if cell is None else clean(str(cell)))
+
+
+def progress(description: str, *, total: int | None = None) -> Progress:
+    """A progress bar on stderr with one task; invisible when stderr is no terminal, gone when it is done."""
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,} files"),
+        TimeElapsedColumn(),
+        console=console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    bar.add_task(description, total=total)
+    return bar
+
+
+def advance(bar: Progress, completed: int, description: str | None = None) -> None:
+    """Set the bar's one task."""
+    bar.update(bar.task_ids[0], completed=completed, description=description)
+
+
+def when(time: datetime | None) -> str | None:
+    """A time as ISO 8601 in whole seconds."""
+    return None if time is None else time.isoformat(timespec="seconds")
+
+
+def screening_json(path: str, screening: Screening) -> dict[str, object]:
+    """A screening as `baken screen --json` prints it; the words are those of the HTTP API."""
+    why = screening.fingerprints.unscreenable
+    outcome = screening.outcome
+    return {
+        "path": path,
+        "finding": outcome.finding,
+        "verdict": outcome.verdict,
+        "reason": outcome.reason,
+        "detail": None if why is None else why.detail,
+        "matches": [match_json(match) for match in outcome.matches],
+        "suppressed": [match_json(match) for match in outcome.suppressed],
+        "fingerprints": fingerprints_json(screening.fingerprints),
+        "elapsed_ms": round(screening.elapsed_ms, 3),
+        "id": screening.id,
+        "item_ref": screening.meta.item_ref,
+    }
+
+
+def match_json(match: Match) -> dict[str, object]:
+    """A match, as in the HTTP API."""
+    return {
+        "bank": match.bank,
+        "purpose": match.purpose,
+        "verdict": match.verdict,
+        "entry_id": match.entry_id,
+        "kind": match.kind,
+        "distance_bits": match.distance_bits,
+        "transform": match.transform,
+    }
+
+
+def fingerprints_json(computed: Fingerprints) -> dict[str, object]:
+    """What was computed from a file; null where there was nothing to compute from."""
+    return {
+        "pdq": None if computed.pdq is None else computed.pdq.hex(),
+        "quality_percent": computed.quality_percent,
+        "sha256": computed.sha256.hex() or None,
+        "sha1": computed.sha1.hex() or None,
+        "md5": computed.md5.hex() or None,
+    }
+
+
+def bank_json(bank: Bank, counts: Mapping[EntryState, int]) -> dict[str, object]:
+    """A bank and how many entries it has in each state."""
+    return {
+        "name": bank.name,
+        "purpose": bank.purpose,
+        "radius_bits": bank.radius_bits,
+        "verdict": bank.verdict,
+        "state": bank.state,
+        "reason": bank.reason,
+        "created_at": bank.created_at.isoformat(),
+        "updated_at": bank.updated_at.isoformat(),
+        "entry_counts": {state.value: count for state, count in counts.items()},
+    }
+
+
+def entry_json(entry: Entry) -> dict[str, object]:
+    """An entry with its provenance and fingerprints."""
+    return {
+        "id": entry.id,
+        "state": entry.state,
+        "state_reason": entry.state_reason,
+        "label": entry.label,
+        "source": entry.provenance.source,
+        "note": entry.provenance.note,
+        "added_by": entry.provenance.added_by,
+        "created_at": entry.created_at.isoformat(),
+        "fingerprints": [
+            {"kind": each.kind, "value": each.value.hex(), "quality_percent": each.quality_percent}
+            for each in entry.fingerprints
+        ],
+    }
+
+
+def key_json(key: ApiKey) -> dict[str, object]:
+    """A key without its secret, which is not kept."""
+    return {
+        "id": key.id,
+        "name": key.name,
+        "scopes": sorted(key.scopes),
+        "created_at": key.created_at.isoformat(),
+        "expires_at": None if key.expires_at is None else key.expires_at.isoformat(),
+        "revoked_at": None if key.revoked_at is None else key.revoked_at.isoformat(),
+    }

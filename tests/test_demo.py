@@ -1,0 +1,115 @@
+"""`make demo`: one table that tells the truth, and an API that answers the line it prints."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from baken import demo
+from baken.cli import run
+from baken.model import EntryState, Finding
+from baken.settings import load
+from baken.store import Store
+from command_line import process
+
+PORT = load({}).port
+
+
+def once(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    capsys.readouterr()
+    exit_code = run(demo.app, ["--once", "--data-dir", str(folder)], "demo")
+    printed = capsys.readouterr()
+    return exit_code, printed.out, printed.err
+
+
+def test_every_copy_is_matched_and_every_broken_file_unscreenable_in_one_narrow_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    exit_code, out, err = once(tmp_path / "demo", capsys)
+    assert (exit_code, err) == (0, "")
+    rows = [line.split() for line in out.splitlines() if re.match(r"\s*(copy|own|benign|unrelated|broken)-", line)]
+    assert max(len(line.rstrip()) for line in out.splitlines()) <= demo.WIDTH
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        found.setdefault(row[0].partition("-")[0], set()).add(f"{row[1]} {row[2]}")
+    assert found == {
+        "copy": {"matched block"},
+        "own": {"matched hold"},
+        "benign": {"clear allow"},
+        "unrelated": {"clear allow"},
+        "broken": {"unscreenable hold", "unscreenable allow"},
+    }
+    assert len(rows) == 20
+    assert ["copy-mirrored.jpg", "matched", "block", "demo-known", "0", "bits", "mirrored"] in [row[:7] for row in rows]
+
+
+def test_a_second_run_banks_nothing_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder = tmp_path / "demo"
+    for _ in range(2):
+        assert once(folder, capsys)[0] == 0
+    with Store.open(f"sqlite:///{folder / 'baken.sqlite3'}") as store:
+        active = {bank.name: store.bank_counts(bank.id)[EntryState.ACTIVE] for bank in store.banks()}
+        assert active == {"demo-known": 4, "demo-own-photos": 2, "demo-benign": 1}
+        assert sum(store.screening_counts().values()) == 40
+
+
+def test_the_demo_stays_in_its_own_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("BAKEN_DATABASE_URL", f"sqlite:///{tmp_path / 'real.sqlite3'}")
+    assert once(tmp_path / "demo", capsys)[0] == 0
+    assert not (tmp_path / "real.sqlite3").exists()
+
+
+def test_a_missed_copy_fails_the_demo(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    real = demo._write_incoming
+
+    def expect_one_more(folder: Path) -> dict[str, Finding]:
+        return real(folder) | {"unrelated-10.jpg": Finding.MATCHED}
+
+    monkeypatch.setattr(demo, "_write_incoming", expect_one_more)
+    exit_code, _, err = once(tmp_path / "demo", capsys)
+    assert exit_code == 1
+    assert "error: unrelated-10.jpg did not give what it must" in err
+
+
+def test_the_printed_line_works_when_pasted_even_when_the_port_is_taken(tmp_path: Path):
+    if shutil.which("curl") is None:
+        pytest.skip("curl: not installed, so the line that the demo prints was not run")
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind(("127.0.0.1", PORT))
+            taken.listen()
+        except OSError:
+            pass  # somebody else has it: taken all the same
+        with process("--data-dir", tmp_path / "a demo's folder", module="baken.demo") as serving:
+            assert serving.stdout is not None
+            assert serving.stderr is not None
+            line = next(line for line in serving.stdout if line.startswith("try "))
+            next(line for line in serving.stderr if "index_loaded" in line)
+            pasted = subprocess.run(line[len("try ") :], shell=True, capture_output=True, text=True, check=True)  # noqa: S602
+            serving.send_signal(signal.SIGINT)
+            serving.communicate(timeout=60)
+    assert f":{PORT}/" not in line
+    answer = json.loads(pasted.stdout)
+    assert (answer["finding"], answer["verdict"]) == ("matched", "block")
+    assert serving.returncode == 0
+
+
+def test_an_earlier_key_of_the_demo_is_revoked(tmp_path: Path):
+    settings = load({}, data_dir=tmp_path)
+    with demo.assemble.initialise(settings) as baken:
+        first, second = demo._new_key(baken), demo._new_key(baken)
+        assert first != second
+        keys = baken.store.keys()
+    assert [key.revoked_at is None for key in keys] == [False, True]
