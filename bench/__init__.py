@@ -1,0 +1,1 @@
+"""Named scenarios measured against peers in the same run: `python -m bench --help`."""

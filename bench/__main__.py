@@ -1,0 +1,89 @@
+"""`python -m bench [SCENARIO...]`: run scenarios, keep their results, and keep the documentation equal to them."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from bench.machine import describe_machine
+from bench.report import DOCS_PATH, docs_are_current, lines_of, write_docs
+from bench.results import newest_results, result_of, write_result
+from bench.scenario import Scale, Scenario
+from bench.scenarios import find_scenarios
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what was asked for; 0 when everything ran, 1 otherwise. A missed goal is printed, not an exit code."""
+    scenarios = {scenario.name: scenario for scenario in find_scenarios()}
+    options = _parser(sorted(scenarios)).parse_args(arguments)
+    if options.list:
+        return _list(list(scenarios.values()))
+    if options.check_docs:
+        return _check_docs()
+    names = options.scenario or list(scenarios)
+    if len(names) == 1:
+        return _run(scenarios[names[0]], Scale(quick=options.quick))
+    return _run_each(names, quick=options.quick)
+
+
+def _parser(names: list[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("scenario", nargs="*", choices=[*names, []], help="all when none is named", metavar="SCENARIO")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: proves that it runs, keeps no result")
+    parser.add_argument("--list", action="store_true", help="print the scenarios with their goals")
+    parser.add_argument(
+        "--check-docs", action="store_true", help="fail unless the documentation has the newest results"
+    )
+    return parser
+
+
+def _list(scenarios: list[Scenario]) -> int:
+    for scenario in scenarios:
+        print(f"{scenario.name:18} {scenario.question}\n{'':18} goal: {scenario.goal}")
+    return 0
+
+
+def _check_docs() -> int:
+    if docs_are_current(newest_results()):
+        return 0
+    print(f"{DOCS_PATH} does not show the newest files of bench/results: run `make bench`, or commit what it wrote")
+    return 1
+
+
+def _run(scenario: Scenario, scale: Scale) -> int:
+    answer = scenario.run(scale)
+    result = result_of(scenario, answer, machine=describe_machine(), baken=_version(), now=datetime.now(UTC))
+    print("\n".join(lines_of(result)), flush=True)
+    if scale.quick:
+        print("  quick sizes: the figures and the goals mean nothing, and no result is kept", flush=True)
+    else:
+        write_result(result)
+        write_docs(newest_results())
+    return 0
+
+
+def _run_each(names: list[str], *, quick: bool) -> int:
+    # A process each: ten million codes of one scenario must not sit in the caches and the memory of the next.
+    command = [sys.executable, "-m", "bench"]
+    codes = [
+        subprocess.run([*command, name, *(["--quick"] if quick else [])], check=False).returncode for name in names
+    ]
+    failed = [name for name, code in zip(names, codes, strict=True) if code != 0]
+    if failed:
+        print(f"did not run to the end: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+def _version() -> str | None:
+    try:
+        return importlib.metadata.version("baken")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

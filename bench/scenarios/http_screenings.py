@@ -1,0 +1,157 @@
+"""`http-screenings`: how much of the machine's screening rate is left once HTTP and durable records are paid for."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, partial
+from multiprocessing import get_context
+from pathlib import Path
+
+from baken import assemble, pipeline, settings
+from bench.baken_server import DataFolder, data_folder
+from bench.codes import random_codes
+from bench.corpus import corpus_note, jpeg_files, resized
+from bench.load import LoadGenerator, load_generator
+from bench.measure import Turns, pinned, take_turns
+from bench.scenario import Answer, Figure, Goal, GoalKind, Scale, Scenario, compared, plain
+from bench.servers import Server
+
+_SIZE_PX = (1024, 768)
+_CORES = 2
+_RATIO_LIMIT = 0.75
+_ROUNDS = 10
+
+
+@dataclass(slots=True)
+class _Served:
+    """Screenings over HTTP, and the server's processor time for them."""
+
+    generator: LoadGenerator
+    server: Server
+    requests: list[bytes]
+    sent: int = 0
+    cpu_seconds: float = 0.0
+
+    def screened_per_second(self, count: int) -> float:
+        before = self.server.cpu_seconds()
+        load = self.generator.send(self.server.port, self.requests, count=count)
+        self.cpu_seconds += self.server.cpu_seconds() - before
+        self.sent += count
+        return load.requests_per_second
+
+
+@dataclass(slots=True)
+class _InProcess:
+    """Decode, fingerprint and match alone, in a pool of threads or processes, and their processor time."""
+
+    name: str
+    pool: Executor
+    path: Path
+    screened: int = 0
+    cpu_seconds: float = 0.0
+
+    def screened_per_second(self, count: int) -> float:
+        chunk = max(1, count // (_CORES * 8))
+        start = time.perf_counter()
+        spent = list(self.pool.map(partial(_screen, self.path), range(count), chunksize=chunk))
+        seconds = time.perf_counter() - start
+        self.cpu_seconds += sum(spent)
+        self.screened += count
+        return count / seconds
+
+
+def _run(scale: Scale) -> Answer:
+    codes = random_codes(scale.pick(1_000_000, 10_000), seed=31)
+    files = [resized(jpeg, _SIZE_PX) for jpeg in jpeg_files("originals", limit=scale.pick(64, 4))]
+    cores = set(sorted(os.sched_getaffinity(0))[:_CORES])
+    count = scale.pick(400, 20)
+    sizes = {"entries": len(codes), "files": len(files), "mean file bytes": sum(map(len, files)) // len(files)}
+    with pinned(cores), data_folder(codes) as folder, load_generator(cores) as generator:
+        requests = [folder.request("/v1/screenings", "image/jpeg", jpeg) for jpeg in files]
+        with folder.serving(requests[0], cores=cores) as server, _fastest_pool(folder, files, count) as alone:
+            served = _Served(generator, server, requests)
+            turns = take_turns(
+                lambda _: served.screened_per_second(count), lambda _: alone.screened_per_second(count), _ROUNDS
+            )
+        lost = 1 + served.sent - _recorded(folder)
+    notes = [corpus_note(), f"Peer: Baken's own decode, fingerprint and match alone, by {len(cores)} {alone.name}."]
+    return Answer(_figures(turns, served, alone, lost), sizes, notes=notes)
+
+
+def _figures(turns: Turns, served: _Served, alone: _InProcess, lost: int) -> list[Figure]:
+    goal, nothing = Goal(GoalKind.RATIO_AT_LEAST, _RATIO_LIMIT), Goal(GoalKind.OURS_AT_MOST, 0)
+    cpu = Turns([served.cpu_seconds * 1000 / served.sent], [alone.cpu_seconds * 1000 / alone.screened])
+    return [
+        compared("1024x768 JPEG, two cores", "pictures/s", turns, goal=goal, higher_is_better=True),
+        compared("processor time a picture", "ms", cpu),
+        plain(f"answered and not in the database, of {served.sent:,}", "rows", lost, goal=nothing),
+    ]
+
+
+class _Alone:
+    """The work of a screening without HTTP and records, in this process."""
+
+    def __init__(self, path: Path) -> None:
+        self._files = [each.read_bytes() for each in sorted(_files_folder(path).iterdir())]
+        with assemble.open_existing(settings.load({}, data_dir=path)) as baken:
+            self._known = baken.gate.known.refresh()
+            self._gate = baken.gate
+
+    def screen(self, number: int) -> None:
+        self._known.search(pipeline.fingerprint(self._files[number % len(self._files)], self._gate))
+
+
+_opened = cache(_Alone)
+
+
+def _screen(path: Path, number: int) -> float:
+    """The processor time of one picture, in seconds; each process opens the data folder once."""
+    start = time.thread_time()
+    _opened(path).screen(number)
+    return time.thread_time() - start
+
+
+def _files_folder(path: Path) -> Path:
+    return path.parent / "files"
+
+
+@contextmanager
+def _fastest_pool(folder: DataFolder, files: list[bytes], count: int) -> Iterator[_InProcess]:
+    """Threads or processes, whichever screens more; both are warm when they are compared."""
+    _files_folder(folder.path).mkdir()
+    for number, jpeg in enumerate(files):
+        (_files_folder(folder.path) / f"{number:04}.jpg").write_bytes(jpeg)
+    _opened(folder.path)
+    with (
+        ThreadPoolExecutor(_CORES) as threads,
+        ProcessPoolExecutor(_CORES, mp_context=get_context("spawn")) as processes,
+    ):
+        pools: dict[str, Executor] = {"threads": threads, "processes": processes}
+        rates = {name: _warm_rate(_InProcess(name, pool, folder.path), count) for name, pool in pools.items()}
+        fastest = max(rates, key=rates.__getitem__)
+        yield _InProcess(fastest, pools[fastest], folder.path)
+
+
+def _warm_rate(alone: _InProcess, count: int) -> float:
+    alone.screened_per_second(count)
+    return alone.screened_per_second(count)
+
+
+def _recorded(folder: DataFolder) -> int:
+    with assemble.open_existing(settings.load({}, data_dir=folder.path)) as baken:
+        return sum(baken.store.screening_counts().values())
+
+
+SCENARIOS = [
+    Scenario(
+        name="http-screenings",
+        question="Which share of the in-process screening rate is left over HTTP, everything recorded?",
+        goal="at least 75 % of what decode, fingerprint and match alone reach in process on two cores",
+        run=_run,
+    )
+]
