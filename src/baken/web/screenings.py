@@ -1,0 +1,226 @@
+"""`POST /v1/screenings` and `GET /v1/screenings/{id}`: one item through the gate, and its result again."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+from urllib.parse import parse_qsl
+
+import msgspec
+from fastapi import APIRouter
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import Receive, Scope, Send
+
+from baken import pipeline
+from baken.errors import InvalidValueError, UnsupportedMediaTypeError
+from baken.model import ApiKey, Idempotency, Screening
+from baken.store import Store
+from baken.web import bodies, wire
+from baken.web.errors import InvalidFieldError
+from baken.web.multipart import META_PART, OVERHEAD_SIZE_BYTES, UploadForm
+from baken.web.openapi import document
+from baken.web.routing import PlainRoute, send_json
+from baken.web.service import Service
+
+PATH = "/v1/screenings"
+_META_DECODER = msgspec.json.Decoder(wire.ItemMeta)
+_TOKEN = re.compile(r"[\x21-\x7e]{1,255}")
+_MAX_QUERY_FIELDS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One request's item: the bytes, what was said about them, and the idempotency token it came with."""
+
+    data: bytes
+    meta: wire.ItemMeta
+    token: str | None
+
+
+class Screenings:
+    """The routes under `/v1/screenings`. An instance is itself the ASGI application that takes `POST`."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._max_size_bytes = service.baken.settings.max_upload_size_bytes
+
+    def routes(self) -> list[BaseRoute]:
+        """The routes; the first is documented by hand in `openapi.py`, since it is none of FastAPI's."""
+        router = APIRouter(tags=["screenings"])
+        path, documented = f"{PATH}/{{screening_id}}", document(wire.Screening, also=[404])
+        router.add_api_route(path, self.read, methods=["GET"], **documented)
+        return [PlainRoute(PATH, self, methods=["POST"]), *router.routes]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Screen one picture: as the raw body with metadata in the query, or as a form with `file` and `meta`."""
+        reading = _Reading(scope, self._max_size_bytes, self._service.upload_budget)
+        key: ApiKey = scope["baken.key"]
+        try:
+            upload = await reading.upload(receive)
+            screening, is_replayed = await self._service.screening_pool.run(self._screen, upload, key.id)
+        finally:
+            reading.release()
+        self._service.metrics.count_screening(screening, is_replayed=is_replayed)
+        body = wire.encode(wire.screening(screening))
+        location = (b"location", f"{PATH}/{screening.id}".encode("ascii"))
+        if is_replayed:
+            await send_json(send, 200, body, location, (b"idempotency-replayed", b"true"))
+        else:
+            await send_json(send, 201, body, location)
+
+    async def read(self, screening_id: str) -> Response:
+        """Read a screening again. Scope: `screen`."""
+        if len(screening_id) > 64 or "\0" in screening_id:  # noqa: PLR2004 - twice the length of any id
+            raise InvalidFieldError(
+                "the screening id is not of the form scr_…",
+                hint="Use an id that a screening gave.",
+                field="screening_id",
+            )
+        screening = await self._service.store_pool.run(self._service.baken.store.screening, screening_id)
+        return Response(wire.encode(wire.screening(screening)), media_type="application/json")
+
+    def _screen(self, upload: Upload, api_key_id: str) -> tuple[Screening, bool]:
+        """Runs in a worker thread: the flow, after a look for a first answer under the same token."""
+        baken = self._service.baken
+        idempotency = _idempotency(upload, api_key_id)
+        if idempotency is not None:
+            first = baken.store.replay(idempotency)
+            if first is not None:
+                return first, True
+        with _Recorder(baken.store, self._service.decode_slots) as recorder:
+            meta = upload.meta.to_model()
+            screening = pipeline.screen(upload.data, meta, baken.gate, recorder, idempotency=idempotency)
+        return screening, recorder.is_replayed
+
+
+class _Recorder:
+    """The store, remembering whether it already held an answer under the token (two requests may race).
+
+    It also holds one of the decoding slots, and gives it back before waiting for the disk: another picture can be
+    decoded meanwhile, and the more screenings wait, the more share one sync.
+    """
+
+    def __init__(self, store: Store, slots: threading.Semaphore) -> None:
+        self._store = store
+        self._slots = slots
+        self._holds_slot = False
+        self.is_replayed = False
+
+    def __enter__(self) -> Self:
+        self._slots.acquire()
+        self._holds_slot = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._give_back_slot()
+
+    def _give_back_slot(self) -> None:
+        if self._holds_slot:
+            self._holds_slot = False
+            self._slots.release()
+
+    def record(self, screening: Screening, idempotency: Idempotency | None = None) -> Screening:
+        self._give_back_slot()
+        recorded = self._store.record(screening, idempotency)
+        self.is_replayed = recorded.id != screening.id
+        return recorded
+
+
+class _Reading:
+    """Reads one request, holding memory from the budget for what has arrived."""
+
+    def __init__(self, scope: Scope, max_size_bytes: int, budget: bodies.MemoryBudget) -> None:
+        self._headers: bodies.Headers = scope["headers"]
+        self._query: bytes = scope["query_string"]
+        self._max_size_bytes = max_size_bytes
+        self._budget = budget
+        self._held_bytes = 0
+
+    async def upload(self, receive: Receive) -> Upload:
+        token = _token(self._headers)
+        bodies.check_plain(self._headers)
+        kind = bodies.media_type(self._headers)
+        if kind == "multipart/form-data":
+            return await self._form(receive, token)
+        if kind != "application/octet-stream" and not kind.startswith("image/"):
+            message = (
+                f"Content-Type is {kind[:80]!r}, expected image/*, application/octet-stream or multipart/form-data"
+            )
+            raise UnsupportedMediaTypeError(message, hint="Send the picture itself, or a form with a part named file.")
+        meta = _meta_from_query(self._query)
+        pieces: list[bytes] = []
+        await bodies.read_into(self._holding(pieces.append), self._headers, receive, self._max_size_bytes)
+        return Upload(b"".join(pieces), meta, token)
+
+    async def _form(self, receive: Receive, token: str | None) -> Upload:
+        if self._query:
+            message = "a form was sent with a query string, expected its metadata in the part named meta"
+            raise InvalidValueError(message, hint="Move the query's fields into the meta part, as JSON.")
+        form = UploadForm(bodies.header(self._headers, b"content-type") or "")
+        limit_bytes = self._max_size_bytes + OVERHEAD_SIZE_BYTES
+        await bodies.read_into(self._holding(form.write), self._headers, receive, limit_bytes)
+        data, meta = form.finish()
+        if len(data) > self._max_size_bytes:
+            raise bodies.too_large(self._max_size_bytes)
+        known = wire.ItemMeta() if meta is None else bodies.decode_json(meta, _META_DECODER, META_PART)
+        return Upload(data, known, token)
+
+    def release(self) -> None:
+        self._budget.give_back(self._held_bytes)
+        self._held_bytes = 0
+
+    def _holding(self, take: Callable[[bytes], None]) -> Callable[[bytes], None]:
+        def hold(piece: bytes) -> None:
+            self._budget.take(len(piece))
+            self._held_bytes += len(piece)
+            take(piece)
+
+        return hold
+
+
+def _token(headers: bodies.Headers) -> str | None:
+    given = [value for name, value in headers if name == b"idempotency-key"]
+    if not given:
+        return None
+    text = given[0].decode("latin-1")
+    if len(given) > 1 or not _TOKEN.fullmatch(text):
+        message = "Idempotency-Key is not one value of 1 to 255 visible ASCII characters"
+        raise InvalidFieldError(message, hint="Use a UUID, for example.", field="Idempotency-Key")
+    return text
+
+
+def _meta_from_query(query: bytes) -> wire.ItemMeta:
+    if not query:
+        return wire.ItemMeta()
+    try:
+        pairs = parse_qsl(
+            query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_QUERY_FIELDS
+        )
+    except ValueError as error:
+        message = f"the query is not readable: {str(error)[:200]}"
+        raise InvalidValueError(message, hint="Send percent-encoded UTF-8, each field once.") from None
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        message = "the query names a field twice, expected each once"
+        raise InvalidValueError(message, hint="Send each of item_ref, account_ref and so on at most once.")
+    try:
+        return msgspec.convert(fields, wire.ItemMeta)
+    except msgspec.ValidationError as error:
+        raise bodies.invalid_field(error) from None
+
+
+def _idempotency(upload: Upload, api_key_id: str) -> Idempotency | None:
+    """Two requests are the same when their bytes and their metadata are, however they were packed."""
+    if upload.token is None:
+        return None
+    digest = hashlib.sha256(hashlib.sha256(upload.data).digest())
+    digest.update(msgspec.json.encode(upload.meta, order="deterministic"))
+    return Idempotency(api_key_id, upload.token, digest.digest())

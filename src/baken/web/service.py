@@ -1,0 +1,83 @@
+"""What all routes share: Baken itself, who may ask, where work runs, what is counted, and whether it is ready."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+
+import structlog
+
+from baken.access import Authenticator
+from baken.assemble import Baken
+from baken.errors import NotReadyError
+from baken.web.bodies import MemoryBudget
+from baken.web.metrics import Metrics
+from baken.web.work import WorkPool
+
+# A waiting picture costs its bytes, which the budget bounds; this bounds the time that the last one waits. Of the
+# threads only one for each slot decodes, while the others wait for the disk to sync what they recorded.
+_WAITING_PER_SLOT = 32
+_THREADS_PER_SLOT = 4
+_STORE_THREADS = 4
+_STORE_WAITING = 256
+_FULL_BODIES_HELD = 8
+_RETRY_SECONDS = 1.0
+
+_log = structlog.stdlib.get_logger("baken.web")
+
+
+class Service:
+    """One process's shared parts. `load` makes it ready; `close` lets running work finish and closes the store."""
+
+    def __init__(self, baken: Baken) -> None:
+        settings = baken.settings
+        slots = settings.decode_threads or os.cpu_count() or 1
+        self.baken = baken
+        self.authenticator = Authenticator(baken.store)
+        self.metrics = Metrics()
+        self.decode_slots = threading.Semaphore(slots)
+        self.screening_pool = WorkPool(
+            "screening", threads=slots * _THREADS_PER_SLOT, max_waiting=slots * _WAITING_PER_SLOT
+        )
+        self.store_pool = WorkPool("the database", threads=_STORE_THREADS, max_waiting=_STORE_WAITING)
+        self.upload_budget = MemoryBudget(_FULL_BODIES_HELD * settings.max_upload_size_bytes)
+        self.reads_locally = settings.resolved_database_url.startswith("sqlite")
+        """SQLite answers a small read in microseconds; another machine's answer must not be waited for on the loop."""
+        self.is_loaded = False
+
+    def answers_inline(self) -> bool:
+        """Whether a small search may run on the event loop: nothing to wait for, and nothing new to load first."""
+        return self.reads_locally and self.baken.store.head_seq() == self.baken.gate.known.seq
+
+    async def load(self) -> None:
+        """Load the known entries; keep trying while the database cannot be read."""
+        started = time.perf_counter()
+        while not self.is_loaded:
+            try:
+                known = await asyncio.to_thread(self.baken.gate.known.refresh)
+            except NotReadyError as error:
+                _log.warning("index_not_loaded", code=error.code, message=error.message)
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                self.is_loaded = True
+                elapsed_seconds = round(time.perf_counter() - started, 3)
+                _log.info("index_loaded", known_codes=len(known), elapsed_seconds=elapsed_seconds)
+
+    def check_ready(self) -> None:
+        """Do nothing when requests can be answered.
+
+        Raises:
+            NotReadyError: the known entries are still being loaded.
+        """
+        if not self.is_loaded:
+            raise NotReadyError(
+                "the known entries are still being loaded", hint="Try again after the seconds in Retry-After."
+            )
+
+    def close(self) -> None:
+        """Stop; idempotent. Blocks until running work has ended."""
+        self.screening_pool.close()
+        self.store_pool.close()
+        self.baken.close()

@@ -1,0 +1,348 @@
+"""The shapes of requests and answers. OpenAPI is made from them, so what /docs says is what is read and written."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from baken import model
+from baken.model import (
+    DEFAULT_RADIUS_BITS,
+    ID_LIMIT,
+    MAX_RADIUS_BITS,
+    BankState,
+    EntryState,
+    Finding,
+    FingerprintKind,
+    Purpose,
+    Transform,
+    Verdict,
+    Visibility,
+)
+
+# PostgreSQL cannot store U+0000 in text, and no name or reason needs it.
+_NO_NUL = "^[^\\x00]*$"
+
+Ref = Annotated[str, Meta(max_length=512, pattern=_NO_NUL)]
+Caption = Annotated[str, Meta(max_length=10_000, pattern=_NO_NUL)]
+Url = Annotated[str, Meta(max_length=2048, pattern=_NO_NUL, description="Kept for people; never fetched.")]
+Reason = Annotated[str, Meta(min_length=1, max_length=1000, pattern="^[^\\x00]*[^\\x00\\s][^\\x00]*$")]
+Source = Annotated[str, Meta(min_length=1, max_length=200, pattern="^[^\\x00]*[^\\x00\\s][^\\x00]*$")]
+Note = Annotated[str, Meta(max_length=2000, pattern=_NO_NUL)]
+Label = Annotated[str, Meta(max_length=200, pattern=_NO_NUL)]
+Hex = Annotated[str, Meta(max_length=200, description="Hexadecimal, in either case.")]
+Percent = Annotated[int, Meta(ge=0, le=100)]
+EntryId = Annotated[int, Meta(ge=1, le=ID_LIMIT - 1)]
+
+
+class ItemMeta(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """What the platform says about an item; everything is optional."""
+
+    item_ref: Ref | None = None
+    account_ref: Ref | None = None
+    album_ref: Ref | None = None
+    visibility: Visibility | None = None
+    caption: Caption | None = None
+    url: Url | None = None
+
+    def to_model(self) -> model.ItemMeta:
+        """The same as the core's type."""
+        return model.ItemMeta(self.item_ref, self.account_ref, self.album_ref, self.visibility, self.caption, self.url)
+
+
+class Match(msgspec.Struct):
+    """An entry near the item. `transform` is what was done to the banked picture to get it."""
+
+    bank: str
+    purpose: Purpose
+    verdict: Verdict
+    entry_id: int
+    kind: FingerprintKind
+    distance_bits: int
+    transform: Transform
+
+
+class Fingerprints(msgspec.Struct):
+    """What was computed from the file; `pdq` and `quality_percent` are null when no picture could be decoded."""
+
+    pdq: str | None
+    quality_percent: int | None
+    sha256: str
+    sha1: str
+    md5: str
+
+
+class Screening(msgspec.Struct):
+    """One item through the gate, and its result."""
+
+    id: str
+    created_at: datetime
+    finding: Finding
+    verdict: Verdict
+    reason: str | None
+    detail: str | None
+    matches: list[Match]
+    suppressed: list[Match]
+    fingerprints: Fingerprints
+    case_id: str | None
+    elapsed_ms: float
+    meta: ItemMeta
+
+
+class AskedFingerprint(msgspec.Struct, forbid_unknown_fields=True):
+    """One fingerprint to look up."""
+
+    kind: FingerprintKind
+    value: Hex
+
+
+class LookupRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Fingerprints to look up."""
+
+    fingerprints: list[AskedFingerprint]
+
+
+class LookupAnswer(msgspec.Struct):
+    """What is known about one fingerprint."""
+
+    kind: FingerprintKind
+    value: str
+    finding: Finding
+    verdict: Verdict
+    reason: str | None
+    matches: list[Match]
+    suppressed: list[Match]
+
+
+class LookupAnswers(msgspec.Struct):
+    """One answer for each fingerprint, in the order asked."""
+
+    answers: list[LookupAnswer]
+
+
+class NewBank(msgspec.Struct, forbid_unknown_fields=True):
+    """A bank to create; its verdict follows from the purpose unless it is given."""
+
+    name: Annotated[str, Meta(max_length=100)]
+    purpose: Purpose
+    radius_bits: Annotated[int, Meta(ge=0, le=MAX_RADIUS_BITS)] = DEFAULT_RADIUS_BITS
+    verdict: Verdict | None = None
+    reason: Reason | None = None
+
+
+class Bank(msgspec.Struct):
+    """A named set of entries; `entry_counts` (entries by state) stands where one bank is read."""
+
+    name: str
+    purpose: Purpose
+    radius_bits: int
+    verdict: Verdict
+    state: BankState
+    reason: str | None
+    created_at: datetime
+    updated_at: datetime
+    entry_counts: dict[EntryState, int] | msgspec.UnsetType = msgspec.UNSET
+
+
+class BankPage(msgspec.Struct):
+    """Banks, oldest first; `next_cursor` is null on the last page."""
+
+    banks: list[Bank]
+    next_cursor: str | None
+
+
+class Change(msgspec.Struct, forbid_unknown_fields=True):
+    """Why a bank or an entry is paused or withdrawn."""
+
+    reason: Reason
+
+
+class OptionalChange(msgspec.Struct, forbid_unknown_fields=True):
+    """Why a bank or an entry counts again, if there is something to say."""
+
+    reason: Reason | None = None
+
+
+class NewFingerprint(msgspec.Struct, forbid_unknown_fields=True):
+    """A fingerprint of an entry; `quality_percent` only where it is known."""
+
+    kind: FingerprintKind
+    value: Hex
+    quality_percent: Percent | None = None
+
+
+class NewEntry(msgspec.Struct, forbid_unknown_fields=True):
+    """One content: at least one fingerprint, at most one of a kind."""
+
+    fingerprints: Annotated[list[NewFingerprint], Meta(min_length=1, max_length=len(FingerprintKind))]
+    label: Label | None = None
+
+
+class NewProvenance(msgspec.Struct, forbid_unknown_fields=True):
+    """Where entries come from and why they are added."""
+
+    source: Source
+    note: Note | None = None
+
+
+class NewEntries(msgspec.Struct, forbid_unknown_fields=True):
+    """Entries to add with one provenance; all are added, or none."""
+
+    provenance: NewProvenance
+    entries: Annotated[list[NewEntry], Meta(min_length=1)]
+
+
+class EntryIds(msgspec.Struct):
+    """The ids of the added entries, in the order given."""
+
+    entry_ids: list[int]
+
+
+class Provenance(msgspec.Struct):
+    """Who put an entry into a bank, from where and why."""
+
+    source: str
+    added_by: str
+    note: str | None
+
+
+class EntryFingerprint(msgspec.Struct):
+    """A fingerprint of an entry."""
+
+    kind: FingerprintKind
+    value: str
+    quality_percent: int | None
+
+
+class Entry(msgspec.Struct):
+    """One content in a bank."""
+
+    id: int
+    bank: str
+    state: EntryState
+    state_reason: str | None
+    label: str | None
+    provenance: Provenance
+    fingerprints: list[EntryFingerprint]
+    created_at: datetime
+    updated_at: datetime
+
+
+class EntryPage(msgspec.Struct):
+    """Entries, oldest first; `next_cursor` is null on the last page."""
+
+    entries: list[Entry]
+    next_cursor: str | None
+
+
+class EntryWithdrawal(msgspec.Struct, forbid_unknown_fields=True):
+    """Entries to withdraw, and why."""
+
+    entry_ids: Annotated[list[EntryId], Meta(min_length=1)]
+    reason: Reason
+
+
+class Withdrawn(msgspec.Struct):
+    """How many entries changed; one that was withdrawn before does not count."""
+
+    withdrawn: int
+
+
+class Status(msgspec.Struct):
+    """Whether the process lives or is ready."""
+
+    status: str
+
+
+encode = msgspec.json.Encoder().encode
+"""Any of these shapes as JSON bytes."""
+
+
+def match(given: model.Match) -> Match:
+    """A match as it is answered."""
+    return Match(
+        given.bank,
+        given.purpose,
+        given.verdict,
+        given.entry_id,
+        given.kind,
+        given.distance_bits,
+        given.transform,
+    )
+
+
+def screening(given: model.Screening) -> Screening:
+    """A screening as it is answered."""
+    outcome, computed = given.outcome, given.fingerprints
+    unscreenable = computed.unscreenable
+    return Screening(
+        given.id,
+        given.created_at,
+        outcome.finding,
+        outcome.verdict,
+        outcome.reason,
+        None if unscreenable is None else unscreenable.detail,
+        [match(each) for each in outcome.matches],
+        [match(each) for each in outcome.suppressed],
+        fingerprints(computed),
+        given.case_id,
+        round(given.elapsed_ms, 3),
+        item_meta(given.meta),
+    )
+
+
+def fingerprints(given: model.Fingerprints) -> Fingerprints:
+    """A file's fingerprints as they are answered."""
+    pdq = given.pdq.hex() if given.pdq is not None else None
+    return Fingerprints(pdq, given.quality_percent, given.sha256.hex(), given.sha1.hex(), given.md5.hex())
+
+
+def item_meta(given: model.ItemMeta) -> ItemMeta:
+    """What the platform said, as it said it."""
+    return ItemMeta(given.item_ref, given.account_ref, given.album_ref, given.visibility, given.caption, given.url)
+
+
+def lookup_answer(asked: model.Fingerprint, outcome: model.Outcome) -> LookupAnswer:
+    """One lookup's answer."""
+    return LookupAnswer(
+        asked.kind,
+        asked.value.hex(),
+        outcome.finding,
+        outcome.verdict,
+        outcome.reason,
+        [match(each) for each in outcome.matches],
+        [match(each) for each in outcome.suppressed],
+    )
+
+
+def bank(given: model.Bank, counts: dict[EntryState, int] | msgspec.UnsetType = msgspec.UNSET) -> Bank:
+    """A bank as it is answered."""
+    return Bank(
+        given.name,
+        given.purpose,
+        given.radius_bits,
+        given.verdict,
+        given.state,
+        given.reason,
+        given.created_at,
+        given.updated_at,
+        counts,
+    )
+
+
+def entry(given: model.Entry) -> Entry:
+    """An entry as it is answered."""
+    return Entry(
+        given.id,
+        given.bank,
+        given.state,
+        given.state_reason,
+        given.label,
+        Provenance(given.provenance.source, given.provenance.added_by, given.provenance.note),
+        [EntryFingerprint(each.kind, each.value.hex(), each.quality_percent) for each in given.fingerprints],
+        given.created_at,
+        given.updated_at,
+    )

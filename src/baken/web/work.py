@@ -1,0 +1,61 @@
+"""Threads for what must not run on the event loop, with a bound on what may wait for them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from baken.web.errors import OverloadedError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class WorkPool:
+    """A fixed number of threads and a bounded number of calls waiting for one."""
+
+    def __init__(self, name: str, *, threads: int, max_waiting: int) -> None:
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"baken-{name}")
+        self._name = name
+        self._limit = threads + max_waiting
+        self._held = 0
+        self._lock = threading.Lock()
+
+    @property
+    def held(self) -> int:
+        """Calls that wait or run now."""
+        return self._held
+
+    async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `call` in a thread and return its result.
+
+        Raises:
+            OverloadedError: too many calls wait already; nothing was started.
+        """
+        return await asyncio.wrap_future(self.submit(call, *args, **kwargs))
+
+    def submit(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Queue `call`; raises like `run`."""
+        with self._lock:
+            if self._held >= self._limit:
+                message = f"{self._held} requests already wait for {self._name}, the most this process holds"
+                raise OverloadedError(message, hint="Try again after the seconds in Retry-After, or add workers.")
+            self._held += 1
+        try:
+            future = self._executor.submit(call, *args, **kwargs)
+        except RuntimeError:
+            self._release(None)
+            raise OverloadedError("Baken is stopping", hint="Try again; another process will answer.") from None
+        future.add_done_callback(self._release)
+        return future
+
+    def close(self) -> None:
+        """Let what runs finish; idempotent."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def _release(self, _: Future[T] | None) -> None:
+        with self._lock:
+            self._held -= 1
