@@ -84,9 +84,9 @@ class LoadGenerator:
     def __init__(self, executor: ProcessPoolExecutor) -> None:
         self._executor = executor
 
-    def send(self, port: int, requests: Sequence[bytes], *, count: int) -> Load:
+    def send(self, port: int, requests: Sequence[bytes], *, count: int, connections: int = CONNECTIONS) -> Load:
         """What `drive` returns, from the other process."""
-        return self._executor.submit(drive, port, requests, count=count).result()
+        return self._executor.submit(drive, port, requests, count=count, connections=connections).result()
 
 
 @contextmanager

@@ -51,9 +51,13 @@ def screen(
         NotReadyError: the known entries or the recorder could not be reached. A bad picture raises nothing.
         ConflictError: the idempotency token was used for another request.
     """
+    return recorder.record(examine(data, meta, gate), idempotency)
+
+
+def examine(data: bytes, meta: ItemMeta, gate: Gate) -> Screening:
+    """Everything of `screen` but the recording, for callers that record in their own way before they answer."""
     started = time.perf_counter()
-    computed = fingerprint(data, gate)
-    return recorder.record(judge(computed, meta, gate, started), idempotency)
+    return judge(fingerprint(data, gate), meta, gate, started)
 
 
 def fingerprint(data: bytes, gate: Gate) -> Fingerprints:

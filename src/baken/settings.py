@@ -65,7 +65,7 @@ class Settings(BaseSettings):
         1, ge=1, le=256, description="Server processes. Each holds its own copy of the index in memory."
     )
     decode_threads: int = Field(
-        0, ge=0, le=1024, description="Pictures decoded at once in one server process; 0 means one for each core."
+        0, ge=0, le=1024, description="Pictures decoded at once in one server process; 0 shares the cores out to them."
     )
     max_upload_size_bytes: int = Field(
         64 * 1024 * 1024,

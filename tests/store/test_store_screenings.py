@@ -169,6 +169,23 @@ def test_two_stores_race_for_the_same_idempotency_keys_without_deadlock(store: S
     assert store.screening_counts()[Finding.CLEAR] == 4
 
 
+def test_a_recording_that_has_begun_cannot_be_called_off(store: Store):
+    begun = store.record_later(screening(1))
+
+    assert not begun.cancel()
+    assert begun.result() == screening(1)
+    assert store.screening(screening(1).id) == screening(1)
+
+
+def test_what_was_begun_before_closing_is_written(store: Store, store_url: str):
+    begun = [store.record_later(screening(number)) for number in range(20)]
+    store.close()
+
+    assert [each.result() for each in begun] == [screening(number) for number in range(20)]
+    with Store.open(store_url) as again:
+        assert again.screening_counts()[Finding.CLEAR] == 20
+
+
 def test_a_row_that_cannot_be_stored_does_not_take_its_neighbours_along(tmp_path: Path):
     path = tmp_path / "baken.sqlite3"
     with Store.initialise(f"sqlite:///{path}") as store, closing(sqlite3.connect(path, isolation_level=None)) as lock:

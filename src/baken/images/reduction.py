@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 FAST_SIZE_PX = (720, 720)
 """A JPEG is decoded at the smallest DCT scale (1/1, 1/2, 1/4, 1/8) that keeps both sides at least this long.
 
-Measured with `aligned` on 24 photos enlarged to 2, 5, 12 and 16 megapixels: median 2 bits from the full size, at most 8.
+Measured with `aligned` on 24 photos enlarged to 2, 5, 12 and 16 megapixels: median 2 bits off the full size, at most 8.
 At least 1024 px gave 0 to 2 and at most 4, for 30 to 50 % more time at 2 and 5 megapixels and 25 % more at 12; 512 px
 without `aligned` gave up to 20.
 """

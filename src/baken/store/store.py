@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
 
@@ -297,7 +298,14 @@ class Store:
             ConflictError: the token was used for another request, or the screening's id is taken.
             InvalidValueError: a time without zone, or text that no database can store.
         """
-        return self._recorder.record(screening, idempotency)
+        return self.record_later(screening, idempotency).result()
+
+    def record_later(self, screening: Screening, idempotency: Idempotency | None = None) -> Future[Screening]:
+        """Begin to write a screening; the future gets what `record` returns or raises. It cannot be cancelled.
+
+        For callers that wait on an event loop, where a thread for each that waits would cost more than the writing.
+        """
+        return self._recorder.record_later(screening, idempotency)
 
     def record_many(self, screenings: Sequence[Screening]) -> None:
         """Write screenings in one transaction: all or none.

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -20,7 +18,6 @@ from starlette.types import Receive, Scope, Send
 from baken import pipeline
 from baken.errors import InvalidValueError, UnsupportedMediaTypeError
 from baken.model import ApiKey, Idempotency, Screening
-from baken.store import Store
 from baken.web import bodies, wire
 from baken.web.errors import InvalidFieldError
 from baken.web.multipart import META_PART, OVERHEAD_SIZE_BYTES, UploadForm
@@ -63,7 +60,7 @@ class Screenings:
         key: ApiKey = scope["baken.key"]
         try:
             upload = await reading.upload(receive)
-            screening, is_replayed = await self._service.screening_pool.run(self._screen, upload, key.id)
+            screening, is_replayed = await self._screen(upload, _idempotency(upload, key.id))
         finally:
             reading.release()
         self._service.metrics.count_screening(screening, is_replayed=is_replayed)
@@ -85,53 +82,32 @@ class Screenings:
         screening = await self._service.store_pool.run(self._service.baken.store.screening, screening_id)
         return Response(wire.encode(wire.screening(screening)), media_type="application/json")
 
-    def _screen(self, upload: Upload, api_key_id: str) -> tuple[Screening, bool]:
-        """Runs in a worker thread: the flow, after a look for a first answer under the same token."""
+    async def _screen(self, upload: Upload, idempotency: Idempotency | None) -> tuple[Screening, bool]:
+        """The screening, durably recorded, and whether it is the first answer under the same token.
+
+        This is `pipeline.screen` in two halves: a thread decodes and judges, and none waits for the disk, so that
+        another picture is decoded meanwhile and the more screenings wait, the more share one sync.
+        """
         baken = self._service.baken
-        idempotency = _idempotency(upload, api_key_id)
-        if idempotency is not None:
-            first = baken.store.replay(idempotency)
+        examined_id = ""
+
+        def begin() -> Future[Screening]:
+            nonlocal examined_id
+            first = None if idempotency is None else baken.store.replay(idempotency)
             if first is not None:
-                return first, True
-        with _Recorder(baken.store, self._service.decode_slots) as recorder:
-            meta = upload.meta.to_model()
-            screening = pipeline.screen(upload.data, meta, baken.gate, recorder, idempotency=idempotency)
-        return screening, recorder.is_replayed
+                return _known_already(first)
+            examined = pipeline.examine(upload.data, upload.meta.to_model(), baken.gate)
+            examined_id = examined.id
+            return baken.store.record_later(examined, idempotency)
+
+        recorded = await self._service.screening_pool.run_begun(begin)
+        return recorded, recorded.id != examined_id
 
 
-class _Recorder:
-    """The store, remembering whether it already held an answer under the token (two requests may race).
-
-    It also holds one of the decoding slots, and gives it back before waiting for the disk: another picture can be
-    decoded meanwhile, and the more screenings wait, the more share one sync.
-    """
-
-    def __init__(self, store: Store, slots: threading.Semaphore) -> None:
-        self._store = store
-        self._slots = slots
-        self._holds_slot = False
-        self.is_replayed = False
-
-    def __enter__(self) -> Self:
-        self._slots.acquire()
-        self._holds_slot = True
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._give_back_slot()
-
-    def _give_back_slot(self) -> None:
-        if self._holds_slot:
-            self._holds_slot = False
-            self._slots.release()
-
-    def record(self, screening: Screening, idempotency: Idempotency | None = None) -> Screening:
-        self._give_back_slot()
-        recorded = self._store.record(screening, idempotency)
-        self.is_replayed = recorded.id != screening.id
-        return recorded
+def _known_already(screening: Screening) -> Future[Screening]:
+    known: Future[Screening] = Future()
+    known.set_result(screening)
+    return known
 
 
 class _Reading:

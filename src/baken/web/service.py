@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 import time
 
 import structlog
@@ -16,10 +15,8 @@ from baken.web.bodies import MemoryBudget
 from baken.web.metrics import Metrics
 from baken.web.work import WorkPool
 
-# A waiting picture costs its bytes, which the budget bounds; this bounds the time that the last one waits. Of the
-# threads only one for each slot decodes, while the others wait for the disk to sync what they recorded.
-_WAITING_PER_SLOT = 32
-_THREADS_PER_SLOT = 4
+# A waiting picture costs its bytes, which the budget bounds; this bounds the time that the last one waits.
+_WAITING_PER_THREAD = 32
 _STORE_THREADS = 4
 _STORE_WAITING = 256
 _FULL_BODIES_HELD = 8
@@ -33,14 +30,11 @@ class Service:
 
     def __init__(self, baken: Baken) -> None:
         settings = baken.settings
-        slots = settings.decode_threads or os.cpu_count() or 1
+        threads = settings.decode_threads or max(1, len(os.sched_getaffinity(0)) // settings.workers)
         self.baken = baken
         self.authenticator = Authenticator(baken.store)
         self.metrics = Metrics()
-        self.decode_slots = threading.Semaphore(slots)
-        self.screening_pool = WorkPool(
-            "screening", threads=slots * _THREADS_PER_SLOT, max_waiting=slots * _WAITING_PER_SLOT
-        )
+        self.screening_pool = WorkPool("screening", threads=threads, max_waiting=threads * _WAITING_PER_THREAD)
         self.store_pool = WorkPool("the database", threads=_STORE_THREADS, max_waiting=_STORE_WAITING)
         self.upload_budget = MemoryBudget(_FULL_BODIES_HELD * settings.max_upload_size_bytes)
         self.reads_locally = settings.resolved_database_url.startswith("sqlite")
