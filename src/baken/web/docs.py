@@ -33,7 +33,9 @@ _PAGE = b"""<!doctype html>
 </html>
 """
 
-_START = b"""SwaggerUIBundle({ url: "/openapi.json", dom_id: "#swagger-ui", deepLinking: true, validatorUrl: null });
+# The origin in front, because a browser refuses to fetch relative to an address that was opened with a password in it.
+_START = b"""const url = location.origin + "/openapi.json";
+SwaggerUIBundle({ url, dom_id: "#swagger-ui", deepLinking: true, validatorUrl: null });
 """
 
 _MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".png": "image/png"}
