@@ -1,7 +1,8 @@
 #include "register.hpp"
 
 NB_MODULE(_native, module) {
-  module.doc() = "The native kernel: PDQ fingerprints and the Hamming index. Signatures and units stand in _native.pyi.";
+  module.doc() = "The native kernel: PDQ fingerprints and the Hamming indexes. Signatures and units stand in _native.pyi.";
   register_pdq(module);
   register_index(module);
+  register_folder(module);
 }

@@ -5,3 +5,4 @@
 
 void register_pdq(nanobind::module_& module);
 void register_index(nanobind::module_& module);
+void register_folder(nanobind::module_& module);

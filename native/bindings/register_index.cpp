@@ -1,66 +1,33 @@
-#include "arrays.hpp"
+#include "arrays_index.hpp"
 #include "baken/hamming_index.hpp"
-#include "baken/pdq.hpp"
 #include "register.hpp"
 
 namespace {
 
 namespace nb = nanobind;
 
-const bindings::ArraySpec codes_spec = {"codes", nb::dtype<uint8_t>(), "uint8", 2, "uint8[N, 32]"};
-const bindings::ArraySpec ids_spec = {"ids", nb::dtype<int64_t>(), "int64", 1, "int64[N]"};
-
-bindings::AnyArray checked_codes(nb::handle codes) {
-  bindings::AnyArray array = bindings::checked_array(codes, codes_spec);
-  if (array.shape(1) != baken::pdq_bytes) {
-    throw nb::value_error(("codes: got shape " + bindings::shape_text(array) +
-                           ", expected uint8[N, 32]; give one code of 32 bytes a row.")
-                              .c_str());
-  }
-  bindings::check_contiguous(array, codes_spec);
-  return array;
-}
-
-bindings::AnyArray checked_ids(nb::handle ids) {
-  bindings::AnyArray array = bindings::checked_array(ids, ids_spec);
-  bindings::check_contiguous(array, ids_spec);
-  return array;
-}
-
 void add_codes(baken::HammingIndex& index, nb::handle codes, nb::handle ids) {
-  const bindings::AnyArray code_rows = checked_codes(codes);
-  const bindings::AnyArray id_array = checked_ids(ids);
-  if (code_rows.shape(0) != id_array.shape(0)) {
-    throw nb::value_error(("ids: got " + std::to_string(id_array.shape(0)) + " for " +
-                           std::to_string(code_rows.shape(0)) + " codes, expected as many; give one id a code.")
-                              .c_str());
-  }
+  const bindings::AnyArray code_rows = bindings::checked_codes(codes);
+  const bindings::AnyArray id_array = bindings::checked_ids(ids);
+  bindings::check_one_id_a_code(code_rows, id_array);
   nb::gil_scoped_release released;
-  index.add(static_cast<const uint8_t*>(code_rows.data()), static_cast<const int64_t*>(id_array.data()),
-            code_rows.shape(0));
+  index.add(bindings::code_data(code_rows), bindings::id_data(id_array), code_rows.shape(0));
 }
 
 std::size_t remove_ids(baken::HammingIndex& index, nb::handle ids) {
-  const bindings::AnyArray id_array = checked_ids(ids);
+  const bindings::AnyArray id_array = bindings::checked_ids(ids);
   nb::gil_scoped_release released;
-  return index.remove(static_cast<const int64_t*>(id_array.data()), id_array.shape(0));
-}
-
-template <typename Value>
-nb::object column(std::vector<Value> values) {
-  const std::size_t count = values.size();
-  return bindings::owned_array(std::move(values), {count});
+  return index.remove(bindings::id_data(id_array), id_array.shape(0));
 }
 
 nb::tuple search(const baken::HammingIndex& index, nb::handle codes, int radius_bits) {
-  const bindings::AnyArray code_rows = checked_codes(codes);
+  const bindings::AnyArray code_rows = bindings::checked_codes(codes);
   baken::SearchResult result;
   {
     nb::gil_scoped_release released;
-    result = index.search(static_cast<const uint8_t*>(code_rows.data()), code_rows.shape(0), radius_bits);
+    result = index.search(bindings::code_data(code_rows), code_rows.shape(0), radius_bits);
   }
-  return nb::make_tuple(column(std::move(result.query_row)), column(std::move(result.id)),
-                        column(std::move(result.distance_bits)));
+  return bindings::columns(std::move(result));
 }
 
 }  // namespace

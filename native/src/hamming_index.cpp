@@ -8,7 +8,8 @@
 #include <string>
 #include <utility>
 
-#include "hamming_search.hpp"
+#include "hamming_merge.hpp"
+#include "hamming_search_all.hpp"
 #include "hamming_segment.hpp"
 #include "hamming_tail.hpp"
 
@@ -16,7 +17,6 @@ namespace baken {
 namespace {
 
 using hamming::code_bytes;
-using hamming::Hit;
 using hamming::IdSet;
 using hamming::Rows;
 using hamming::Segment;
@@ -28,25 +28,11 @@ struct Snapshot {
   std::shared_ptr<Tail> tail;
 };
 
-// Small enough to scan flat in a few microseconds.
-constexpr size_t tail_rows = 16384;
-
-// A smaller factor builds less often and searches more segments.
-constexpr size_t growth = 4;
-
-void append(const std::vector<Hit>& hits, size_t query_row, SearchResult& result) {
-  for (const Hit& hit : hits) {
-    result.query_row.push_back(static_cast<int64_t>(query_row));
-    result.id.push_back(hit.id);
-    result.distance_bits.push_back(hit.distance_bits);
-  }
-}
-
 }  // namespace
 
 class HammingIndex::State {
  public:
-  State() : current_(std::make_shared<Snapshot>()) { current_->tail = std::make_shared<Tail>(tail_rows); }
+  State() : current_(std::make_shared<Snapshot>()) { current_->tail = std::make_shared<Tail>(hamming::tail_rows); }
 
   std::shared_ptr<const Snapshot> snapshot() const {
     const std::lock_guard lock(current_mutex_);
@@ -84,7 +70,7 @@ class HammingIndex::State {
  private:
   static bool is_wasteful(const Segment& segment) { return 2 * segment.rows().alive_count() < segment.rows().count; }
 
-  // Makes one segment of the tail, the new rows and every last segment that is not much larger than what follows it.
+  // Makes one segment of the tail, the new rows and the last segments as far as they are not much larger.
   void freeze(const Rows& rows) {
     auto next = std::make_shared<Snapshot>();
     next->segments = current_->segments;
@@ -92,7 +78,7 @@ class HammingIndex::State {
     size_t merged = parts[0].alive_count() + rows.count;
     while (!next->segments.empty()) {
       const Rows last = next->segments.back()->rows();
-      if (last.alive_count() >= growth * merged || last.alive_count() + merged > hamming::max_segment_rows) {
+      if (last.alive_count() >= hamming::growth * merged || last.alive_count() + merged > hamming::max_segment_rows) {
         break;
       }
       parts.insert(parts.begin(), last);
@@ -100,7 +86,7 @@ class HammingIndex::State {
       next->segments.pop_back();
     }
     next->segments.push_back(std::make_shared<Segment>(parts));
-    next->tail = std::make_shared<Tail>(tail_rows);
+    next->tail = std::make_shared<Tail>(hamming::tail_rows);
     publish(std::move(next));
   }
 
@@ -139,25 +125,12 @@ void HammingIndex::add(const uint8_t* codes, const int64_t* ids, size_t count) {
 size_t HammingIndex::remove(const int64_t* ids, size_t count) { return state_->remove(IdSet(ids, count)); }
 
 SearchResult HammingIndex::search(const uint8_t* codes, size_t count, int radius_bits) const {
-  if (radius_bits < 0 || radius_bits > hamming::code_bits) {
-    throw std::invalid_argument("radius_bits: got " + std::to_string(radius_bits) +
-                                ", expected 0 to 256; 31 is the usual radius for PDQ.");
-  }
   const std::shared_ptr<const Snapshot> snapshot = state_->snapshot();
-  const Rows tail = snapshot->tail->rows();
-  hamming::Lookup lookup(hamming::active_kernels(), radius_bits);
-  SearchResult result;
-  std::vector<Hit> hits;
-  for (size_t query = 0; query < count; ++query) {
-    hits.clear();
-    for (const std::shared_ptr<Segment>& segment : snapshot->segments) {
-      lookup.find(*segment, codes + query * code_bytes, hits);
-    }
-    lookup.find_flat(tail, codes + query * code_bytes, hits);
-    std::sort(hits.begin(), hits.end());
-    append(hits, query, result);
+  std::vector<const hamming::Segment*> segments;
+  for (const std::shared_ptr<Segment>& segment : snapshot->segments) {
+    segments.push_back(segment.get());
   }
-  return result;
+  return hamming::search_all(segments, snapshot->tail->rows(), codes, count, radius_bits);
 }
 
 size_t HammingIndex::size() const { return state_->size(); }

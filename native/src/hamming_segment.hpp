@@ -21,6 +21,7 @@ namespace baken::hamming {
 struct SegmentArrays {
   const uint8_t* codes;
   const int64_t* ids;
+  const IdRange* id_ranges;  // one for every id_block_rows rows
   size_t rows;
   int high_bits;
   int slot_bits;
@@ -33,17 +34,34 @@ struct SegmentArrays {
 // The row number must fit beside the low key bits.
 constexpr size_t max_segment_rows = size_t{1} << 31;
 
+// The arrays one after another: codes, ids, id ranges, then each table's directory and postings.
+constexpr size_t section_count = 3 + 2 * table_count;
+using SectionBytes = std::array<size_t, section_count>;
+using SectionPlaces = std::array<uint8_t*, section_count>;
+
+// For that many rows, with no array placed yet.
+SegmentArrays segment_shape(size_t rows);
+SectionBytes section_bytes(const SegmentArrays& shape);
+void place(SegmentArrays& shape, const SectionPlaces& places);
+
+// Writes the live rows of `parts` and their tables into placed arrays, which are zero and writable until then. The rows
+// must be as many as the arrays have; `parts` may lose no row meanwhile. Takes 8 bytes a row of memory beside them.
+void fill(const SegmentArrays& arrays, std::span<const Rows> parts);
+
 class Segment {
  public:
   // Holds the rows of `parts` that are alive now, at most max_segment_rows.
   explicit Segment(std::span<const Rows> parts);
+
+  // Arrays and tombstones lie elsewhere, in mapped files for example, and outlive this.
+  Segment(const SegmentArrays& arrays, std::span<Tombstones::Word> tombstones);
 
   const SegmentArrays& arrays() const { return arrays_; }
   const Split& split() const { return split_; }
   Rows rows() const { return {arrays_.codes, arrays_.ids, arrays_.rows, &tombstones_}; }
   size_t memory_bytes() const { return buffer_.size_bytes() + tombstones_.size_bytes(); }
 
-  size_t remove(const IdSet& ids) { return bury(rows(), ids, tombstones_); }
+  size_t remove(const IdSet& ids) { return bury(rows(), ids, tombstones_, arrays_.id_ranges); }
 
  private:
   SegmentArrays arrays_;

@@ -35,13 +35,21 @@ class Tail {
     return true;
   }
 
-  size_t remove(const IdSet& ids) { return bury(rows(), ids, tombstones_); }
+  size_t remove(const IdSet& ids) { return remove(ids, SIZE_MAX); }
+
+  // Among the first `row_count` rows only.
+  size_t remove(const IdSet& ids, size_t row_count) {
+    Rows among = rows();
+    among.count = std::min(among.count, row_count);
+    return bury(among, ids, tombstones_);
+  }
 
   Rows rows() const {
     const size_t size = size_.load(std::memory_order_acquire);
     return {codes_.data(), reinterpret_cast<const int64_t*>(ids_.data()), size, &tombstones_};
   }
 
+  size_t capacity() const { return capacity_; }
   size_t memory_bytes() const { return codes_.size_bytes() + ids_.size_bytes() + tombstones_.size_bytes(); }
 
  private:

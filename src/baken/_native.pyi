@@ -80,3 +80,110 @@ class HammingIndex:
     @property
     def memory_bytes(self) -> int:
         """How much memory the codes, ids and tables take, in bytes."""
+
+@final
+class IndexFolder:
+    """A Hamming index in a folder of mapped files, shared by all processes of a machine.
+
+    Thread-safe and process-safe: any number of readers beside any number of writers; writers take turns. A search sees
+    every change that returned before it started, in whichever process. What a method has returned survives the death of
+    the process, and a power cut too when it was told to `sync`. Layout: docs/reference/index-format.md.
+
+    Every method raises a subclass of `baken.errors.IndexFileError` when the files cannot be read or written, and
+    ValueError after `close`.
+    """
+
+    def __init__(self, path: str, database_id: str, reset: bool = False, lock_timeout_seconds: float = 30.0) -> None:
+        """Open the index in a folder.
+
+        Args:
+            path: the folder.
+            database_id: at most 64 bytes; an index of another database is refused.
+            reset: make the index, or empty it when it is damaged or of another database. A newer one stays as it is.
+            lock_timeout_seconds: how long a writer waits for another.
+
+        Raises:
+            ValueError: `database_id` is too long.
+        """
+
+    def add(self, codes: NDArray[np.uint8], ids: NDArray[np.int64], sync: bool = True) -> None:
+        """Add uint8[N, 32] codes under int64[N] ids; an id may repeat.
+
+        Raises:
+            TypeError: an argument is no array of its dtype.
+            ValueError: a shape is wrong, the lengths differ, or an array has gaps in memory.
+        """
+
+    def remove(self, ids: NDArray[np.int64], sync: bool = True) -> int:
+        """Remove every code of the int64[M] ids and return how many codes went; unknown ids are no error.
+
+        Raises:
+            TypeError: `ids` is no int64 array.
+            ValueError: its shape is wrong, or it has gaps in memory.
+        """
+
+    def replace(
+        self,
+        removed_ids: NDArray[np.int64],
+        codes: NDArray[np.uint8],
+        ids: NDArray[np.int64],
+        applied_seq: int,
+        sync: bool = True,
+    ) -> int:
+        """Remove, add and commit in one step that happens whole or not at all.
+
+        A search beside it sees the new codes before the old ones are gone, never neither.
+
+        Returns:
+            How many codes went.
+
+        Raises:
+            TypeError: an argument is no array of its dtype.
+            ValueError: a shape is wrong, the lengths differ, or an array has gaps in memory.
+        """
+
+    def commit(self, applied_seq: int, sync: bool = True) -> None:
+        """Say that the index equals the database up to this change; a number below the last one changes nothing."""
+
+    def search(
+        self, codes: NDArray[np.uint8], radius_bits: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
+        """As `HammingIndex.search`."""
+
+    def clear(self) -> None:
+        """Remove everything; `applied_seq` is -1 afterwards."""
+
+    def merge(self) -> int:
+        """Merge segments until none is due and return how many were written; others search and write meanwhile.
+
+        Returns 0 at once when another thread or process is merging. Takes 8 bytes of memory a merged row.
+        """
+
+    def verify(self) -> None:
+        """Read everything and check every checksum."""
+
+    def close(self) -> None:
+        """Let go of the files; repeating it does nothing."""
+
+    def __len__(self) -> int:
+        """How many codes a search looks through."""
+
+    @property
+    def merge_due(self) -> bool:
+        """Whether `merge` would write something."""
+
+    @property
+    def applied_seq(self) -> int:
+        """The last change of the database that is in the index; -1 when none is."""
+
+    @property
+    def segment_count(self) -> int:
+        """How many segments a search goes through."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of this process alone, in bytes."""
+
+    @property
+    def mapped_bytes(self) -> int:
+        """Mapped files that all processes share, in bytes."""

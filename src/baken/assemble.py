@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -12,6 +13,9 @@ from baken.known import KnownFollower
 from baken.pipeline import Gate
 from baken.settings import Settings
 from baken.store import Store
+
+INDEX_FOLDER = Path("index", "known")
+"""Where in the data folder the index of the known entries lies; it may be deleted while nothing runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,8 @@ class Baken:
     gate: Gate
 
     def close(self) -> None:
-        """Close the store; idempotent."""
+        """Close the index and the store; idempotent."""
+        self.gate.known.close()
         self.store.close()
 
     def __enter__(self) -> Self:
@@ -53,7 +58,7 @@ def open_existing(settings: Settings) -> Baken:
 
 def _with_store(settings: Settings, store: Store) -> Baken:
     gate = Gate(
-        known=KnownFollower(store),
+        known=KnownFollower(store, settings.data_dir / INDEX_FOLDER),
         policy=Policy(settings.unscreenable_verdicts()),
         limits=DecodeLimits(max_size_bytes=settings.max_upload_size_bytes, max_pixels=settings.max_pixels),
         min_quality_percent=settings.min_quality_percent,

@@ -14,7 +14,17 @@ BakenError
 └── NotReadyError                 Baken cannot answer now, and says so rather than guess
     ├── NotInitialisedError           the data folder has no database yet
     ├── StoreBusyError                another process holds the database for longer than we wait
-    └── StoreError                    the database failed
+    ├── StoreError                    the database failed
+    └── IndexFileError                the index on disk cannot be read or written
+        ├── IndexMissingError             there is none
+        ├── IndexForeignError             a file belongs to something else
+        ├── IndexNewerError               a later version wrote it
+        ├── IndexTruncatedError           a file is shorter than it says
+        ├── IndexCorruptError             a checksum is wrong
+        ├── IndexDatabaseError            it was made for another database
+        ├── IndexReadOnlyError            its folder may not be written
+        ├── IndexFullError                the disk is full
+        └── IndexLockedError              another process writes for longer than we wait
 
 A picture that cannot be decoded is no error: it is a value (`model.Unscreenable`) that a decision must name.
 Each class has a stable `code`; the HTTP status stands in `web/errors.py`, the exit code in `cli.py`, and nowhere else.
@@ -124,3 +134,63 @@ class StoreError(NotReadyError):
     """The database failed."""
 
     code = "store_failed"
+
+
+class IndexFileError(NotReadyError):
+    """The index on disk cannot be read or written. The database is the truth: nothing is lost with an index."""
+
+    code = "index_failed"
+
+
+class IndexMissingError(IndexFileError):
+    """There is no index in the folder."""
+
+    code = "index_missing"
+
+
+class IndexForeignError(IndexFileError):
+    """A file in the folder belongs to something else, or to a machine of another byte order."""
+
+    code = "index_foreign"
+
+
+class IndexNewerError(IndexFileError):
+    """A later version of Baken wrote the index."""
+
+    code = "index_newer"
+
+
+class IndexTruncatedError(IndexFileError):
+    """A file of the index is shorter than it says."""
+
+    code = "index_truncated"
+
+
+class IndexCorruptError(IndexFileError):
+    """A checksum or a number in a file of the index is wrong."""
+
+    code = "index_corrupt"
+
+
+class IndexDatabaseError(IndexFileError):
+    """The index was made for another database."""
+
+    code = "index_of_other_database"
+
+
+class IndexReadOnlyError(IndexFileError):
+    """The folder of the index may not be written."""
+
+    code = "index_read_only"
+
+
+class IndexFullError(IndexFileError):
+    """The disk of the index is full."""
+
+    code = "index_disk_full"
+
+
+class IndexLockedError(IndexFileError):
+    """Another process writes the index for longer than we wait."""
+
+    code = "index_locked"

@@ -1,48 +1,113 @@
-"""Keeps the known entries in memory equal to the database, by following its change log.
+"""Keeps the known entries equal to the database, by following its change log.
 
 The database is the truth, the index a rebuildable cache. `refresh` is called before every search: one cheap read tells
 whether anything changed, so an added, paused or withdrawn entry counts on the very next request, whichever process
-wrote it.
+wrote it. With a folder, all processes of the machine share one index on disk; without, each has its own in memory.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
+from pathlib import Path
 
 import numpy as np
 
+from baken.errors import IndexFileError, IndexLockedError
+from baken.known_files import KnownFiles, KnownReader
 from baken.matching import KnownEntries
 from baken.model import FingerprintKind
 from baken.store import Change, Store
+
+_log = logging.getLogger(__name__)
 
 
 class KnownFollower:
     """Follows one store; safe to call from any number of threads."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, folder: Path | None = None) -> None:
         self._store = store
+        self._folder = folder
+        self._files: KnownFiles | None = None
         self._known = KnownEntries()
         self._seq = -1
         self._lock = threading.Lock()
 
+    def close(self) -> None:
+        """Let go of the index's files; repeating it does nothing."""
+        with self._lock:
+            if self._files is not None:
+                self._files.close()
+                self._files = None
+
     @property
     def seq(self) -> int:
-        """The number of the last change that is in memory; -1 before the first load."""
+        """The number of the last change that counts; -1 before the first load."""
         return self._seq
 
     def refresh(self) -> KnownEntries:
-        """Bring memory up to the database's last change and return the known entries.
+        """Bring the index up to the database's last change and return the known entries.
 
         Raises:
-            NotReadyError: the database could not be read. Answering from a stale index would be a guess.
+            NotReadyError: the database could not be read, or another process is still building the index. Answering
+                from a stale index would be a guess.
         """
         head = self._store.head_seq()
-        if head != self._seq:
+        if head != self._seq or self._is_behind(head):
             with self._lock:
-                if self._seq < 0:
-                    self._load()
-                self._follow(head)
+                if self._folder is not None:
+                    self._follow_files(self._folder, head)
+                else:
+                    self._follow_in_memory(head)
         return self._known
+
+    def _is_behind(self, head: int) -> bool:
+        """Whether another process emptied the index, to build it again."""
+        files = self._files
+        try:
+            return files is not None and files.applied_seq < head
+        except IndexFileError:
+            return True
+
+    def _follow_files(self, folder: Path, head: int) -> None:
+        try:
+            self._bring_files_to(folder, head)
+        except IndexLockedError:
+            raise
+        except IndexFileError as error:
+            # Memory serves as well, only not shared: a full disk must not stop the screening.
+            _log.warning("this process keeps the known entries in memory: %s; %s", error.message, error.hint)
+            self._files = None
+            self._folder, self._seq, self._known = None, -1, KnownEntries()
+            self._follow_in_memory(head)
+
+    def _bring_files_to(self, folder: Path, head: int) -> None:
+        known = self._known
+        if head > 0:  # a database without any change has no entries, and nothing to tell it from another one
+            try:
+                files = self._opened(folder)
+                files.bring_to(head)
+            except IndexLockedError:
+                raise
+            except IndexFileError:
+                # What became damaged while it was open is found, and built again, by opening it anew.
+                # The old files are let go, not closed: other threads may be searching them.
+                self._files = None
+                files = self._opened(folder)
+                files.bring_to(head)
+            known = KnownEntries(KnownReader(files.pdq, head), KnownReader(files.digests, head))
+        known.set_banks(self._store.banks())
+        self._known, self._seq = known, head
+
+    def _opened(self, folder: Path) -> KnownFiles:
+        if self._files is None:
+            self._files = KnownFiles(folder, self._store)
+        return self._files
+
+    def _follow_in_memory(self, head: int) -> None:
+        if self._seq < 0:
+            self._load()
+        self._follow(head)
 
     def _load(self) -> None:
         # The head is read before the rows: a change committed between the two is loaded now and applied again by

@@ -1,6 +1,7 @@
 """The known entries in memory: exact search in all active codes, with each bank's own radius and pause switch.
 
-Pure of storage and web: whoever holds a `KnownEntries` feeds it (`known.py` does, from the database's change log).
+Pure of storage and web: whoever holds a `KnownEntries` feeds it (`known.py` does, from the database's change log), or
+gives it indexes that are fed (`known_files.py`).
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +33,27 @@ _ENTRY_ID_MASK = (1 << _ENTRY_ID_BITS) - 1
 _TRANSFORMS = tuple(Transform)
 
 
+class CodeIndex(Protocol):
+    """What a search needs of an index; `HammingIndex` and `IndexFolder` have it."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of this process."""
+
+    def __len__(self) -> int: ...
+
+    def add(self, codes: NDArray[np.uint8], ids: NDArray[np.int64]) -> None:
+        """Add codes under ids."""
+
+    def remove(self, ids: NDArray[np.int64]) -> int:
+        """Remove every code of the ids."""
+
+    def search(
+        self, codes: NDArray[np.uint8], radius_bits: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
+        """Find every code at most `radius_bits` from each query."""
+
+
 class KnownEntries:
     """Every entry that may match, searchable from any number of threads.
 
@@ -38,9 +61,9 @@ class KnownEntries:
     kind and value, so that short and long digests share one structure with the same freshness.
     """
 
-    def __init__(self) -> None:
-        self._pdq = HammingIndex()
-        self._digests = HammingIndex()
+    def __init__(self, pdq: CodeIndex | None = None, digests: CodeIndex | None = None) -> None:
+        self._pdq: CodeIndex = HammingIndex() if pdq is None else pdq
+        self._digests: CodeIndex = HammingIndex() if digests is None else digests
         self._banks: dict[int, Bank] = {}
         self._radius_bits = 0
         self._lock = threading.Lock()
@@ -68,15 +91,12 @@ class KnownEntries:
         values: NDArray[np.uint8],
     ) -> None:
         """Add codes of one kind: `values` is uint8[N, kind.size_bytes], ids are int64[N]."""
-        ids = (bank_ids << _ENTRY_ID_BITS) | entry_ids
-        if kind is FingerprintKind.PDQ:
-            self._pdq.add(np.ascontiguousarray(values), ids)
-        else:
-            self._digests.add(_digest_codes(kind, values), ids)
+        index = self._pdq if kind is FingerprintKind.PDQ else self._digests
+        index.add(index_codes(kind, values), index_ids(entry_ids, bank_ids))
 
     def remove_entries(self, entry_ids: NDArray[np.int64], bank_ids: NDArray[np.int64]) -> None:
         """Remove every code of these entries; unknown ones are no error."""
-        ids = (bank_ids << _ENTRY_ID_BITS) | entry_ids
+        ids = index_ids(entry_ids, bank_ids)
         self._pdq.remove(ids)
         self._digests.remove(ids)
 
@@ -137,6 +157,16 @@ class KnownEntries:
             return None
         entry_id = packed_id & _ENTRY_ID_MASK
         return Match(bank.id, bank.name, bank.purpose, bank.verdict, entry_id, kind, distance_bits, transform)
+
+
+def index_ids(entry_ids: NDArray[np.int64], bank_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The ids under which an index holds the codes of entries: int64[N], as many as were given."""
+    return (bank_ids << _ENTRY_ID_BITS) | entry_ids
+
+
+def index_codes(kind: FingerprintKind, values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The codes, uint8[N, 32], under which an index holds values of one kind, uint8[N, kind.size_bytes]."""
+    return np.ascontiguousarray(values) if kind is FingerprintKind.PDQ else _digest_codes(kind, values)
 
 
 def _digest_code(kind: FingerprintKind, value: bytes) -> bytes:

@@ -6,6 +6,8 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
 import baken
 from baken import _native
 
@@ -32,16 +34,18 @@ def test_the_stub_has_the_functions_of_the_module() -> None:
     assert stub_functions(STUB.body) == native_functions(_native)
 
 
-def test_the_stub_has_the_methods_of_the_index() -> None:
-    (index,) = (node for node in STUB.body if isinstance(node, ast.ClassDef))
-    stub = stub_functions(index.body)
-    assert stub.pop("memory_bytes") == ["self"]
-    assert isinstance(vars(_native.HammingIndex)["memory_bytes"], property)
-    assert stub == native_functions(_native.HammingIndex)
+@pytest.mark.parametrize("name", ["HammingIndex", "IndexFolder"])
+def test_the_stub_has_the_methods_and_properties_of_each_class(name: str) -> None:
+    (body,) = (node.body for node in STUB.body if isinstance(node, ast.ClassDef) and node.name == name)
+    owner = getattr(_native, name)
+    properties = {node.name for node in body if isinstance(node, ast.FunctionDef) and node.decorator_list}
+    assert properties == {key for key, value in vars(owner).items() if isinstance(value, property)}
+    stub = {key: value for key, value in stub_functions(body).items() if key not in properties}
+    assert stub == native_functions(owner)
 
 
 def test_everything_public_has_a_docstring_at_run_time() -> None:
-    owners = (_native, _native.HammingIndex)
+    owners = (_native, _native.HammingIndex, _native.IndexFolder)
     public = [value for owner in owners for name, value in vars(owner).items() if not name.startswith("_")]
-    assert len(public) >= 9
+    assert len(public) >= 20
     assert all(value.__doc__ for value in public)

@@ -110,6 +110,15 @@ def changes_since(database: Database, seq: int, limit: int) -> list[Change]:
         return [Change(*row) for row in connection.execute(query)]
 
 
+def history_id(database: Database) -> str:
+    """What tells this change log from every other one: its first change. Empty when there is none yet."""
+    columns = schema.changes.c
+    query = select(columns.seq, columns.created_at).order_by(columns.seq).limit(1)
+    with database.read() as connection:
+        first = connection.execute(query).first()
+    return "" if first is None else f"{first.seq}-{first.created_at.isoformat()}"
+
+
 class HeadReader:
     """Reads the newest sequence number on connections of its own that stay open, because every request asks for it."""
 

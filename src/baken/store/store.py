@@ -240,6 +240,10 @@ class Store:
         """The number of the newest change committed, by any process, before this call."""
         return self._head.seq()
 
+    def history_id(self) -> str:
+        """What tells this database's changes from every other database's, at most 64 characters; empty before any."""
+        return changes.history_id(self._database)
+
     def changes_since(self, seq: int, *, limit: int = 1000) -> list[Change]:
         """The changes after number `seq`, in order and without gaps, at most `limit`."""
         return changes.changes_since(self._database, seq, limit)

@@ -1,0 +1,55 @@
+// Which segments to merge: geometric, so that a row is copied a logarithmic number of times and few segments remain.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include "hamming_segment.hpp"
+
+namespace baken::hamming {
+
+// Small enough to scan flat in a few microseconds.
+constexpr size_t tail_rows = 16384;
+
+// A smaller factor builds less often and searches more segments.
+constexpr size_t growth = 4;
+
+struct SegmentSize {
+  size_t rows;
+  size_t alive;
+
+  bool wasteful() const { return 2 * alive < rows; }
+};
+
+// Neighbouring segments, [first, end).
+struct Run {
+  size_t first = 0;
+  size_t end = 0;
+
+  bool empty() const { return first == end; }
+};
+
+// The last segments as far as each is not much larger than those behind it together, else one that is mostly removed.
+inline Run due_run(std::span<const SegmentSize> sizes) {
+  size_t merged = 0;
+  size_t first = sizes.size();
+  while (first > 0) {
+    const size_t alive = sizes[first - 1].alive;
+    if (first < sizes.size() && (alive >= growth * merged || alive + merged > max_segment_rows)) {
+      break;
+    }
+    merged += alive;
+    --first;
+  }
+  if (sizes.size() - first > 1) {
+    return {first, sizes.size()};
+  }
+  for (size_t segment = 0; segment < sizes.size(); ++segment) {
+    if (sizes[segment].wasteful()) {
+      return {segment, segment + 1};
+    }
+  }
+  return {};
+}
+
+}  // namespace baken::hamming

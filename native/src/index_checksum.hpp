@@ -1,0 +1,12 @@
+// CRC-32C (Castagnoli, RFC 3720 appendix B.4).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace baken::index {
+
+// Of `size_bytes` at `data`; `before` is the checksum of what came before them.
+uint32_t checksum(const void* data, size_t size_bytes, uint32_t before = 0);
+
+}  // namespace baken::index
