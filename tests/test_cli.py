@@ -298,9 +298,12 @@ def test_ctrl_c_stops_with_a_summary_and_everything_told_is_recorded(baken: Comm
         (folder / f"{number}.png").hardlink_to(tmp_path / "one.png")
     with process("--data-dir", baken.data_dir, "screen", folder, "--json") as running:
         assert running.stdout is not None
+        assert running.stderr is not None
         first = running.stdout.readline()
         running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=60)
+        # Not communicate(): it would lose the lines that readline() has read ahead.
+        out, err = running.stdout.read(), running.stderr.read()
+        running.wait(timeout=60)
     told = len((first + out).splitlines())
     assert running.returncode == 130
     assert 0 < told < 2_000
