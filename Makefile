@@ -10,7 +10,7 @@ JOBS ?= $(shell nproc)
 CMAKE_NATIVE := $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) -DBAKEN_PYTHON=OFF -DBAKEN_NATIVE_TESTS=ON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long lint types format native-test check-native check bench docs docs-check fuzz clean
+.PHONY: help setup demo test test-long lint types format native-test check-native check bench docs docs-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22

@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="The address `baken serve` listens on.")
     port: int = Field(8480, ge=0, le=65535, description="The port `baken serve` listens on; 0 takes a free one.")
     workers: int = Field(
-        1, ge=1, le=256, description="Server processes. Each holds its own copy of the index in memory."
+        1, ge=1, le=256, description="Server processes; they share the index on disk. One for each core screens most."
     )
     decode_threads: int = Field(
         0, ge=0, le=1024, description="Pictures decoded at once in one server process; 0 shares the cores out to them."

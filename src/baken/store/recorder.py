@@ -25,9 +25,9 @@ from baken.store.screenings import first_answer, row_of
 
 _BATCH_ROWS = 500
 
-# The least time from one commit to the next. A screening that comes after a pause is committed at once; one that comes
-# right after another waits at most this long for those that are on their way.
-_COMMIT_INTERVAL_SECONDS = 0.01
+# How long after a commit the next one waits when a caller says that other screenings are on their way. Without company
+# a screening is committed at once.
+_COMPANY_SECONDS = 0.01
 
 _SCREENINGS = schema.screenings.c
 _TOKEN = (_SCREENINGS.idempotency_key_id, _SCREENINGS.idempotency_token)
@@ -40,6 +40,7 @@ class _Job:
     screening: Screening
     idempotency: Idempotency | None
     row: dict[str, Any]
+    has_company: bool
     recorded: Future[Screening] = field(default_factory=Future)
 
     @property
@@ -62,10 +63,12 @@ class Recorder:
         skipping: Any = dialect_insert(schema.screenings)
         self._insert_new_tokens = skipping.on_conflict_do_nothing(index_elements=list(_TOKEN))
 
-    def record_later(self, screening: Screening, idempotency: Idempotency | None) -> Future[Screening]:
+    def record_later(
+        self, screening: Screening, idempotency: Idempotency | None, *, has_company: bool
+    ) -> Future[Screening]:
         """Queue one screening; see `Store.record_later`."""
         self._database.check_process()
-        job = _Job(screening, idempotency, row_of(screening, idempotency))
+        job = _Job(screening, idempotency, row_of(screening, idempotency), has_company)
         job.recorded.set_running_or_notify_cancel()  # from here on it is written, whoever stops waiting
         self._enqueue(job)
         return job.recorded
@@ -97,8 +100,9 @@ class Recorder:
     def _next_batch(self) -> list[_Job]:
         """All that waits, at least one job; empty when the recorder was closed."""
         job = self._queue.get()
-        if job is not None:
-            time.sleep(max(0.0, self._committed_at + _COMMIT_INTERVAL_SECONDS - time.monotonic()))
+        if job is not None and job.has_company:
+            # Asleep, not waiting on the queue: being woken for every row would cost what the company saves.
+            time.sleep(max(0.0, self._committed_at + _COMPANY_SECONDS - time.monotonic()))
         batch: list[_Job] = []
         while job is not None:
             batch.append(job)

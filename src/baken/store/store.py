@@ -304,12 +304,15 @@ class Store:
         """
         return self.record_later(screening, idempotency).result()
 
-    def record_later(self, screening: Screening, idempotency: Idempotency | None = None) -> Future[Screening]:
+    def record_later(
+        self, screening: Screening, idempotency: Idempotency | None = None, *, has_company: bool = False
+    ) -> Future[Screening]:
         """Begin to write a screening; the future gets what `record` returns or raises. It cannot be cancelled.
 
         For callers that wait on an event loop, where a thread for each that waits would cost more than the writing.
+        `has_company` says that others are about to be recorded: the commit then waits some milliseconds for them.
         """
-        return self._recorder.record_later(screening, idempotency)
+        return self._recorder.record_later(screening, idempotency, has_company=has_company)
 
     def record_many(self, screenings: Sequence[Screening]) -> None:
         """Write screenings in one transaction: all or none.

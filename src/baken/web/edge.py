@@ -8,7 +8,6 @@ import re
 import secrets
 import time
 import traceback
-from collections.abc import Mapping
 from http import HTTPStatus
 
 import structlog
@@ -18,7 +17,6 @@ from baken.errors import NotInitialisedError, StoreBusyError, StoreError
 from baken.model import ApiKey
 from baken.web import auth
 from baken.web.errors import CLIENT_GONE_STATUS, ClientGoneError, Problem, problem_of
-from baken.web.routing import PlainRoute
 from baken.web.service import Service
 
 SECURITY_HEADERS = (
@@ -48,9 +46,8 @@ def new_request_id() -> str:
 class Edge:
     """ASGI middleware. Requests that come in are counted, checked and answered, whatever happens further in."""
 
-    def __init__(self, app: ASGIApp, service: Service, direct: Mapping[tuple[str, str], PlainRoute]) -> None:
+    def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
-        self._direct = direct
         self._service = service
         self._logs_access = service.baken.settings.access_log
 
@@ -62,20 +59,12 @@ class Edge:
         exchange = Exchange(scope, receive, send)
         try:
             await self._admit(scope)
-            await self._forward(scope, exchange)
+            await self._app(scope, exchange.receive, exchange.send)
         except ClientGoneError:
             exchange.status = CLIENT_GONE_STATUS
         except Exception as error:  # noqa: BLE001 - the edge of a request: whatever failed becomes an answer here
             await self._fail(error, exchange)
         self._note(exchange)
-
-    async def _forward(self, scope: Scope, exchange: Exchange) -> None:
-        route = self._direct.get((scope["method"], scope["path"]))
-        if route is None:
-            await self._app(scope, exchange.receive, exchange.send)
-        else:
-            scope["route"] = route
-            await route.app(scope, exchange.receive, exchange.send)
 
     async def _admit(self, scope: Scope) -> None:
         path: str = scope["path"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from starlette.routing import BaseRoute, Match, Route
-from starlette.types import Scope, Send
+from starlette.types import Receive, Scope, Send
 
 
 class PlainRoute(Route):
@@ -19,13 +19,25 @@ class PlainRoute(Route):
         return match, child_scope
 
 
-def fixed_routes(routes: Sequence[BaseRoute]) -> dict[tuple[str, str], PlainRoute]:
-    """Our plain routes without parameters by method and path: found by one look instead of one regex for each route.
+class FixedRoutes:
+    """Our plain routes without parameters: found by one look at method and path instead of one regex for each route.
 
     Measured for one lookup: 95 us through router and framework middleware, 75 us directly.
     """
-    plain = [route for route in routes if isinstance(route, PlainRoute) and not route.param_convertors]
-    return {(method, route.path): route for route in plain for method in route.methods or ()}
+
+    def __init__(self, routes: Sequence[BaseRoute]) -> None:
+        plain = [route for route in routes if isinstance(route, PlainRoute) and not route.param_convertors]
+        self._routes = {(method, route.path): route for route in plain for method in route.methods or ()}
+
+    def takes(self, scope: Scope) -> bool:
+        """Whether one of them takes the request."""
+        return scope["type"] == "http" and (scope["method"], scope["path"]) in self._routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request that one of them takes."""
+        route = self._routes[scope["method"], scope["path"]]
+        scope["route"] = route
+        await route.app(scope, receive, send)
 
 
 def methods_at(routes: Sequence[BaseRoute], scope: Scope) -> list[str]:

@@ -88,7 +88,7 @@ class Screenings:
         This is `pipeline.screen` in two halves: a thread decodes and judges, and none waits for the disk, so that
         another picture is decoded meanwhile and the more screenings wait, the more share one sync.
         """
-        baken = self._service.baken
+        baken, pool = self._service.baken, self._service.screening_pool
         examined_id = ""
 
         def begin() -> Future[Screening]:
@@ -98,9 +98,9 @@ class Screenings:
                 return _known_already(first)
             examined = pipeline.examine(upload.data, upload.meta.to_model(), baken.gate)
             examined_id = examined.id
-            return baken.store.record_later(examined, idempotency)
+            return baken.store.record_later(examined, idempotency, has_company=pool.held > 1)
 
-        recorded = await self._service.screening_pool.run_begun(begin)
+        recorded = await pool.run_begun(begin)
         return recorded, recorded.id != examined_id
 
 
