@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from importlib.resources import files
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
-from swagger_ui_bundle import swagger_ui_path  # type: ignore[import-untyped]
 
 from baken.errors import NotFoundError
 from baken.web.routing import PlainRoute
@@ -68,8 +67,8 @@ class Docs:
             return _answer(_START, _MEDIA_TYPES[".js"])
         if name not in _PACKAGE_FILES:
             raise NotFoundError("there is nothing at this path", hint="/docs is the page.")
-        path = Path(swagger_ui_path) / name
-        return _answer(path.read_bytes(), _MEDIA_TYPES[path.suffix])
+        content = (files("fastapi_swagger") / "resources" / name).read_bytes()
+        return _answer(content, _MEDIA_TYPES[name[name.rindex(".") :]])
 
     async def openapi(self, request: Request) -> Response:
         """The OpenAPI document."""
