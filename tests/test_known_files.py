@@ -185,6 +185,16 @@ def test_an_index_that_another_process_empties_is_never_taken_for_an_answer(fill
         assert found(follower, 2) == [2]
 
 
+def test_an_emptied_index_of_digests_is_never_taken_for_an_answer_either(filled: Store, folder: Path):
+    with following(filled, folder) as follower:
+        known = follower.refresh()
+        other = IndexFolder(str(folder / "digests"), filled.history_id())
+        other.clear()
+        other.close()
+        with pytest.raises(IndexMissingError):
+            known.lookup([Fingerprint(FingerprintKind.MD5, bytes(16))])
+
+
 def test_a_folder_that_cannot_be_used_leaves_the_entries_in_memory(
     filled: Store, folder: Path, caplog: pytest.LogCaptureFixture
 ):

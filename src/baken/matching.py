@@ -128,7 +128,7 @@ class KnownEntries:
 
     def _lookup_digests(self, fingerprints: Sequence[Fingerprint], answers: list[list[Match]]) -> None:
         asked = [row for row, each in enumerate(fingerprints) if each.kind.is_exact]
-        if not asked or not len(self._digests):
+        if not asked:
             return
         codes = _stack(_digest_code(fingerprints[row].kind, fingerprints[row].value) for row in asked)
         rows, ids, _ = self._digests.search(codes, 0)
