@@ -79,6 +79,11 @@ def test_an_item_that_never_ends_is_given_up():
     assert time.monotonic() - started < 60
 
 
+def test_a_worker_may_take_longer_to_start_than_an_item_may_take():
+    results = dict(in_order(worker_jobs.SlowToStart(), range(20), processes=2, timeout_seconds=0.5))
+    assert results == {number: number for number in range(20)}
+
+
 def test_a_worker_killed_from_outside_loses_at_most_its_own_item():
     killed = 0
     results = {}

@@ -46,6 +46,22 @@ def raise_on_13(item: int) -> int:
     return item
 
 
+class SlowToStart:
+    """Takes a second to arrive in a worker, as imports do on a busy machine."""
+
+    def __setstate__(self, state: object) -> None:
+        """Be received."""
+        time.sleep(1)
+
+    def __getstate__(self) -> object:
+        """Be sent."""
+        return True
+
+    def __call__(self, item: int) -> int:
+        """Answer at once."""
+        return item
+
+
 class CrashingFingerprinter(FileFingerprinter):
     """Dies of a segmentation fault on files whose name says so, as a decoder with a bug would."""
 

@@ -32,6 +32,9 @@ DEFAULT_TIMEOUT_SECONDS = 60.0
 FEW_ITEMS = 8
 """Fewer items than this are done in this process: a worker takes longer to start than they take to do."""
 
+# Starting imports numpy and Pillow, which on a busy machine takes far longer than an item may.
+_START_TIMEOUT_SECONDS = 60.0
+
 # Each worker has its next items at hand, so that it need not wait while the parent searches and records; the window
 # bounds what is finished and waits for a slow item before it, and with it the memory.
 _QUEUE_ITEMS = 4
@@ -215,6 +218,7 @@ class _Worker(Generic[T, R]):
         return True
 
     def is_late(self, timeout_seconds: float) -> bool:
+        """Whether it has been silent for longer than this."""
         return bool(self.tasks) and time.monotonic() - self.since > timeout_seconds
 
     def end(self, grace_seconds: float = 0.0) -> int:
@@ -279,8 +283,10 @@ class _Pool(Generic[T, R]):
             if worker.connection in ready:
                 if not worker.receive():
                     self._replace(position, "")
-            elif worker.is_late(self._timeout_seconds):
-                self._replace(position, f"gave no answer within {self._timeout_seconds:g} seconds")
+                continue
+            limit_seconds = self._timeout_seconds if worker.is_ready else _START_TIMEOUT_SECONDS
+            if worker.is_late(limit_seconds):
+                self._replace(position, f"gave no answer within {limit_seconds:g} seconds")
 
     def _replace(self, position: int, late: str) -> None:
         worker = self._workers[position]
