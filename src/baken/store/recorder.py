@@ -20,6 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from baken.errors import BakenError, NotReadyError, StoreError
 from baken.model import Idempotency, Screening
 from baken.store import schema
+from baken.store.driver_insert import DriverInsert
 from baken.store.engine import Database
 from baken.store.screenings import first_answer, row_of
 
@@ -39,7 +40,7 @@ class _Job:
 
     screening: Screening
     idempotency: Idempotency | None
-    row: dict[str, Any]
+    bound_row: Any
     has_company: bool
     recorded: Future[Screening] = field(default_factory=Future)
 
@@ -60,15 +61,18 @@ class Recorder:
         self._committed_at = 0.0
         # The engine's own INSERT; both skip a row whose token is taken instead of failing the transaction.
         dialect_insert = sqlite.insert if database.is_sqlite else postgresql.insert
-        skipping: Any = dialect_insert(schema.screenings)
-        self._insert_new_tokens = skipping.on_conflict_do_nothing(index_elements=list(_TOKEN))
+        skipping = dialect_insert(schema.screenings).on_conflict_do_nothing(
+            index_elements=list(_TOKEN), index_where=schema.has_token
+        )
+        self._insert_new_tokens = DriverInsert(skipping, database.engine.dialect)
 
     def record_later(
         self, screening: Screening, idempotency: Idempotency | None, *, has_company: bool
     ) -> Future[Screening]:
         """Queue one screening; see `Store.record_later`."""
         self._database.check_process()
-        job = _Job(screening, idempotency, row_of(screening, idempotency), has_company)
+        bound_row = self._insert_new_tokens.bound(row_of(screening, idempotency))
+        job = _Job(screening, idempotency, bound_row, has_company)
         job.recorded.set_running_or_notify_cancel()  # from here on it is written, whoever stops waiting
         self._enqueue(job)
         return job.recorded
@@ -151,13 +155,13 @@ class Recorder:
 
     def _commit(self, batch: list[_Job]) -> list[bool]:
         # Sorted, so that two processes that meet over the same tokens lock them in the same order and cannot deadlock.
-        rows = [job.row for job in sorted(batch, key=lambda job: job.token or ("", ""))]
+        rows = [job.bound_row for job in sorted(batch, key=lambda job: job.token or ("", ""))]
         tokens = {job.token for job in batch if job.token is not None}
         with self._database.write() as connection:
-            if connection.execute(self._insert_new_tokens, rows).rowcount == len(rows):
+            if self._insert_new_tokens.execute(connection, rows) == len(rows):
                 return [True] * len(batch)
             winners = {token: _winner(connection, *token) for token in tokens}
-        return [job.token is None or winners[job.token] == job.row["id"] for job in batch]
+        return [job.token is None or winners[job.token] == job.screening.id for job in batch]
 
 
 def _winner(connection: Connection, key_id: str, token: str) -> str | None:

@@ -25,6 +25,7 @@ from baken.model import (
     Visibility,
 )
 from baken.store import schema
+from baken.store.driver_insert import DriverInsert
 from baken.store.engine import Database
 
 _SCREENINGS = schema.screenings.c
@@ -68,10 +69,11 @@ def row_of(screening: Screening, idempotency: Idempotency | None = None) -> dict
 
 def record_many(database: Database, screenings: Sequence[Screening]) -> None:
     """Write screenings in one transaction; see `Store.record_many`."""
-    rows = [row_of(screening) for screening in screenings]
+    statement = DriverInsert(insert(schema.screenings), database.engine.dialect)
+    rows = [statement.bound(row_of(screening)) for screening in screenings]
     if rows:
         with database.write() as connection:
-            connection.execute(insert(schema.screenings), rows)
+            statement.execute(connection, rows)
 
 
 def screening_by_id(database: Database, screening_id: str) -> Screening:

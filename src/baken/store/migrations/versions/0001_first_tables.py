@@ -185,7 +185,8 @@ def _make_screenings() -> None:
         *(_text(name, nullable=True) for name in ("case_id", "idempotency_key_id", "idempotency_token")),
         _bytes("idempotency_request_sha256", nullable=True),
     )
-    for column in ("created_at", "item_ref", "account_ref", "sha256", "finding"):
-        op.create_index(f"screenings_{column}", "screenings", [column])
+    has_token = sa.text("idempotency_token IS NOT NULL")
     token = ["idempotency_key_id", "idempotency_token"]
-    op.create_index("screenings_idempotency", "screenings", token, unique=True)
+    op.create_index(
+        "screenings_idempotency", "screenings", token, unique=True, sqlite_where=has_token, postgresql_where=has_token
+    )
