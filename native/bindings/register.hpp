@@ -3,6 +3,7 @@
 
 #include <nanobind/nanobind.h>
 
+void register_arrow(nanobind::module_& module);
 void register_pdq(nanobind::module_& module);
 void register_index(nanobind::module_& module);
 void register_folder(nanobind::module_& module);

@@ -1,6 +1,6 @@
 """The native kernel: PDQ fingerprints and the Hamming index. The GIL is released around every numeric call."""
 
-from typing import final
+from typing import Protocol, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,18 @@ def pdq(luma: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
         ValueError: it has other than two dimensions, a side below 5 pixels, or gaps between the pixels of a row.
 
     Source: https://github.com/facebook/ThreatExchange/blob/main/hashing/hashing.pdf
+    """
+
+class _ArrowExporter(Protocol):
+    def __arrow_c_array__(self) -> tuple[object, object]: ...
+
+def arrow_uint8(exporter: _ArrowExporter) -> NDArray[np.uint8]:
+    """A read-only view, uint8[N], of what an object exports; the view keeps the exporter's memory alive.
+
+    Raises:
+        ValueError: the exporter holds other than unsigned bytes without nulls, or does not hold them in one piece.
+
+    Source: https://arrow.apache.org/docs/format/CDataInterface.html
     """
 
 def instruction_path() -> str:

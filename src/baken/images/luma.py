@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from baken._native import arrow_uint8
 from baken.images.container import Container
 from baken.images.exif import SWAPS_SIDES
 
@@ -24,12 +25,20 @@ _WIDE = frozenset(("I", "F"))
 def luma_of(image: Image.Image, container: Container) -> NDArray[np.uint8]:
     """uint8[H, W], C-contiguous: the canvas upright, ITU-R BT.601, transparency over white."""
     if image.mode == "L" and container.colour_key is None and not image.has_transparency_data:
-        luma = np.asarray(image)
+        luma = _pixels(image)
     else:
         luma = _by_strips(image, container)
     if container.inverted:
         luma = _WHITE - luma
     return upright(_on_canvas(luma, container), container.orientation)
+
+
+def _pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """uint8[H, W] of an "L" picture: a view of Pillow's memory where that is in one piece (to 16 MB), else a copy."""
+    try:
+        return arrow_uint8(image).reshape(image.height, image.width)
+    except ValueError:
+        return np.asarray(image)
 
 
 def upright(luma: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
