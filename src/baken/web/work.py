@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from baken.web.errors import OverloadedError
 
@@ -46,10 +46,10 @@ class WorkPool:
         Raises:
             OverloadedError: too many calls wait already; nothing was started.
         """
-        answer: Future[T] = Future()
-        answer.set_running_or_notify_cancel()
-        self.submit(call, *args, **kwargs).add_done_callback(partial(_pass_on_begun, answer))
-        return await asyncio.wrap_future(answer)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+        self.submit(call, *args, **kwargs).add_done_callback(partial(_await_begun, loop, answer))
+        return await answer
 
     def submit(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Queue `call`; raises like `run`."""
@@ -75,17 +75,24 @@ class WorkPool:
             self._held -= 1
 
 
-def _pass_on_begun(answer: Future[T], begun: Future[Future[T]]) -> None:
-    error = begun.exception()
-    if error is not None:
-        answer.set_exception(error)
+def _await_begun(loop: asyncio.AbstractEventLoop, answer: asyncio.Future[T], begun: Future[Future[T]]) -> None:
+    if begun.cancelled() or begun.exception() is not None:
+        _wake(loop, answer, begun)
     else:
-        begun.result().add_done_callback(partial(_pass_on, answer))
+        begun.result().add_done_callback(partial(_wake, loop, answer))
 
 
-def _pass_on(answer: Future[T], done: Future[T]) -> None:
-    error = done.exception()
-    if error is not None:
+def _wake(loop: asyncio.AbstractEventLoop, answer: asyncio.Future[T], done: Future[Any]) -> None:
+    if not loop.is_closed():  # it may be, when Baken was stopped before the answer came
+        loop.call_soon_threadsafe(_settle, answer, done)
+
+
+def _settle(answer: asyncio.Future[T], done: Future[T]) -> None:
+    if answer.done():  # the client has gone, and nobody waits any more
+        return
+    if done.cancelled():
+        answer.cancel()
+    elif (error := done.exception()) is not None:
         answer.set_exception(error)
     else:
         answer.set_result(done.result())
