@@ -1,4 +1,4 @@
-"""Filling and emptying banks: pictures and lists into entries, in batches; entries out as a list."""
+"""Changing, filling and emptying banks: pictures and lists into entries, in batches; entries out as a list."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from baken import listfiles
 from baken.errors import ConflictError, InvalidValueError, UsageError
 from baken.listfiles import BadLine, Layout, ListFormat
 from baken.model import (
+    Bank,
     BankState,
     Entry,
     EntryState,
@@ -26,9 +27,11 @@ from baken.model import (
     Provenance,
     Purpose,
     UnscreenableReason,
+    Verdict,
 )
 from baken.scan import SkippedPath, check_roots, files, printable
 from baken.store import Store
+from baken.values import check_policy
 from baken.workers import DEFAULT_TIMEOUT_SECONDS, Failure, FileFingerprinter, in_order
 
 BATCH_ENTRIES = 10_000
@@ -72,6 +75,44 @@ class ImportSummary:
     added: int = 0
     bad_line_count: int = 0
     bad_lines: list[BadLine] = field(default_factory=list)
+
+
+def change_bank(
+    store: Store,
+    bank_name: str,
+    *,
+    radius_bits: int | None = None,
+    verdict: Verdict | None = None,
+    flood_accounts_per_hour: int | None = None,
+    flood_factor: int | None = None,
+    actor: str,
+    reason: str | None = None,
+) -> Bank:
+    """Change what a bank matches and answers; None leaves as it is. It counts on the next request.
+
+    Raises:
+        UsageError: nothing was asked to change.
+        InvalidValueError: a value is out of bounds, or the bank's purpose cannot give that verdict.
+        NotFoundError, ConflictError: there is no such bank, or it is withdrawn.
+    """
+    if all(given is None for given in (radius_bits, verdict, flood_accounts_per_hour, flood_factor)):
+        message = f"nothing was named that should change in bank {bank_name!r}"
+        raise UsageError(message, hint="Give a radius, a verdict, or a limit of the flood breaker.")
+    bank = store.bank(bank_name)  # its purpose never changes, so what is checked here holds below
+    check_policy(
+        bank.purpose,
+        bank.radius_bits if radius_bits is None else radius_bits,
+        bank.verdict if verdict is None else verdict,
+    )
+    return store.change_bank(
+        bank_name,
+        radius_bits=radius_bits,
+        verdict=verdict,
+        flood_accounts_per_hour=flood_accounts_per_hour,
+        flood_factor=flood_factor,
+        actor=actor,
+        reason=reason,
+    )
 
 
 def add_files(

@@ -16,13 +16,14 @@ from pathlib import Path
 from baken import assemble
 from baken._native import instruction_path, instruction_paths
 from baken.errors import BakenError, NotInitialisedError, SettingError
-from baken.model import EntryState, Purpose, UnscreenableReason, Verdict
+from baken.model import EntryState, NoticeKind, Purpose, UnscreenableReason, Verdict
 from baken.settings import DATABASE_FILE_NAME, ENV_PREFIX, SECRET_NAMES, Settings
 from baken.store import Store
 
 LITTLE_SPACE_BYTES = 1 << 30
 NO_SPACE_BYTES = 100 << 20
 _OTHERS = 0o077
+_MAX_SHOWN = 20
 _TEST_PREFIX = f"{ENV_PREFIX}TEST_"
 
 CATALOGUE = {
@@ -41,6 +42,7 @@ CATALOGUE = {
     "BK-W008": "A variable of the environment looks like a setting and is none.",
     "BK-W009": "A bank is active and has no active entry.",
     "BK-W010": "A bank of known abuse lets its matches pass.",
+    "BK-W011": "An entry is quarantined by the flood breaker and waits for a person.",
 }
 """Every finding there is, by id: E for errors, W for warnings. An id is never given a second meaning."""
 
@@ -156,6 +158,7 @@ def _database(settings: Settings) -> Iterator[CheckFinding]:
         with assemble.open_existing(settings) as baken:
             baken.store.ping()
             yield from _banks(baken.store)
+            yield from _quarantines(baken.store)
             yield from _keys(baken.store)
     except NotInitialisedError as error:
         yield CheckFinding("BK-E002", error.message, error.hint)
@@ -174,6 +177,20 @@ def _banks(store: Store) -> Iterator[CheckFinding]:
         if bank.purpose is Purpose.KNOWN_ABUSE and bank.verdict is Verdict.ALLOW:
             message = f"bank {bank.name!r} holds known abuse and answers allow"
             yield CheckFinding("BK-W010", message, "Fine for a trial; otherwise make a bank with hold or block.")
+
+
+def _quarantines(store: Store) -> Iterator[CheckFinding]:
+    shown = store.notices(limit=_MAX_SHOWN, open_only=True)
+    found = [
+        (f"entry {each.entry_id} of bank {each.bank!r} matches nothing since {each.created_at:%F %R} UTC", each.reason)
+        for each in shown
+    ]
+    more_count = store.open_notice_counts()[NoticeKind.ENTRY_QUARANTINED] - len(shown)
+    if more_count > 0:
+        found.append((f"{more_count:,} more entries match nothing", "flood breaker"))
+    for message, why in found:
+        hint = "`baken notice list` shows them all, `baken notice show` what to do."
+        yield CheckFinding("BK-W011", f"{message}: {why}", hint)
 
 
 def _keys(store: Store) -> Iterator[CheckFinding]:

@@ -1,4 +1,4 @@
-"""`baken bank …`: banks made, listed, paused and withdrawn; `cli_bank_files.py` fills and empties them."""
+"""`baken bank …`: banks made, changed, listed, paused and withdrawn; `cli_bank_files.py` fills and empties them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from typing import Annotated
 
 import typer
 
-from baken import assemble
+from baken import assemble, banking
 from baken import cli_output as output
 from baken.cli_bank_files import Name, add, export, import_list
-from baken.cli_common import AsJson, DataDir, actor, load_settings
+from baken.cli_common import AsJson, DataDir, OptionalReason, Reason, actor, load_settings
 from baken.errors import UsageError
+from baken.flood import FloodLimits
 from baken.model import (
+    DEFAULT_FLOOD_ACCOUNTS_PER_HOUR,
+    DEFAULT_FLOOD_FACTOR,
     DEFAULT_RADIUS_BITS,
+    MAX_FLOOD_ACCOUNTS_PER_HOUR,
+    MAX_FLOOD_FACTOR,
     MAX_RADIUS_BITS,
     Bank,
     BankState,
@@ -28,8 +33,9 @@ app = typer.Typer(no_args_is_help=True, help="Make, fill, list, pause and withdr
 
 _PAGE_ENTRIES = 1_000
 
-Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")]
-OptionalReason = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")]
+_FLOOD_ACCOUNTS_HELP = "How many accounts an hour may always match one entry; above, it is quarantined. 0: never."
+_FLOOD_FACTOR_HELP = "How many times its busiest earlier hour (of 30 days) an entry may match."
+_RADIUS_HELP = "How far a PDQ may be and still match."
 
 
 @app.command()
@@ -40,12 +46,19 @@ def create(
     purpose: Annotated[Purpose, typer.Option("--purpose", help="Why it exists; it bounds what a match may cause.")],
     radius_bits: Annotated[
         int,
-        typer.Option("--radius-bits", min=0, max=MAX_RADIUS_BITS, help="How far a PDQ may be and still match."),
+        typer.Option("--radius-bits", min=0, max=MAX_RADIUS_BITS, help=_RADIUS_HELP),
     ] = DEFAULT_RADIUS_BITS,
     verdict: Annotated[
         Verdict | None,
         typer.Option("--verdict", help="What a match answers; follows from the purpose unless given."),
     ] = None,
+    flood_accounts_per_hour: Annotated[
+        int,
+        typer.Option("--flood-accounts-per-hour", min=0, max=MAX_FLOOD_ACCOUNTS_PER_HOUR, help=_FLOOD_ACCOUNTS_HELP),
+    ] = DEFAULT_FLOOD_ACCOUNTS_PER_HOUR,
+    flood_factor: Annotated[
+        int, typer.Option("--flood-factor", min=1, max=MAX_FLOOD_FACTOR, help=_FLOOD_FACTOR_HELP)
+    ] = DEFAULT_FLOOD_FACTOR,
     reason: OptionalReason = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -56,10 +69,53 @@ def create(
     chosen = check_bank(name, purpose, radius_bits, verdict)
     with assemble.open_existing(load_settings(context, data_dir)) as baken:
         bank = baken.store.create_bank(
-            name, purpose, radius_bits=radius_bits, verdict=chosen, actor=actor(), reason=reason
+            name,
+            purpose,
+            radius_bits=radius_bits,
+            verdict=chosen,
+            flood=FloodLimits(flood_accounts_per_hour, flood_factor),
+            actor=actor(),
+            reason=reason,
         )
     output.console().print(
         f"bank {bank.name} made: {bank.purpose.value}, within {bank.radius_bits} bits, {bank.verdict.value}"
+    )
+
+
+@app.command(name="set")
+def set_policy(
+    context: typer.Context,
+    name: Name,
+    *,
+    radius_bits: Annotated[
+        int | None, typer.Option("--radius-bits", min=0, max=MAX_RADIUS_BITS, help=_RADIUS_HELP)
+    ] = None,
+    verdict: Annotated[Verdict | None, typer.Option("--verdict", help="What a match answers.")] = None,
+    flood_accounts_per_hour: Annotated[
+        int | None,
+        typer.Option("--flood-accounts-per-hour", min=0, max=MAX_FLOOD_ACCOUNTS_PER_HOUR, help=_FLOOD_ACCOUNTS_HELP),
+    ] = None,
+    flood_factor: Annotated[
+        int | None, typer.Option("--flood-factor", min=1, max=MAX_FLOOD_FACTOR, help=_FLOOD_FACTOR_HELP)
+    ] = None,
+    reason: OptionalReason = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Change a bank: what is not named stays as it is. It counts on the next request, in every process."""
+    with assemble.open_existing(load_settings(context, data_dir)) as baken:
+        bank = banking.change_bank(
+            baken.store,
+            name,
+            radius_bits=radius_bits,
+            verdict=verdict,
+            flood_accounts_per_hour=flood_accounts_per_hour,
+            flood_factor=flood_factor,
+            actor=actor(),
+            reason=reason,
+        )
+    output.console().print(
+        f"bank {bank.name}: within {bank.radius_bits} bits, {bank.verdict.value}, {output.flood_limits(bank)}",
+        soft_wrap=True,
     )
 
 
@@ -115,6 +171,7 @@ def show(
         "reason": bank.reason,
         "verdict": bank.verdict,
         "radius_bits": bank.radius_bits,
+        "flood breaker": output.flood_limits(bank),
         "made": output.when(bank.created_at),
         **{f"entries {state.value}": f"{count:,}" for state, count in counts.items() if count},
     }

@@ -32,6 +32,8 @@ DataDir = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")]
+OptionalReason = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")]
 Roots = Annotated[list[str], typer.Argument(metavar="PATH", help="Files and folders.", show_default=False)]
 Processes = Annotated[
     int, typer.Option("--processes", min=0, max=1024, help="Worker processes; 0 means one for each core.")

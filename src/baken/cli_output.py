@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
-from baken.model import ApiKey, Bank, Entry, EntryState, Finding, Fingerprints, Match, Screening, Verdict
+from baken.model import ApiKey, Bank, Entry, EntryState, Finding, Fingerprints, Match, Notice, Screening, Verdict
 
 PLAIN_WIDTH = 10_000
 """Columns when the output is no terminal: wider than any path, so that nothing is cut or folded in a log."""
@@ -157,7 +157,31 @@ def bank_json(bank: Bank, counts: Mapping[EntryState, int]) -> dict[str, object]
         "reason": bank.reason,
         "created_at": bank.created_at.isoformat(),
         "updated_at": bank.updated_at.isoformat(),
+        "flood_accounts_per_hour": bank.flood_accounts_per_hour,
+        "flood_factor": bank.flood_factor,
         "entry_counts": {state.value: count for state, count in counts.items()},
+    }
+
+
+def flood_limits(bank: Bank) -> str:
+    """What a bank's flood breaker allows, in words."""
+    if bank.flood_accounts_per_hour == 0:
+        return "flood breaker off"
+    return f"at most {bank.flood_accounts_per_hour:,} accounts an hour or {bank.flood_factor} times the busiest hour"
+
+
+def notice_json(notice: Notice) -> dict[str, object]:
+    """A notice, as in the HTTP API."""
+    return {
+        "id": notice.id,
+        "created_at": notice.created_at.isoformat(),
+        "kind": notice.kind,
+        "bank": notice.bank,
+        "entry_id": notice.entry_id,
+        "reason": notice.reason,
+        "facts": dict(notice.facts),
+        "resolved_at": None if notice.resolved_at is None else notice.resolved_at.isoformat(),
+        "resolved_by": notice.resolved_by,
     }
 
 

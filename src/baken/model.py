@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -18,6 +19,14 @@ DEFAULT_RADIUS_BITS = 31
 
 # Above this a 256-bit code comes near unrelated ones (expected distance 128, sigma 8); no bank may ask for more.
 MAX_RADIUS_BITS = 64
+
+# What the flood breaker allows unless a bank says otherwise: docs/how-to/flood-breaker.md has the reasons.
+DEFAULT_FLOOD_ACCOUNTS_PER_HOUR = 100
+DEFAULT_FLOOD_FACTOR = 10
+
+# They bound what is kept to tell accounts apart: one short row for each account, entry and hour.
+MAX_FLOOD_ACCOUNTS_PER_HOUR = 1_000_000
+MAX_FLOOD_FACTOR = 1_000
 
 # PDQ's own quality gate: below it the picture carries too little detail for its fingerprint to be compared.
 MIN_QUALITY_PERCENT = 50
@@ -139,6 +148,12 @@ class EntryState(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+class NoticeKind(StrEnum):
+    """What a notice tells a person."""
+
+    ENTRY_QUARANTINED = "entry_quarantined"
+
+
 class Visibility(StrEnum):
     """Who can see the item on the platform."""
 
@@ -214,7 +229,10 @@ class Fingerprints:
 
 @dataclass(frozen=True, slots=True)
 class Bank:
-    """A named set of entries with one purpose, one source and one policy."""
+    """A named set of entries with one purpose, one source and one policy.
+
+    `flood_accounts_per_hour` (0: off) and `flood_factor` say when the flood breaker quarantines an entry: `flood.py`.
+    """
 
     id: int
     name: str
@@ -225,6 +243,8 @@ class Bank:
     reason: str | None
     created_at: datetime
     updated_at: datetime
+    flood_accounts_per_hour: int = DEFAULT_FLOOD_ACCOUNTS_PER_HOUR
+    flood_factor: int = DEFAULT_FLOOD_FACTOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +278,35 @@ class Entry:
     fingerprints: tuple[Fingerprint, ...]
     created_at: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that happened by itself and that a person should look at.
+
+    Attributes:
+        id: grows with time.
+        created_at: when it happened.
+        kind: what it is about.
+        bank_id: the bank.
+        bank: its name.
+        entry_id: the entry.
+        reason: what happened, for people.
+        facts: the numbers behind it, for programs: those of `flood.FloodFacts`.
+        resolved_at: when a person resumed, paused or withdrew the entry; None while nobody did.
+        resolved_by: who did.
+    """
+
+    id: int
+    created_at: datetime
+    kind: NoticeKind
+    bank_id: int
+    bank: str
+    entry_id: int
+    reason: str
+    facts: Mapping[str, int | str]
+    resolved_at: datetime | None
+    resolved_by: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,17 +45,26 @@ def check_bank(name: str, purpose: Purpose, radius_bits: int, verdict: Verdict |
             f"bank name is {_shown(name)}, expected 1 to 100 letters, digits, '_', '.' or '-', a letter or digit first"
         )
         raise InvalidValueError(message, hint="Choose a name such as `hotline-2026`.")
+    chosen = DEFAULT_VERDICTS[purpose] if verdict is None else verdict
+    check_policy(purpose, radius_bits, chosen)
+    return chosen
+
+
+def check_policy(purpose: Purpose, radius_bits: int, verdict: Verdict) -> None:
+    """Check how far a bank of this purpose reaches and what it answers.
+
+    Raises:
+        InvalidValueError: the radius is out of bounds, or the purpose cannot give that verdict.
+    """
     if not 0 <= radius_bits <= MAX_RADIUS_BITS:
         message = f"radius_bits is {radius_bits}, expected 0 to {MAX_RADIUS_BITS}"
         raise InvalidValueError(message, hint="Lists are made for 31; unrelated pictures begin to match above 64.")
-    chosen = DEFAULT_VERDICTS[purpose] if verdict is None else verdict
-    if purpose is Purpose.OWN_PHOTO and chosen is Verdict.BLOCK:
+    if purpose is Purpose.OWN_PHOTO and verdict is Verdict.BLOCK:
         message = "an own_photo bank was given the verdict block, expected hold or allow"
         raise InvalidValueError(message, hint="A family's fingerprint never removes anything by itself; use `hold`.")
-    if purpose is Purpose.BENIGN and chosen is not Verdict.ALLOW:
-        message = f"a benign bank was given the verdict {chosen.value}, expected allow"
+    if purpose is Purpose.BENIGN and verdict is not Verdict.ALLOW:
+        message = f"a benign bank was given the verdict {verdict.value}, expected allow"
         raise InvalidValueError(message, hint="A benign bank suppresses matches; to act on copies use another purpose.")
-    return chosen
 
 
 def _shown(text: str) -> str:

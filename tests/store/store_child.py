@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import sys
 import threading
 
+from flood_samples import match, matched
 from store_samples import ORIGIN, pdq_entry, screening
 
 from baken.errors import BakenError
@@ -45,6 +47,30 @@ def write_some(url: str, name: str) -> None:
         add(store, range(WRITES))
 
 
+def flood(url: str, name: str) -> None:
+    with Store.open(url) as store:
+        acknowledge("ready", name)
+        sys.stdin.read(1)
+        for number in range(WRITES):
+            store.record(matched(number, match(1), account=f"{name} {number}", name=name))
+
+
+def flood_until_killed(url: str, name: str) -> None:
+    """End as the system would end us, between counting the flood and acting on it."""
+    with Store.open(url) as store:
+        breaker = store._recorder._breaker
+        act = breaker.act
+
+        def act_or_die() -> None:
+            if breaker._flooded:
+                os.kill(os.getpid(), signal.SIGKILL)
+            act()
+
+        breaker.act = act_or_die
+        for number in range(WRITES):
+            acknowledge("screening", store.record(matched(number, match(1), account=f"{name} {number}", name=name)).id)
+
+
 def initialise(url: str, name: str) -> None:
     acknowledge("ready", name)
     sys.stdin.read(1)
@@ -68,5 +94,12 @@ def fork(url: str, name: str) -> None:
 
 
 if __name__ == "__main__":
-    tasks = {"killed": write_until_killed, "some": write_some, "initialise": initialise, "fork": fork}
+    tasks = {
+        "killed": write_until_killed,
+        "some": write_some,
+        "initialise": initialise,
+        "fork": fork,
+        "flood": flood,
+        "flood_killed": flood_until_killed,
+    }
     tasks[sys.argv[1]](*sys.argv[2:])

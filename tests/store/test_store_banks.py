@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from store_samples import ORIGIN, add, make_bank, pdq_entry
 
 from baken.errors import ConflictError, InvalidValueError, NotFoundError
+from baken.flood import FloodLimits
 from baken.model import BankState, EntryState, Purpose, Verdict
 from baken.store import Store
 
@@ -155,3 +157,62 @@ def test_history_says_who_did_what_and_why_newest_first(store: Store):
     ]
     assert {event.bank for event in events} == {"known"}
     assert [event.what for event in store.bank_events("known", limit=1)] == ["paused"]
+
+
+def test_a_changed_bank_keeps_what_was_not_named_and_its_history_says_what_changed(store: Store):
+    made = make_bank(store)
+    seq = store.head_seq()
+
+    changed = store.change_bank("known", radius_bits=20, flood_factor=3, actor="bob", reason="too many mistakes")
+
+    assert (changed.radius_bits, changed.flood_factor) == (20, 3)
+    assert (changed.verdict, changed.flood_accounts_per_hour, changed.reason) == (made.verdict, 100, made.reason)
+    assert changed.updated_at > made.updated_at
+    assert store.bank("known") == changed
+    assert [change.kind for change in store.changes_since(seq)] == ["bank"]
+    event = store.bank_events("known")[0]
+    assert (event.what, event.actor, event.reason) == ("changed", "bob", "too many mistakes")
+    assert event.facts == {"radius_bits": {"before": 31, "now": 20}, "flood_factor": {"before": 10, "now": 3}}
+
+
+def test_a_change_to_what_a_bank_is_already_is_no_change(store: Store):
+    made = make_bank(store)
+    seq = store.head_seq()
+
+    assert store.change_bank("known", radius_bits=31, verdict=Verdict.HOLD, actor="bob") == made
+    assert store.head_seq() == seq
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"radius_bits": 65},
+        {"radius_bits": -1},
+        {"flood_accounts_per_hour": -1},
+        {"flood_factor": 0},
+        {"verdict": Verdict.BLOCK},
+    ],
+)
+def test_a_change_that_breaks_a_rule_changes_nothing(store: Store, asked: dict[str, Any]):
+    made = make_bank(store, purpose=Purpose.OWN_PHOTO)
+
+    with pytest.raises(InvalidValueError):
+        store.change_bank("known", actor="bob", **asked)
+
+    assert store.bank("known") == made
+
+
+def test_a_new_bank_with_flood_limits_out_of_bounds_is_refused(store: Store):
+    limits = FloodLimits(-1, 10)
+    with pytest.raises(InvalidValueError, match="flood_accounts_per_hour is -1"):
+        store.create_bank("x", Purpose.WATCH, radius_bits=31, verdict=Verdict.ALLOW, flood=limits, actor="alice")
+
+    assert store.banks() == []
+
+
+def test_a_withdrawn_bank_is_not_changed(store: Store):
+    make_bank(store)
+    store.set_bank_state("known", BankState.WITHDRAWN, actor="bob", reason="over")
+
+    with pytest.raises(ConflictError):
+        store.change_bank("known", radius_bits=1, actor="bob")

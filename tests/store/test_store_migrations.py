@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -16,6 +17,8 @@ from store_samples import make_bank
 
 from baken.errors import NotInitialisedError
 from baken.store import Store
+from baken.store.address import parse_address
+from baken.store.engine import Database
 from baken.store.migrate import MIGRATIONS, revision_complaint
 from baken.store.schema import REVISIONS, metadata
 
@@ -34,6 +37,32 @@ def test_the_code_knows_every_migration():
     revisions = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
 
     assert list(REVISIONS) == revisions[::-1]
+
+
+def test_a_database_of_the_first_revision_is_brought_up_to_date_with_its_banks(store_url: str):
+    address = parse_address(store_url)
+    database = Database(address, busy_timeout_seconds=30, may_create=True)
+    with database.write() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(
+            text(
+                "INSERT INTO banks (name, purpose, radius_bits, verdict, state, created_at, updated_at)"
+                " VALUES ('old', 'watch', 20, 'allow', 'active', '2026-01-02 03:04:05', '2026-01-02 03:04:05')"
+            )
+        )
+    database.close()
+
+    with pytest.raises(NotInitialisedError, match="older \\(0001\\)"):
+        Store.open(store_url)
+    with Store.initialise(store_url) as store:
+        bank = store.bank("old")
+        changed = store.change_bank("old", radius_bits=21, actor="alice")
+
+    assert (bank.radius_bits, bank.flood_accounts_per_hour, bank.flood_factor) == (20, 100, 10)
+    assert changed.radius_bits == 21
 
 
 def test_initialising_again_keeps_what_is_there(store_url: str):

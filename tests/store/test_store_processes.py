@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from flood_samples import LIMIT, flooding_bank, match, matched
 from sqlalchemy import make_url
 from store_child import WRITES
 from store_samples import make_bank
@@ -91,6 +92,45 @@ def test_two_processes_write_side_by_side(store_url: str):
         assert all(is_present(store, line) for line in lines)
         assert store.screening_counts()[Finding.CLEAR] == 2 * WRITES
         assert store.bank_counts(store.bank("known").id)[EntryState.ACTIVE] == 2 * 3 * WRITES
+
+
+def test_three_processes_that_flood_an_entry_at_once_open_one_notice(store_url: str):
+    with Store.initialise(store_url) as store:
+        flooding_bank(store)
+    children = [start("flood", store_url, name) for name in ("a", "b", "c")]
+    for child in children:
+        assert child.stdout is not None
+        assert child.stdout.readline().startswith("ready")
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write("\n")
+        child.stdin.flush()
+
+    assert [finish(child) for child in children] == [[], [], []]
+    with Store.open(store_url) as store:
+        assert len(store.notices()) == 1
+        assert store.entry("known", 1).state is EntryState.QUARANTINED
+        assert store.screening_counts()[Finding.MATCHED] == 3 * WRITES
+
+
+def test_a_process_killed_between_counting_a_flood_and_acting_on_it_loses_neither(store_url: str):
+    with Store.initialise(store_url) as store:
+        flooding_bank(store)
+    child = start("flood_killed", store_url, "a")
+    output, _ = child.communicate(timeout=60)
+    acknowledged = output.splitlines()
+
+    assert child.returncode == -9
+    assert len(acknowledged) == LIMIT
+    with Store.open(store_url) as store:
+        assert all(is_present(store, line) for line in acknowledged)
+        assert store.screening_counts()[Finding.MATCHED] == LIMIT + 1
+        assert store.notices() == []
+
+        store.record(matched(0, match(1), account="a 0", name="after_"))  # an account that was counted before
+
+        assert [notice.facts["count"] for notice in store.notices()] == [LIMIT + 1]
+        assert store.entry("known", 1).state is EntryState.QUARANTINED
 
 
 def test_four_processes_initialise_at_once(store_url: str):

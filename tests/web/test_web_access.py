@@ -20,11 +20,15 @@ NEEDS = {
     "/v1/screenings": Scope.SCREEN,
     "/v1/lookups": Scope.LOOKUP,
     "/v1/banks": Scope.BANKS,
+    "/v1/notices": Scope.BANKS,
     "/v1/unheard-of": Scope.ADMIN,
     "/metrics": None,
     "/docs": None,
     "/openapi.json": None,
 }
+
+VALUES = {"screening_id": "scr_1", "name": "hotline", "entry_id": "1", "notice_id": "1"}
+"""A value for each parameter of a path."""
 
 
 def every_route(api: Api) -> list[tuple[str, str]]:
@@ -32,7 +36,7 @@ def every_route(api: Api) -> list[tuple[str, str]]:
     found = []
     for route in api.app.routes:
         assert isinstance(route, Route), "a kind of route this test cannot look into"
-        path = route.path.replace("{screening_id}", "scr_1").replace("{name}", "hotline").replace("{entry_id}", "1")
+        path = route.path.format_map(VALUES)
         found += [(method, path) for method in sorted(route.methods or ())]
     return found
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from baken.errors import ConflictError, InvalidValueError, NotFoundError
+from baken.flood import FloodLimits
 from baken.model import Bank, BankState, EntryState, Purpose, Verdict
 from baken.store import schema
 from baken.store.changes import Mutation, mutation
 from baken.store.engine import Database
+from baken.store.notices import resolve_for_bank
 from baken.store.paging import cursor_id, page_limit
 
 _BANKS = schema.banks.c
@@ -28,7 +30,7 @@ class BankEvent:
         id: grows with time.
         bank_id: the bank.
         bank: its name.
-        what: `created`, `active`, `paused` or `withdrawn` for the bank itself, `entries_added` or
+        what: `created`, `changed`, `active`, `paused` or `withdrawn` for the bank itself, `entries_added` or
             `entries_<state>` for entries in it.
         actor: who did it.
         reason: why, in the actor's words.
@@ -36,6 +38,7 @@ class BankEvent:
         first_entry_id: the smallest id among them, or None.
         last_entry_id: the largest id among them, or None.
         created_at: when.
+        facts: of `changed`, what was before and is now, by name; of a quarantine, the numbers behind it; else None.
     """
 
     id: int
@@ -48,6 +51,7 @@ class BankEvent:
     first_entry_id: int | None
     last_entry_id: int | None
     created_at: datetime
+    facts: Mapping[str, Any] | None
 
 
 def create_bank(
@@ -57,10 +61,12 @@ def create_bank(
     *,
     radius_bits: int,
     verdict: Verdict,
+    flood: FloodLimits,
     actor: str,
     reason: str | None,
 ) -> Bank:
     """Make an empty, active bank; see `Store.create_bank`."""
+    flood.check()
     if not name:
         raise InvalidValueError("the bank's name is empty, expected a name", hint="name the bank")
     with mutation(database) as change:
@@ -71,6 +77,8 @@ def create_bank(
             "purpose": purpose.value,
             "radius_bits": radius_bits,
             "verdict": verdict.value,
+            "flood_accounts_per_hour": flood.accounts_per_hour,
+            "flood_factor": flood.factor,
             "state": BankState.ACTIVE.value,
             "reason": reason,
             "created_at": change.at,
@@ -82,19 +90,61 @@ def create_bank(
         return bank_by_id(change.connection, bank_id)
 
 
+def change_bank(
+    database: Database,
+    name: str,
+    *,
+    radius_bits: int | None,
+    verdict: Verdict | None,
+    flood_accounts_per_hour: int | None,
+    flood_factor: int | None,
+    actor: str,
+    reason: str | None,
+) -> Bank:
+    """Change what a bank matches and answers; see `Store.change_bank`."""
+    asked: dict[str, Any] = {
+        "radius_bits": radius_bits,
+        "verdict": verdict,
+        "flood_accounts_per_hour": flood_accounts_per_hour,
+        "flood_factor": flood_factor,
+    }
+    with mutation(database) as change:
+        bank = live_bank(change.connection, name)
+        changed = {key: new for key, new in asked.items() if new is not None and new != getattr(bank, key)}
+        after = replace(bank, **changed)
+        FloodLimits(after.flood_accounts_per_hour, after.flood_factor).check()
+        if not changed:
+            return bank
+        values = {**changed, "updated_at": change.at}
+        change.connection.execute(update(schema.banks).where(_BANKS.id == bank.id).values(values))
+        facts = {key: {"before": getattr(bank, key), "now": new} for key, new in changed.items()}
+        add_event(change, bank.id, "changed", actor=actor, reason=reason, facts=facts)
+        change.log("bank", bank_id=bank.id)
+        return bank_by_id(change.connection, bank.id)
+
+
 def set_bank_state(database: Database, name: str, state: BankState, *, actor: str, reason: str | None) -> Bank:
     """Pause, resume or withdraw; see `Store.set_bank_state`."""
     with mutation(database) as change:
         bank = live_bank(change.connection, name)
         values = {"state": state.value, "reason": reason, "updated_at": change.at}
         change.connection.execute(update(schema.banks).where(_BANKS.id == bank.id).values(values))
+        if state is BankState.WITHDRAWN:
+            resolve_for_bank(change, bank.id, actor=actor)
         add_event(change, bank.id, state.value, actor=actor, reason=reason)
         change.log("bank", bank_id=bank.id)
         return bank_by_id(change.connection, bank.id)
 
 
 def add_event(
-    change: Mutation, bank_id: int, what: str, *, actor: str, reason: str | None, entry_ids: Iterable[int] = ()
+    change: Mutation,
+    bank_id: int,
+    what: str,
+    *,
+    actor: str,
+    reason: str | None,
+    entry_ids: Iterable[int] = (),
+    facts: Mapping[str, Any] | None = None,
 ) -> None:
     """Write one line of a bank's history."""
     ids = sorted(entry_ids)
@@ -107,6 +157,7 @@ def add_event(
         "first_entry_id": ids[0] if ids else None,
         "last_entry_id": ids[-1] if ids else None,
         "created_at": change.at,
+        "facts": facts,
     }
     change.connection.execute(insert(schema.bank_events), row)
 
@@ -198,4 +249,6 @@ def _bank(row: Row[Any]) -> Bank:
         reason=row.reason,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        flood_accounts_per_hour=row.flood_accounts_per_hour,
+        flood_factor=row.flood_factor,
     )

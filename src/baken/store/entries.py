@@ -26,6 +26,8 @@ from baken.store import schema
 from baken.store.banks import add_event, bank_named, live_bank
 from baken.store.changes import Mutation, mutation
 from baken.store.engine import Database
+from baken.store.flood_counts import approve
+from baken.store.notices import resolve_for_entries
 from baken.store.paging import cursor_id, is_database_id, page_limit
 
 MAX_BATCH_ENTRIES = 10_000
@@ -115,7 +117,8 @@ def set_entry_states(
             return 0
         _refuse_withdrawn(bank, differing)
         changing = [row.id for row in differing]
-        _write_states(change, changing, state, reason)
+        write_states(change, changing, state, reason)
+        _end_quarantine(change, differing, state, actor)
         add_event(change, bank.id, f"entries_{state.value}", actor=actor, reason=reason, entry_ids=changing)
         for first, last in _runs(differing):
             change.log("entries", bank_id=bank.id, first_entry_id=first, last_entry_id=last)
@@ -147,7 +150,17 @@ def _refuse_withdrawn(bank: Bank, differing: Sequence[Row[Any]]) -> None:
         )
 
 
-def _write_states(change: Mutation, changing: Sequence[int], state: EntryState, reason: str | None) -> None:
+def _end_quarantine(change: Mutation, differing: Sequence[Row[Any]], state: EntryState, actor: str) -> None:
+    """Whatever a person does with a quarantined entry answers its notice; letting entries match approves their past."""
+    quarantined = [row.id for row in differing if row.state == EntryState.QUARANTINED.value]
+    if quarantined:
+        resolve_for_entries(change, quarantined, actor=actor)
+    if state is EntryState.ACTIVE:
+        approve(change.connection, [row.id for row in differing])
+
+
+def write_states(change: Mutation, changing: Sequence[int], state: EntryState, reason: str | None) -> None:
+    """Set the state of entries, and with it whether their codes may match."""
     values = {"state": state.value, "state_reason": reason, "updated_at": change.at}
     change.connection.execute(update(schema.entries).where(_ENTRIES.id.in_(changing)).values(values))
     # Naming every kind lets both engines use the primary key (kind, entry_id).

@@ -6,6 +6,7 @@ a commit also waits for company: a row alone costs six times what it costs among
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from concurrent.futures import Future
@@ -22,9 +23,12 @@ from baken.model import Idempotency, Screening
 from baken.store import schema
 from baken.store.driver_insert import DriverInsert
 from baken.store.engine import Database
+from baken.store.flood_breaker import FloodBreaker
 from baken.store.screenings import first_answer, row_of
 
 _BATCH_ROWS = 500
+
+_log = logging.getLogger(__name__)
 
 # How long after a commit the next one waits when a caller says that other screenings are on their way. Without company
 # a screening is committed at once.
@@ -59,6 +63,7 @@ class Recorder:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._committed_at = 0.0
+        self._breaker = FloodBreaker(database)
         # The engine's own INSERT; both skip a row whose token is taken instead of failing the transaction.
         dialect_insert = sqlite.insert if database.is_sqlite else postgresql.insert
         skipping = dialect_insert(schema.screenings).on_conflict_do_nothing(
@@ -132,8 +137,17 @@ class Recorder:
                 self._write([job])
         else:
             self._committed_at = time.monotonic()
+            self._act_on_floods()
             for job, was_written in zip(batch, written, strict=True):
                 self._answer(job, was_written=was_written)
+
+    def _act_on_floods(self) -> None:
+        # Before the answers, so that whoever got one finds the entry quarantined. What fails here takes nothing from
+        # the screenings, which are durable: the count stands in the database, and the entry's next match tries again.
+        try:
+            self._breaker.act()
+        except Exception:  # noqa: BLE001 - the edge of a worker loop, as above
+            _log.exception("an entry that matched too much could not be quarantined; its next match tries again")
 
     def _answer(self, job: _Job, *, was_written: bool) -> None:
         if was_written or job.idempotency is None:
@@ -154,13 +168,25 @@ class Recorder:
         return first
 
     def _commit(self, batch: list[_Job]) -> list[bool]:
+        with self._database.write() as connection:
+            written = self._insert(connection, batch)
+            matched = [
+                job.screening
+                for job, was_written in zip(batch, written, strict=True)
+                if was_written and job.screening.outcome.matches
+            ]
+            if matched:
+                self._breaker.count(connection, matched)
+        return written
+
+    def _insert(self, connection: Connection, batch: list[_Job]) -> list[bool]:
+        """Write the rows; whether each was new, or an earlier one had taken its token."""
         # Sorted, so that two processes that meet over the same tokens lock them in the same order and cannot deadlock.
         rows = [job.bound_row for job in sorted(batch, key=lambda job: job.token or ("", ""))]
         tokens = {job.token for job in batch if job.token is not None}
-        with self._database.write() as connection:
-            if self._insert_new_tokens.execute(connection, rows) == len(rows):
-                return [True] * len(batch)
-            winners = {token: _winner(connection, *token) for token in tokens}
+        if self._insert_new_tokens.execute(connection, rows) == len(rows):
+            return [True] * len(batch)
+        winners = {token: _winner(connection, *token) for token in tokens}
         return [job.token is None or winners[job.token] == job.screening.id for job in batch]
 
 

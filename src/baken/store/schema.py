@@ -26,9 +26,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from baken.errors import InvalidValueError
-from baken.model import MAX_RADIUS_BITS
+from baken.model import DEFAULT_FLOOD_ACCOUNTS_PER_HOUR, DEFAULT_FLOOD_FACTOR, MAX_RADIUS_BITS
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every schema revision this version knows, oldest first; the last one is what it works with."""
 
 
@@ -76,7 +76,7 @@ class PlainText(TypeDecorator[str]):
 
 # SQLite numbers rows by itself only in a column declared INTEGER; there INTEGER is 64 bits wide.
 _Id = BigInteger().with_variant(Integer(), "sqlite")
-_Json = JSON().with_variant(JSONB(), "postgresql")
+_Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 metadata = MetaData()
 
@@ -111,6 +111,11 @@ banks = Table(
     Column("reason", PlainText),
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
+    # With defaults in the database: banks were made before these columns were.
+    Column(
+        "flood_accounts_per_hour", Integer, nullable=False, server_default=text(str(DEFAULT_FLOOD_ACCOUNTS_PER_HOUR))
+    ),
+    Column("flood_factor", Integer, nullable=False, server_default=text(str(DEFAULT_FLOOD_FACTOR))),
     CheckConstraint(f"radius_bits BETWEEN 0 AND {MAX_RADIUS_BITS}", name="radius_bits_is_within_the_limit"),
     CheckConstraint("NOT (purpose = 'own_photo' AND verdict = 'block')", name="own_photo_never_blocks"),
     sqlite_autoincrement=True,
@@ -132,6 +137,7 @@ bank_events = Table(
     Column("first_entry_id", _Id),
     Column("last_entry_id", _Id),
     Column("created_at", UtcTime, nullable=False),
+    Column("facts", _Json),
     sqlite_autoincrement=True,
 )
 Index("bank_events_bank", bank_events.c.bank_id, bank_events.c.id)
@@ -173,6 +179,48 @@ fingerprints = Table(
     Column("active", Boolean, nullable=False),
     Column("value", LargeBinary, nullable=False),
     Column("quality_percent", Integer),
+    sqlite_with_rowid=False,
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("created_at", UtcTime, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("bank_id", _Id, ForeignKey("banks.id"), nullable=False),
+    Column("entry_id", _Id, ForeignKey("entries.id"), nullable=False),
+    Column("reason", PlainText, nullable=False),
+    Column("facts", _Json, nullable=False),
+    Column("resolved_at", UtcTime),
+    Column("resolved_by", PlainText),
+    sqlite_autoincrement=True,
+)
+# An entry is quarantined once until a person decides.
+_open = text("resolved_at IS NULL")
+Index("notices_open", notices.c.entry_id, notices.c.kind, unique=True, sqlite_where=_open, postgresql_where=_open)
+
+# Hours are counted from 1970 in UTC. No foreign keys: an entry that matched exists, entries are never deleted, and each
+# check would cost a matched screening a lookup.
+flood_hours = Table(
+    "flood_hours",
+    metadata,
+    Column("entry_id", _Id, primary_key=True, autoincrement=False),
+    Column("hour", Integer, primary_key=True, autoincrement=False),
+    Column("sighting_count", Integer, nullable=False),
+    Column("without_account_count", Integer, nullable=False),
+    Column("approved_count", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("flood_hours_hour", flood_hours.c.hour)
+
+# Who matched an entry in the hour that is being counted; the hour stands first, because old ones go all at once.
+flood_sightings = Table(
+    "flood_sightings",
+    metadata,
+    Column("hour", Integer, primary_key=True, autoincrement=False),
+    Column("entry_id", _Id, primary_key=True, autoincrement=False),
+    Column("key", LargeBinary, primary_key=True),
     sqlite_with_rowid=False,
 )
 

@@ -10,6 +10,7 @@ from typing import Self
 from sqlalchemy import text
 
 from baken.errors import StoreError
+from baken.flood import DEFAULT_FLOOD_LIMITS, FloodFacts, FloodLimits
 from baken.model import (
     ApiKey,
     Bank,
@@ -20,15 +21,18 @@ from baken.model import (
     FingerprintKind,
     Idempotency,
     NewEntry,
+    Notice,
+    NoticeKind,
     Provenance,
     Purpose,
     Screening,
     Verdict,
 )
 from baken.store import banks as bank_rows
-from baken.store import changes, migrate
+from baken.store import changes, flood_breaker, migrate
 from baken.store import entries as entry_rows
 from baken.store import keys as key_rows
+from baken.store import notices as notice_rows
 from baken.store import screenings as screening_rows
 from baken.store.address import parse_address
 from baken.store.banks import BankEvent
@@ -133,6 +137,7 @@ class Store:
         *,
         radius_bits: int,
         verdict: Verdict,
+        flood: FloodLimits = DEFAULT_FLOOD_LIMITS,
         actor: str,
         reason: str | None = None,
     ) -> Bank:
@@ -140,10 +145,47 @@ class Store:
 
         Raises:
             ConflictError: a bank of this name exists and is not withdrawn.
-            InvalidValueError: the radius is out of range, the name is empty, or an `own_photo` bank asks to block.
+            InvalidValueError: the radius or a flood limit is out of range, the name is empty, or an `own_photo` bank
+                asks to block.
         """
         return bank_rows.create_bank(
-            self._database, name, purpose, radius_bits=radius_bits, verdict=verdict, actor=actor, reason=reason
+            self._database,
+            name,
+            purpose,
+            radius_bits=radius_bits,
+            verdict=verdict,
+            flood=flood,
+            actor=actor,
+            reason=reason,
+        )
+
+    def change_bank(
+        self,
+        name: str,
+        *,
+        radius_bits: int | None = None,
+        verdict: Verdict | None = None,
+        flood_accounts_per_hour: int | None = None,
+        flood_factor: int | None = None,
+        actor: str,
+        reason: str | None = None,
+    ) -> Bank:
+        """Change what a bank matches and answers; None leaves as it is. It counts on the next request.
+
+        Raises:
+            ConflictError: the bank is withdrawn.
+            InvalidValueError: a value is out of range, or an `own_photo` bank asks to block.
+            NotFoundError: there never was one.
+        """
+        return bank_rows.change_bank(
+            self._database,
+            name,
+            radius_bits=radius_bits,
+            verdict=verdict,
+            flood_accounts_per_hour=flood_accounts_per_hour,
+            flood_factor=flood_factor,
+            actor=actor,
+            reason=reason,
         )
 
     def bank(self, name: str) -> Bank:
@@ -227,12 +269,44 @@ class Store:
     ) -> int:
         """Change up to 10,000 entries in one transaction; how many were not in that state before.
 
+        Notices about entries that were quarantined are resolved by it. Entries that match again get a fresh allowance
+        of the flood breaker.
+
         Raises:
             ConflictError: the bank, or an entry that should change, is withdrawn; nothing is changed.
             NotFoundError: the bank or one of the entries does not exist; nothing is changed.
             TooLargeError: more than 10,000 entries.
         """
         return entry_rows.set_entry_states(self._database, bank_name, entry_ids, state, actor=actor, reason=reason)
+
+    def quarantine_entry(self, entry_id: int, *, facts: FloodFacts) -> bool:
+        """Let an entry match nothing until a person resumes or withdraws it, and open one notice that says why.
+
+        Returns:
+            Whether it was active and is quarantined now; False when someone else had stopped it before.
+
+        Raises:
+            NotFoundError: there is no such entry.
+        """
+        return flood_breaker.quarantine_entry(self._database, entry_id, facts)
+
+    # Notices
+
+    def notices(self, *, after_id: int = 0, limit: int = 100, open_only: bool = False) -> list[Notice]:
+        """Notices in the order of their ids, those after `after_id`, at most `limit`."""
+        return notice_rows.list_notices(self._database, after_id=after_id, limit=limit, open_only=open_only)
+
+    def notice(self, notice_id: int) -> Notice:
+        """One notice.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return notice_rows.one_notice(self._database, notice_id)
+
+    def open_notice_counts(self) -> dict[NoticeKind, int]:
+        """How many notices of each kind nobody resolved yet; every kind is a key."""
+        return notice_rows.open_notice_counts(self._database)
 
     # Change log
 
@@ -296,6 +370,7 @@ class Store:
     def record(self, screening: Screening, idempotency: Idempotency | None = None) -> Screening:
         """Write a screening and return when it is durable. Concurrent callers share one sync to disk.
 
+        Its matches are counted for the flood breaker: what it quarantines matches nothing from the next request on.
         With `idempotency`, the first screening of that key and token is kept and returned to everyone who asks again.
 
         Raises:
@@ -316,6 +391,8 @@ class Store:
 
     def record_many(self, screenings: Sequence[Screening]) -> None:
         """Write screenings in one transaction: all or none.
+
+        The flood breaker does not count them: a scan brings years of uploads into an hour, and a person reads it.
 
         Raises:
             ConflictError: the id of one of them is taken.

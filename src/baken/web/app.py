@@ -31,6 +31,7 @@ from baken.web.banks import Banks
 from baken.web.docs import Docs
 from baken.web.edge import Edge
 from baken.web.lookups import Lookups
+from baken.web.notices import Notices
 from baken.web.operations import Operations
 from baken.web.protocol import Protocol
 from baken.web.routing import FixedRoutes, methods_at
@@ -70,7 +71,7 @@ def create_app(baken: Baken) -> Application:
         lifespan=lambda _: _lifespan(service),
     )
     app.state.service = service
-    for part in (Lookups(service), Screenings(service), Banks(service), Operations(service)):
+    for part in (Lookups(service), Screenings(service), Banks(service), Notices(service), Operations(service)):
         app.router.routes.extend(part.routes())
     app.router.routes.extend(Docs(msgspec.json.encode(openapi.build(app))).routes())
     app.add_exception_handler(HTTPException, _pass_on)

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from baken import banking
 from baken.errors import InvalidValueError, TooLargeError
+from baken.flood import FloodLimits
 from baken.model import (
     ID_LIMIT,
     ApiKey,
@@ -25,11 +27,11 @@ from baken.values import check_bank, parse_fingerprint
 from baken.web import bodies, wire
 from baken.web.errors import InvalidFieldError
 from baken.web.openapi import document
+from baken.web.paging import Cursor, Limit, after_id_of
 from baken.web.service import Service
 
 _SMALL_SIZE_BYTES = 64 * 1024
 _ENTRY_SIZE_BYTES = 2048
-_MAX_PAGE = 1000
 
 _CHANGES: dict[str, tuple[BankState, EntryState, type[wire.Change | wire.OptionalChange]]] = {
     "pause": (BankState.PAUSED, EntryState.PAUSED, wire.Change),
@@ -38,14 +40,19 @@ _CHANGES: dict[str, tuple[BankState, EntryState, type[wire.Change | wire.Optiona
 }
 _DECODERS: dict[type, msgspec.json.Decoder[Any]] = {
     shape: msgspec.json.Decoder(shape)
-    for shape in (wire.NewBank, wire.NewEntries, wire.EntryWithdrawal, wire.Change, wire.OptionalChange)
+    for shape in (
+        wire.NewBank,
+        wire.BankChange,
+        wire.NewEntries,
+        wire.EntryWithdrawal,
+        wire.Change,
+        wire.OptionalChange,
+    )
 }
 
 T = TypeVar("T")
 BankName = Annotated[str, Path(max_length=100, pattern="^[^\\x00]*$", description="The bank's name.")]
 EntryId = Annotated[int, Path(ge=1, le=ID_LIMIT - 1, description="The entry's id.")]
-Limit = Annotated[int, Query(ge=1, le=_MAX_PAGE, description="How many at most.")]
-Cursor = Annotated[str | None, Query(max_length=64, description="`next_cursor` of the page before; opaque.")]
 
 
 class Banks:
@@ -67,6 +74,7 @@ class Banks:
         add("", self.create, methods=["POST"], **document(wire.Bank, 201, takes=wire.NewBank, also=[409]))
         add("", self.list_all, methods=["GET"], **document(wire.BankPage))
         add(one, self.read, methods=["GET"], **document(wire.Bank, also=[404]))
+        add(one, self.change, methods=["PATCH"], **document(wire.Bank, takes=wire.BankChange, also=[404, 409]))
         add(entries, self.add, methods=["POST"], **document(wire.EntryIds, 201, takes=wire.NewEntries, also=[404, 409]))
         add(entries, self.list_entries, methods=["GET"], **document(wire.EntryPage, also=[404]))
         takes = document(wire.Withdrawn, takes=wire.EntryWithdrawal, also=[404, 409])
@@ -104,6 +112,7 @@ class Banks:
                 asked.purpose,
                 radius_bits=asked.radius_bits,
                 verdict=verdict,
+                flood=FloodLimits(asked.flood_accounts_per_hour, asked.flood_factor),
                 actor=_actor(request),
                 reason=asked.reason,
             )
@@ -112,7 +121,7 @@ class Banks:
 
     async def list_all(self, limit: Limit = 100, cursor: Cursor = None, *, include_withdrawn: bool = False) -> Response:
         """List banks, oldest first."""
-        after_id = _after(cursor)
+        after_id = after_id_of(cursor)
         banks = await self._run(
             lambda: self._store.banks(after_id=after_id, limit=limit + 1, include_withdrawn=include_withdrawn)
         )
@@ -128,6 +137,23 @@ class Banks:
             return wire.bank(bank, self._store.bank_counts(bank.id))
 
         return _json(await self._run(work))
+
+    async def change(self, request: Request, name: BankName) -> Response:
+        """Change what a bank matches and answers. It counts on the very next request."""
+        asked = await self._json(request, wire.BankChange)
+        bank = await self._run(
+            lambda: banking.change_bank(
+                self._store,
+                name,
+                radius_bits=asked.radius_bits,
+                verdict=asked.verdict,
+                flood_accounts_per_hour=asked.flood_accounts_per_hour,
+                flood_factor=asked.flood_factor,
+                actor=_actor(request),
+                reason=asked.reason,
+            )
+        )
+        return _json(wire.bank(bank))
 
     async def add(self, request: Request, name: BankName) -> Response:
         """Add entries with one provenance: all, or none when one is wrong. They count on the very next request."""
@@ -148,7 +174,7 @@ class Banks:
         self, name: BankName, limit: Limit = 100, cursor: Cursor = None, state: EntryState | None = None
     ) -> Response:
         """List a bank's entries, oldest first."""
-        after_id = _after(cursor)
+        after_id = after_id_of(cursor)
         entries = await self._run(lambda: self._store.entries(name, after_id=after_id, limit=limit + 1, state=state))
         shown = entries[:limit]
         next_cursor = str(shown[-1].id) if len(entries) > limit else None
@@ -230,15 +256,6 @@ class Banks:
 def _actor(request: Request) -> str:
     key: ApiKey = request.scope["baken.key"]
     return f"key:{key.id}"
-
-
-def _after(cursor: str | None) -> int:
-    if cursor is None:
-        return 0
-    if not (cursor.isascii() and cursor.isdecimal()) or int(cursor) >= ID_LIMIT:
-        message = "cursor is not one that this list gave"
-        raise InvalidFieldError(message, hint="Use the next_cursor of the page before, or none.", field="cursor")
-    return int(cursor)
 
 
 def _json(shape: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None) -> Response:

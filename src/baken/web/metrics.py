@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 
-from baken.model import Screening
+from baken.model import NoticeKind, Screening
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
@@ -40,6 +42,12 @@ class Metrics:
             "Number of the last change of the database that the index holds.",
             registry=self._registry,
         )
+        self._open_notices = Gauge(
+            "baken_notices_open",
+            "Notices that nobody resolved yet; entry_quarantined counts entries that the flood breaker stopped.",
+            ("kind",),
+            registry=self._registry,
+        )
         self._waiting = Gauge("baken_work_held", "Calls waiting or running.", ("pool",), registry=self._registry)
         self._held_bytes = Gauge("baken_upload_held_bytes", "Request bodies in memory.", registry=self._registry)
 
@@ -66,6 +74,11 @@ class Metrics:
         self._known_codes.set(known_codes)
         self._index_bytes.set(memory_bytes)
         self._change_seq.set(change_seq)
+
+    def set_open_notices(self, counts: Mapping[NoticeKind, int]) -> None:
+        """Note how many notices wait for a person."""
+        for kind, count in counts.items():
+            self._open_notices.labels(kind.value).set(count)
 
     def set_work(self, pool: str, held: int) -> None:
         """Note how much one pool of threads holds."""

@@ -22,6 +22,7 @@ _SHAPES = (
     wire.LookupRequest,
     wire.LookupAnswers,
     wire.NewBank,
+    wire.BankChange,
     wire.Bank,
     wire.BankPage,
     wire.Change,
@@ -32,6 +33,8 @@ _SHAPES = (
     wire.EntryPage,
     wire.EntryWithdrawal,
     wire.Withdrawn,
+    wire.Notice,
+    wire.NoticePage,
     wire.Status,
 )
 _PDQ = "f8f8f0cce0f4e84d0e370a22028f67f0b36e2ed596623e1d33e6339c4e9c9b22"
@@ -48,6 +51,7 @@ _EXAMPLES: dict[str, Any] = {
         "provenance": {"source": "hotline", "note": "list of 2026-11-01"},
         "entries": [{"fingerprints": [{"kind": "pdq", "value": _PDQ, "quality_percent": 100}], "label": "17/3"}],
     },
+    "BankChange": {"radius_bits": 24, "flood_accounts_per_hour": 250, "reason": "fewer false matches"},
     "Change": {"reason": "under review"},
     "OptionalChange": {"reason": "review done"},
     "EntryWithdrawal": {"entry_ids": [1, 2], "reason": "the source withdrew them"},

@@ -50,6 +50,7 @@ class Operations:
         if service.is_loaded:
             known = follower.refresh()
             metrics.set_index(len(known), known.memory_bytes, follower.seq)
+        metrics.set_open_notices(service.baken.store.open_notice_counts())
         metrics.set_work("screening", service.screening_pool.held)
         metrics.set_work("store", service.store_pool.held)
         metrics.set_held_bytes(service.upload_budget.held_bytes)

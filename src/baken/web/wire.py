@@ -10,13 +10,18 @@ from msgspec import Meta
 
 from baken import model
 from baken.model import (
+    DEFAULT_FLOOD_ACCOUNTS_PER_HOUR,
+    DEFAULT_FLOOD_FACTOR,
     DEFAULT_RADIUS_BITS,
     ID_LIMIT,
+    MAX_FLOOD_ACCOUNTS_PER_HOUR,
+    MAX_FLOOD_FACTOR,
     MAX_RADIUS_BITS,
     BankState,
     EntryState,
     Finding,
     FingerprintKind,
+    NoticeKind,
     Purpose,
     Transform,
     Verdict,
@@ -35,6 +40,19 @@ Note = Annotated[str, Meta(max_length=2000, pattern=_NO_NUL)]
 Label = Annotated[str, Meta(max_length=200, pattern=_NO_NUL)]
 Hex = Annotated[str, Meta(max_length=200, description="Hexadecimal, in either case.")]
 Percent = Annotated[int, Meta(ge=0, le=100)]
+RadiusBits = Annotated[int, Meta(ge=0, le=MAX_RADIUS_BITS)]
+FloodAccounts = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=MAX_FLOOD_ACCOUNTS_PER_HOUR,
+        description="How many accounts an hour may always match one entry before it is quarantined; 0: never.",
+    ),
+]
+FloodFactor = Annotated[
+    int,
+    Meta(ge=1, le=MAX_FLOOD_FACTOR, description="How many times its busiest earlier hour an entry may match."),
+]
 EntryId = Annotated[int, Meta(ge=1, le=ID_LIMIT - 1)]
 
 
@@ -128,8 +146,20 @@ class NewBank(msgspec.Struct, forbid_unknown_fields=True):
 
     name: Annotated[str, Meta(max_length=100)]
     purpose: Purpose
-    radius_bits: Annotated[int, Meta(ge=0, le=MAX_RADIUS_BITS)] = DEFAULT_RADIUS_BITS
+    radius_bits: RadiusBits = DEFAULT_RADIUS_BITS
     verdict: Verdict | None = None
+    flood_accounts_per_hour: FloodAccounts = DEFAULT_FLOOD_ACCOUNTS_PER_HOUR
+    flood_factor: FloodFactor = DEFAULT_FLOOD_FACTOR
+    reason: Reason | None = None
+
+
+class BankChange(msgspec.Struct, forbid_unknown_fields=True):
+    """What should change in a bank; a field that is left out, or null, stays as it is."""
+
+    radius_bits: RadiusBits | None = None
+    verdict: Verdict | None = None
+    flood_accounts_per_hour: FloodAccounts | None = None
+    flood_factor: FloodFactor | None = None
     reason: Reason | None = None
 
 
@@ -144,6 +174,8 @@ class Bank(msgspec.Struct):
     reason: str | None
     created_at: datetime
     updated_at: datetime
+    flood_accounts_per_hour: int
+    flood_factor: int
     entry_counts: dict[EntryState, int] | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -251,6 +283,30 @@ class Withdrawn(msgspec.Struct):
     withdrawn: int
 
 
+class Notice(msgspec.Struct):
+    """Something that happened by itself and that a person should look at.
+
+    Resuming, pausing or withdrawing the entry resolves it. `facts` are the numbers behind `reason`.
+    """
+
+    id: int
+    created_at: datetime
+    kind: NoticeKind
+    bank: str
+    entry_id: int
+    reason: str
+    facts: dict[str, int | str]
+    resolved_at: datetime | None
+    resolved_by: str | None
+
+
+class NoticePage(msgspec.Struct):
+    """Notices, oldest first; `next_cursor` is null on the last page."""
+
+    notices: list[Notice]
+    next_cursor: str | None
+
+
 class Status(msgspec.Struct):
     """Whether the process lives or is ready."""
 
@@ -329,7 +385,24 @@ def bank(given: model.Bank, counts: dict[EntryState, int] | msgspec.UnsetType = 
         given.reason,
         given.created_at,
         given.updated_at,
+        given.flood_accounts_per_hour,
+        given.flood_factor,
         counts,
+    )
+
+
+def notice(given: model.Notice) -> Notice:
+    """A notice as it is answered."""
+    return Notice(
+        given.id,
+        given.created_at,
+        given.kind,
+        given.bank,
+        given.entry_id,
+        given.reason,
+        dict(given.facts),
+        given.resolved_at,
+        given.resolved_by,
     )
 
 
