@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import statistics
 import time
@@ -9,6 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+
+_MORE_THAN_ANY_CACHE_BYTES = 128 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,26 @@ def cpu_seconds_of(work: Callable[[], object]) -> float:
     start = time.process_time()
     work()
     return time.process_time() - start
+
+
+def peak_growth_bytes(work: Callable[[], object]) -> int:
+    """By how much the memory of this process grew at most during one call, its results included."""
+    ctypes.CDLL(None).malloc_trim(0)  # else memory that earlier work freed would be taken again without any growth
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # begins a new peak at what is resident now
+    before_bytes = _status_bytes("VmRSS")
+    work()
+    return max(0, _status_bytes("VmHWM") - before_bytes)
+
+
+def _status_bytes(name: str) -> int:
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
+
+
+def cache_emptier() -> Callable[[], object]:
+    """A call that reads enough memory to leave nothing else in the processor's caches."""
+    buffer = np.ones(_MORE_THAN_ANY_CACHE_BYTES // 8, dtype=np.uint64)
+    return buffer.sum
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import numpy as np
 
 from baken.model import DEFAULT_RADIUS_BITS
 from bench.baken_server import data_folder, distances_of
-from bench.codes import Codes, planted_queries, random_codes
+from bench.codes import BANK_SEED, Codes, planted_queries, random_codes
 from bench.load import HOST, LoadGenerator, ask, build_request, load_generator
 from bench.machine import client_cores, server_cores
 from bench.measure import Turns, percentile, take_turns
@@ -90,7 +91,7 @@ class _Load:
 
 
 def _run(scale: Scale) -> Answer:
-    codes = random_codes(scale.pick(1_000_000, 10_000), seed=11)
+    codes = random_codes(scale.pick(1_000_000, 10_000), seed=BANK_SEED)
     queries = planted_queries(codes, 500, radius_bits=DEFAULT_RADIUS_BITS, seed=12)
     peers = [find_peer(package, package) for package in ("threatexchange", "flask", "gunicorn")]
     notes = [note for peer in peers for note in peer.notes]
@@ -152,7 +153,7 @@ def _peer_serving(codes: Codes, options: tuple[str, ...], probe: bytes) -> Itera
     with tempfile.TemporaryDirectory(prefix="baken-bench-") as name:
         path = Path(name) / "codes.npy"
         np.save(path, codes)
-        environment = {"BAKEN_BENCH_CODES": str(path), "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "BAKEN_BENCH_CODES": str(path), "OMP_NUM_THREADS": "1"}
         bound = [*command, "--bind", f"{HOST}:0", application]
         with serving(bound, probe=probe, cores=server_cores(), environment=environment) as server:
             yield server
