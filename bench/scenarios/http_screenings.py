@@ -16,7 +16,7 @@ from baken import assemble, pipeline, settings
 from bench.baken_server import DataFolder, data_folder
 from bench.codes import BANK_SEED, random_codes
 from bench.corpus import corpus_note, jpeg_files, resized
-from bench.load import Load, LoadGenerator, load_generator
+from bench.load import Load, drive
 from bench.measure import Turns, pinned, take_turns
 from bench.scenario import Answer, Figure, Goal, GoalKind, Scale, Scenario, compared, plain
 from bench.servers import Server
@@ -38,7 +38,6 @@ _NOTES = [
 class _Served:
     """Screenings over HTTP, and the processor time of server and load generator for them."""
 
-    generator: LoadGenerator
     server: Server
     requests: list[bytes]
     sent: int = 0
@@ -47,7 +46,7 @@ class _Served:
 
     def screened_per_second(self, count: int) -> float:
         before = self.server.cpu_seconds()
-        load = self.generator.send(self.server.port, self.requests, count=count, connections=_CONNECTIONS)
+        load = drive(self.server.port, self.requests, count=count, connections=_CONNECTIONS)
         self.cpu_seconds += self.server.cpu_seconds() - before
         self.sent += count
         self.loads.append(load)
@@ -81,11 +80,11 @@ def _run(scale: Scale) -> Answer:
     cores = set(sorted(os.sched_getaffinity(0))[:_CORES])
     count = scale.pick(400, 20)
     sizes = {"entries": len(codes), "files": len(files), "mean file bytes": sum(map(len, files)) // len(files)}
-    with pinned(cores), data_folder(codes) as folder, load_generator(cores) as generator:
+    with pinned(cores), data_folder(codes) as folder:
         requests = [folder.request("/v1/screenings", "image/jpeg", jpeg) for jpeg in files]
         workers = ("--workers", str(len(cores)))
         with folder.serving(requests[0], cores=cores, options=workers) as server, _pools(folder, files) as pools:
-            served = _Served(generator, server, requests)
+            served = _Served(server, requests)
             figures = [figure for alone in pools for figure in _compared(served, alone, count)]
         lost = 1 + served.sent - _recorded(folder)
     nothing = Goal(GoalKind.OURS_AT_MOST, 0)
