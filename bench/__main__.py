@@ -9,8 +9,9 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from bench.built import shared_by_processes
 from bench.machine import describe_machine
-from bench.report import DOCS_PATH, docs_are_current, lines_of, write_docs
+from bench.report import lines_of, stale_docs, write_docs
 from bench.results import newest_results, result_of, write_result
 from bench.scenario import Scale, Scenario
 from bench.scenarios import find_scenarios
@@ -24,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _list(list(scenarios.values()))
     if options.check_docs:
         return _check_docs()
+    if options.write_docs:
+        write_docs(newest_results())
+        return 0
     names = options.scenario or list(scenarios)
     if len(names) == 1:
         return _run(scenarios[names[0]], Scale(quick=options.quick))
@@ -38,6 +42,7 @@ def _parser(names: list[str]) -> argparse.ArgumentParser:
     parser.add_argument(
         "--check-docs", action="store_true", help="fail unless the documentation has the newest results"
     )
+    parser.add_argument("--write-docs", action="store_true", help="put the newest results into the documentation")
     return parser
 
 
@@ -48,10 +53,10 @@ def _list(scenarios: list[Scenario]) -> int:
 
 
 def _check_docs() -> int:
-    if docs_are_current(newest_results()):
-        return 0
-    print(f"{DOCS_PATH} does not show the newest files of bench/results: run `make bench`, or commit what it wrote")
-    return 1
+    stale = stale_docs(newest_results())
+    for path in stale:
+        print(f"{path} does not show the newest files of bench/results: run `make bench ARGS=--write-docs`")
+    return 1 if stale else 0
 
 
 def _run(scenario: Scenario, scale: Scale) -> int:
@@ -69,9 +74,9 @@ def _run(scenario: Scenario, scale: Scale) -> int:
 def _run_each(names: list[str], *, quick: bool) -> int:
     # A process each: ten million codes of one scenario must not sit in the caches and the memory of the next.
     command = [sys.executable, "-m", "bench"]
-    codes = [
-        subprocess.run([*command, name, *(["--quick"] if quick else [])], check=False).returncode for name in names
-    ]
+    options = ["--quick"] if quick else []
+    with shared_by_processes():
+        codes = [subprocess.run([*command, name, *options], check=False).returncode for name in names]
     failed = [name for name, code in zip(names, codes, strict=True) if code != 0]
     if failed:
         print(f"did not run to the end: {', '.join(failed)}")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,6 +14,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from baken.settings import CONFIG_FILE_NAME
+from bench.built import built
 from bench.codes import Codes
 from bench.load import HOST, build_request
 from bench.servers import Server, serving
@@ -23,7 +28,7 @@ _BAKEN = (sys.executable, "-c", "import sys; from baken.cli import main; sys.arg
 
 @dataclass(frozen=True, slots=True)
 class DataFolder:
-    """A data folder with one bank, and the secret of a key that may look up and screen."""
+    """A data folder with one bank, and the secret of a key that may look up, screen and change banks."""
 
     path: Path
     secret: str
@@ -33,9 +38,9 @@ class DataFolder:
         headers = {"Authorization": f"Bearer {self.secret}", "Content-Type": content_type}
         return build_request("POST", target, headers=headers, body=body)
 
-    def lookup(self, code: Codes) -> bytes:
-        """The bytes of a POST that looks up one PDQ, uint8[32]."""
-        asked = {"fingerprints": [{"kind": "pdq", "value": code.tobytes().hex()}]}
+    def lookup(self, code: Codes | bytes) -> bytes:
+        """The bytes of a POST that looks up one PDQ, 32 bytes."""
+        asked = {"fingerprints": [{"kind": "pdq", "value": bytes(code).hex()}]}
         return self.request("/v1/lookups", "application/json", json.dumps(asked).encode())
 
     def serving(self, probe: bytes, *, cores: set[int], options: Sequence[str] = ()) -> AbstractContextManager[Server]:
@@ -44,26 +49,47 @@ class DataFolder:
             [*_BAKEN, "--data-dir", str(self.path), "serve", "--host", HOST, "--port", "0", *options],
             probe=probe,
             cores=cores,
+            environment=_environment(),
         )
 
 
 @contextmanager
-def data_folder(codes: Codes) -> Iterator[DataFolder]:
-    """A temporary data folder whose bank has one entry a code, imported from a list of hexadecimal lines."""
+def data_folder(codes: Codes, *, database_url: str | None = None) -> Iterator[DataFolder]:
+    """A temporary data folder whose bank has one entry a code, imported from a list of hexadecimal lines.
+
+    Its database is SQLite, filled once a run and copied, or the empty PostgreSQL database of `database_url`.
+    """
     with tempfile.TemporaryDirectory(prefix="baken-bench-") as name:
         path = Path(name) / "data"
-        list_path = Path(name) / "codes.txt"
-        list_path.write_text("".join(f"{row.tobytes().hex()}\n" for row in codes), encoding="ascii")
+        if database_url is None:
+            digest = hashlib.blake2b(codes.tobytes(), digest_size=8).hexdigest()
+            with built(f"data-{digest}", lambda target: _fill(target, codes)) as filled:
+                shutil.copytree(filled, path)
+        else:
+            path.mkdir()
+            (path / CONFIG_FILE_NAME).write_text(f"database_url = {json.dumps(database_url)}\n", encoding="utf-8")
+            _fill(path, codes)
+        scopes = [option for scope in ("lookup", "screen", "banks") for option in ("--scope", scope)]
+        yield DataFolder(path, json.loads(_baken(path, "key", "create", BANK, *scopes, "--json"))["secret"])
+
+
+def _fill(path: Path, codes: Codes) -> None:
+    with tempfile.NamedTemporaryFile("w", prefix="baken-bench-", suffix=".txt", encoding="ascii") as listed:
+        listed.writelines(f"{row.tobytes().hex()}\n" for row in codes)
+        listed.flush()
         _baken(path, "init")
         _baken(path, "bank", "create", BANK, "--purpose", "known_abuse")
-        _baken(path, "bank", "import", BANK, str(list_path))
-        printed = _baken(path, "key", "create", BANK, "--scope", "lookup", "--scope", "screen", "--json")
-        yield DataFolder(path, json.loads(printed)["secret"])
+        _baken(path, "bank", "import", BANK, listed.name)
 
 
 def _baken(path: Path, *arguments: str) -> str:
     command = [*_BAKEN, "--data-dir", str(path), *arguments]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=_environment()).stdout
+
+
+def _environment() -> dict[str, str]:
+    """Ours without Baken's settings: a benchmark must never write into the database that they may name."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("BAKEN_")}
 
 
 def distances_of(answer: bytes) -> list[int]:

@@ -9,6 +9,9 @@ from baken.model import PDQ_BITS, PDQ_BYTES
 
 Codes = NDArray[np.uint8]
 
+BANK_SEED = 11
+"""Of the bank that the scenarios with a database share."""
+
 
 def random_codes(count: int, *, seed: int) -> Codes:
     """uint8[count, 32], uniformly random."""
@@ -25,3 +28,8 @@ def planted_queries(codes: Codes, count: int, *, radius_bits: int, seed: int) ->
         bits[flipped] ^= 1
         queries[row] = np.packbits(bits)
     return queries
+
+
+def single(queries: Codes) -> list[Codes]:
+    """Queries for one call each, uint8[1, 32]."""
+    return [queries[row : row + 1] for row in range(len(queries))]

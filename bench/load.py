@@ -1,42 +1,55 @@
-"""A small HTTP load generator: prebuilt requests over loopback connections, a bounded count, every answer checked.
+"""HTTP load: prebuilt requests over loopback connections, a bounded count, every answer's status and length checked.
 
-Connections are kept alive where the server allows it. Against an empty ASGI application it sends as much as wrk does
-(42,000 requests/s from one core), so it is not what limits the servers measured here.
+The load is sent by a small native program (`native/load.cpp`), because what sending costs is taken from the servers
+measured beside it: on two busy cores 65 us a request of 150 kB, where one thread of Python needed 135 and a thread for
+each connection 170. Connections are kept alive where the server allows it.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import re
 import socket
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import struct
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.measure import pinned
 
 HOST = "127.0.0.1"
 CONNECTIONS = 4
 _READ_SIZE_BYTES = 65_536
 _TIMEOUT_SECONDS = 60.0
+_SOURCE = Path(__file__).parent / "native" / "load.cpp"
+_PROGRAM = Path(__file__).parent.parent / "build" / "bench" / "load"
+_STATUS = re.compile(rb"HTTP/1\.[01] 2\d\d")
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_CLOSE = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 
 
 class LoadError(RuntimeError):
-    """A server answered with something other than 2xx, or closed a connection early."""
+    """A server answered with something other than 2xx, stayed silent, or closed a connection early."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a load run saw: how long it took, and how long each answer took."""
+    """What a load run saw: how long it took, how long each answer took, and what asking cost the processor."""
 
     elapsed_seconds: float
     latencies_ms: list[float]
+    cpu_seconds: float
 
     @property
     def requests_per_second(self) -> float:
         """Answers by wall time."""
         return len(self.latencies_ms) / self.elapsed_seconds
+
+    def requests_per_second_of_rest(self, cores: int) -> float:
+        """Answers by the time that was left for the server on `cores` cores, which it shared with this generator."""
+        return len(self.latencies_ms) / (self.elapsed_seconds - self.cpu_seconds / cores)
 
 
 def build_request(method: str, target: str, *, headers: dict[str, str] | None = None, body: bytes = b"") -> bytes:
@@ -46,112 +59,107 @@ def build_request(method: str, target: str, *, headers: dict[str, str] | None = 
     return "\r\n".join(lines).encode("ascii") + body
 
 
+def drive(
+    port: int,
+    requests: Sequence[bytes],
+    *,
+    count: int,
+    connections: int = CONNECTIONS,
+    cores: set[int] | None = None,
+) -> Load:
+    """Send `count` requests, taken in turn from `requests`, each connection one at a time, from a process of its own.
+
+    Args:
+        port: of the server, on this machine.
+        requests: the bytes of each.
+        count: how many to send.
+        connections: how many to keep busy.
+        cores: the generator is held on these; on any by default.
+
+    Raises:
+        LoadError: an answer is not 2xx.
+    """
+    command = [_built_program(), str(port), str(count), str(connections)]
+    given = b"".join(struct.pack("=Q", len(request)) + request for request in requests)
+    with pinned(cores or os.sched_getaffinity(0)):
+        done = subprocess.run(command, input=given, capture_output=True, check=False)
+    if done.returncode != 0:
+        message = f"the server on port {port} {done.stderr.decode('utf-8', 'replace').strip()}"
+        raise LoadError(message)
+    elapsed_ns, cpu_ns, *latencies_ns = map(int, done.stdout.split())
+    return Load(elapsed_ns / 1e9, [each / 1e6 for each in latencies_ns], cpu_ns / 1e9)
+
+
+def _built_program() -> str:
+    """The path of the load generator, compiled when its source is newer; processes may do so at once."""
+    if not _PROGRAM.exists() or _PROGRAM.stat().st_mtime < _SOURCE.stat().st_mtime:
+        _PROGRAM.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=_PROGRAM.parent) as folder:
+            compiled = Path(folder) / "load"
+            options = ["-std=c++20", "-O2", "-Wall", "-Wextra", "-Werror"]
+            subprocess.run([os.environ.get("CXX", "g++"), *options, "-o", compiled, _SOURCE], check=True)
+            compiled.rename(_PROGRAM)
+    return str(_PROGRAM)
+
+
 def ask(port: int, request: bytes) -> bytes:
     """The body of one answer.
 
     Raises:
         LoadError: the answer is not 2xx.
     """
-    connection = _Connection(port)
+    connection = Connection(port)
     try:
         return connection.exchange(request)
     finally:
         connection.close()
 
 
-def drive(port: int, requests: Sequence[bytes], *, count: int, connections: int = CONNECTIONS) -> Load:
-    """Send `count` requests, taken in turn from `requests`, one thread a connection.
-
-    Raises:
-        LoadError: an answer is not 2xx.
-    """
-    work = _Work(port, requests, iter(range(count)))
-    threads = [threading.Thread(target=work.send) for _ in range(connections)]
-    start = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    elapsed_seconds = time.perf_counter() - start
-    if work.failures:
-        raise work.failures[0]
-    return Load(elapsed_seconds, work.latencies_ms)
-
-
-class LoadGenerator:
-    """Sends load from a process of its own, so that none of its work is done in a measured process."""
-
-    def __init__(self, executor: ProcessPoolExecutor) -> None:
-        self._executor = executor
-
-    def send(self, port: int, requests: Sequence[bytes], *, count: int, connections: int = CONNECTIONS) -> Load:
-        """What `drive` returns, from the other process."""
-        return self._executor.submit(drive, port, requests, count=count, connections=connections).result()
-
-
-@contextmanager
-def load_generator(cores: set[int]) -> Iterator[LoadGenerator]:
-    """A load generator held on these cores."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context, initializer=_hold_on, initargs=(cores,)) as executor:
-        yield LoadGenerator(executor)
-
-
-@dataclass(slots=True)
-class _Work:
-    """What the threads of one load run share; appending to a list and advancing an iterator are atomic."""
-
-    port: int
-    requests: Sequence[bytes]
-    numbers: Iterator[int]
-    latencies_ms: list[float] = field(default_factory=list)
-    failures: list[Exception] = field(default_factory=list)
-
-    def send(self) -> None:
-        connection = _Connection(self.port)
-        try:
-            for number in self.numbers:
-                start = time.perf_counter()
-                connection.exchange(self.requests[number % len(self.requests)])
-                self.latencies_ms.append((time.perf_counter() - start) * 1000)
-        except (LoadError, OSError) as error:
-            self.failures.append(error)
-        finally:
-            connection.close()
-
-
-class _Connection:
-    """One connection, opened when needed and again after an answer that closed it."""
+class Connection:
+    """One connection for one request after the other; opened when needed, and again after an answer that closed it."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._socket: socket.socket | None = None
 
     def close(self) -> None:
+        """Close it; repeating it does nothing."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
+    @property
+    def local_port(self) -> int:
+        """Our end's port; the connection is opened if need be."""
+        return int(self._opened().getsockname()[1])
+
     def exchange(self, request: bytes) -> bytes:
-        """Send one request and return the body of its answer."""
-        if self._socket is None:
-            self._socket = socket.create_connection((HOST, self._port), timeout=_TIMEOUT_SECONDS)
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.sendall(request)
+        """Send one request and return the body of its answer.
+
+        Raises:
+            LoadError: the answer is not 2xx.
+        """
+        connected = self._opened()
+        connected.sendall(request)
         received = b""
         while (end := received.find(b"\r\n\r\n")) < 0:
-            received += self._receive(self._socket)
-        head = received[:end].lower()
-        body = received[end + 4 :]
+            received += self._receive(connected)
+        head, body = received[:end], received[end + 4 :]
         size_bytes = self._content_length(head)
         while len(body) < size_bytes:
-            body += self._receive(self._socket)
-        if b"\r\nconnection: close" in head:
+            body += self._receive(connected)
+        if _CLOSE.search(head):
             self.close()
-        if head.split(b" ")[1][:1] != b"2":
+        if not _STATUS.match(head):
             message = f"the server on port {self._port} answered {head.splitlines()[0]!r}: {body[:400]!r}"
             raise LoadError(message)
         return body
+
+    def _opened(self) -> socket.socket:
+        if self._socket is None:
+            self._socket = socket.create_connection((HOST, self._port), timeout=_TIMEOUT_SECONDS)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return self._socket
 
     def _receive(self, connected: socket.socket) -> bytes:
         received = connected.recv(_READ_SIZE_BYTES)
@@ -161,12 +169,7 @@ class _Connection:
         return received
 
     def _content_length(self, head: bytes) -> int:
-        for line in head.split(b"\r\n"):
-            if line.startswith(b"content-length:"):
-                return int(line.partition(b":")[2])
+        if length := _LENGTH.search(head):
+            return int(length[1])
         message = f"the server on port {self._port} answered without Content-Length: {head!r}"
         raise LoadError(message)
-
-
-def _hold_on(cores: set[int]) -> None:
-    os.sched_setaffinity(0, cores)

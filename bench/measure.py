@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+
+_MORE_THAN_ANY_CACHE_BYTES = 128 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,26 @@ def cpu_seconds_of(work: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
+def peak_growth_bytes(work: Callable[[], object]) -> int:
+    """By how much the memory of this process grew at most during one call, its results included."""
+    ctypes.CDLL(None).malloc_trim(0)  # else memory that earlier work freed would be taken again without any growth
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # begins a new peak at what is resident now
+    before_bytes = _status_bytes("VmRSS")
+    work()
+    return max(0, _status_bytes("VmHWM") - before_bytes)
+
+
+def _status_bytes(name: str) -> int:
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
+
+
+def cache_emptier() -> Callable[[], object]:
+    """A call that reads enough memory to leave nothing else in the processor's caches."""
+    buffer = np.ones(_MORE_THAN_ANY_CACHE_BYTES // 8, dtype=np.uint64)
+    return buffer.sum
+
+
 def percentile(values: Sequence[float], percent: float) -> float:
     """The smallest value that at least `percent` of the values do not exceed (nearest rank)."""
     ordered = sorted(values)
@@ -87,4 +112,5 @@ def pinned(cores: set[int]) -> Iterator[None]:
 def _pin_threads(cores: set[int]) -> None:
     # sched_setaffinity(0) moves only the calling thread, and OpenMP pools start when faiss is imported.
     for task in Path("/proc/self/task").iterdir():
-        os.sched_setaffinity(int(task.name), cores)
+        with suppress(ProcessLookupError):  # a thread that ended meanwhile
+            os.sched_setaffinity(int(task.name), cores)

@@ -1,9 +1,10 @@
-"""Figures as text: for the terminal, and as the table of docs/performance.md between two markers."""
+"""Figures as text for the terminal, and in the documentation: a table between two markers, and a picture."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from bench.plot import PLOT_PATH, draw
 from bench.results import Result
 from bench.scenario import Figure, Goal, GoalKind
 
@@ -37,15 +38,18 @@ def render_table(results: list[Result]) -> str:
     return "\n".join([*header, *rows, "", *(_origin(result) for result in results)])
 
 
-def write_docs(results: list[Result], path: Path = DOCS_PATH) -> None:
-    """Put the newest results between the markers."""
+def write_docs(results: list[Result], path: Path = DOCS_PATH, plot_path: Path = PLOT_PATH) -> None:
+    """Put the newest results between the markers, and into the picture."""
     path.write_text(_with_table(path.read_text(encoding="utf-8"), results), encoding="utf-8")
+    plot_path.write_text(draw(results), encoding="utf-8")
 
 
-def docs_are_current(results: list[Result], path: Path = DOCS_PATH) -> bool:
-    """Whether the table in the documentation is the one these results give."""
+def stale_docs(results: list[Result], path: Path = DOCS_PATH, plot_path: Path = PLOT_PATH) -> list[Path]:
+    """The files of the documentation that are not what these results give."""
     text = path.read_text(encoding="utf-8")
-    return text == _with_table(text, results)
+    plot = plot_path.read_text(encoding="utf-8") if plot_path.exists() else None
+    is_current = {path: text == _with_table(text, results), plot_path: plot == draw(results)}
+    return [each for each, current in is_current.items() if not current]
 
 
 def _with_table(text: str, results: list[Result]) -> str:
@@ -88,7 +92,8 @@ def _sides_text(figure: Figure) -> str:
     peer = "" if figure.peer is None else f" against {_number(figure.peer, figure.unit)}"
     goal = "" if figure.goal is None else f"   goal {_goal_text(figure.goal, figure.unit)}"
     missed = "  MISSED" if figure.met is False else ""
-    return f"{_number(figure.ours, figure.unit)}{peer}{goal}{missed}"
+    turns = f"   ({len(figure.raw.ours)} turns)" if figure.raw and len(figure.raw.ours) > 1 else ""
+    return f"{_number(figure.ours, figure.unit)}{peer}{goal}{missed}{turns}"
 
 
 def _goal_text(goal: Goal, unit: str) -> str:

@@ -33,7 +33,7 @@ class Server:
 
 
 class ServerError(RuntimeError):
-    """A server ended or stayed silent before it answered; the message has the end of what it printed."""
+    """A server ended or stayed silent before it answered, or lacks a connection; the message says what it printed."""
 
 
 @contextmanager
@@ -47,7 +47,8 @@ def serving(
 ) -> Iterator[Server]:
     """Run a server, yield it once it answered `probe` with 2xx, and stop it afterwards.
 
-    The server must print its address, `http://127.0.0.1:PORT`.
+    The server must print its address, `http://127.0.0.1:PORT`. It inherits this process's environment unless it is
+    given one.
 
     Raises:
         ServerError: it ended, or gave no 2xx answer in time.
@@ -55,13 +56,43 @@ def serving(
     with tempfile.NamedTemporaryFile(prefix="baken-bench-", suffix=".log") as log:
         with pinned(cores):
             process = subprocess.Popen(
-                command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})}
+                command, stdout=log, stderr=subprocess.STDOUT, env=None if environment is None else dict(environment)
             )
         try:
             yield _wait_until_answering(process, Path(log.name), probe, timeout_seconds)
         finally:
             process.terminate()
             process.wait(timeout=60)
+
+
+def worker_of(server: Server, local_port: int) -> int:
+    """The process of a server that answers the connection whose end with us has this port.
+
+    Raises:
+        ServerError: none of its processes has it.
+    """
+    wanted = f"socket:[{_inode_of(server.port, local_port)}]"
+    for pid in (*_children(server.pid), server.pid):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            if _link_of(descriptor) == wanted:
+                return pid
+    raise ServerError(f"no process of server {server.pid} has the connection from port {local_port}")
+
+
+def _inode_of(port: int, remote_port: int) -> int:
+    """Of the socket on 127.0.0.1 between two ports; see proc(5), /proc/net/tcp."""
+    for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
+        fields = line.split()
+        if (fields[1][-4:], fields[2][-4:]) == (f"{port:04X}", f"{remote_port:04X}"):
+            return int(fields[9])
+    raise ServerError(f"there is no connection between the ports {port} and {remote_port}")
+
+
+def _link_of(descriptor: Path) -> str | None:
+    try:
+        return os.readlink(descriptor)  # noqa: PTH115 - what it names is no path
+    except FileNotFoundError:
+        return None  # closed meanwhile
 
 
 def _wait_until_answering(process: subprocess.Popen[bytes], log: Path, probe: bytes, timeout_seconds: float) -> Server:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import threading
@@ -17,11 +18,11 @@ import pytest
 
 from baken.model import PDQ_BITS
 from bench.codes import planted_queries, random_codes
-from bench.load import LoadError, ask, build_request, drive
+from bench.load import Load, LoadError, ask, build_request, drive
 from bench.machine import Machine
 from bench.measure import Turns, percentile, pinned, take_turns
 from bench.peers import find_peer
-from bench.report import BEGIN_MARKER, END_MARKER, docs_are_current, lines_of, render_table, write_docs
+from bench.report import BEGIN_MARKER, END_MARKER, lines_of, render_table, stale_docs, write_docs
 from bench.results import Result, newest_results, read_result, result_of, write_result
 from bench.scenario import Answer, Goal, GoalKind, Scale, Scenario, compared, plain
 from bench.scenarios import find_scenarios
@@ -164,14 +165,15 @@ def test_a_missed_goal_makes_the_result_missed_even_beside_one_that_cannot_be_ju
 
 
 def test_the_documentation_is_current_exactly_while_it_shows_the_newest_results(tmp_path: Path) -> None:
-    docs = tmp_path / "performance.md"
+    docs, plot = tmp_path / "performance.md", tmp_path / "performance.svg"
     docs.write_text(f"before\n{BEGIN_MARKER}\nold\n{END_MARKER}\nafter\n", encoding="utf-8")
-    assert not docs_are_current([fake_result()], docs)
+    assert stale_docs([fake_result()], docs, plot) == [docs, plot]
 
-    write_docs([fake_result()], docs)
+    write_docs([fake_result()], docs, plot)
 
-    assert docs_are_current([fake_result()], docs)
-    assert not docs_are_current([fake_result(day=24)], docs)
+    assert stale_docs([fake_result()], docs, plot) == []
+    assert stale_docs([fake_result(day=24)], docs, plot) == [docs]
+    assert stale_docs([], docs, plot) == [docs, plot]
     text = docs.read_text(encoding="utf-8")
     assert text.startswith("before\n")
     assert text.endswith("after\n")
@@ -183,7 +185,11 @@ def test_a_document_without_markers_is_refused(tmp_path: Path) -> None:
     docs.write_text("no table here\n", encoding="utf-8")
 
     with pytest.raises(ValueError, match="bench:begin"):
-        write_docs([fake_result()], docs)
+        write_docs([fake_result()], docs, tmp_path / "performance.svg")
+
+
+def test_the_documentation_of_this_repository_shows_its_newest_results() -> None:
+    assert stale_docs(newest_results()) == [], "run `make bench ARGS=--write-docs`"
 
 
 def test_the_table_has_one_line_a_figure() -> None:
@@ -211,15 +217,22 @@ def test_every_second_query_lies_within_the_radius_of_a_code() -> None:
 
 
 class Answering(BaseHTTPRequestHandler):
-    """Answers 200 to `/good`, 418 to everything else, and closes the connection when `/good?close` is asked."""
+    """Answers 200 to `/good` and to a POST, 418 to everything else; closes the connection when `?close` is asked."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:  # noqa: D102 - the base class names it
-        body = self.path.encode()
+        self.answer(self.path.encode())
+
+    def do_POST(self) -> None:  # noqa: D102 - the base class names it
+        self.path = "/good"
+        self.answer(hashlib.sha256(self.rfile.read(int(self.headers["Content-Length"]))).hexdigest().encode())
+
+    def answer(self, body: bytes) -> None:
+        """Answer 200 or 418; `?cut` promises one byte more than there is."""
         self.send_response(200 if self.path.startswith("/good") else 418)
-        self.send_header("Content-Length", str(len(body)))
-        if self.path.endswith("close"):
+        self.send_header("Content-Length", str(len(body) + self.path.endswith("cut")))
+        if self.path.endswith(("close", "cut")):
             self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
@@ -246,7 +259,29 @@ def test_load_is_a_bounded_count_of_checked_answers(port: int, target: str) -> N
 
     assert len(load.latencies_ms) == 50
     assert load.requests_per_second > 0
+    assert load.cpu_seconds > 0
     assert ask(port, request) == target.encode()
+
+
+def test_what_the_load_generator_spent_on_shared_cores_is_taken_from_the_time() -> None:
+    load = Load(elapsed_seconds=2.0, latencies_ms=[1.0] * 300, cpu_seconds=1.0)
+
+    assert load.requests_per_second == 150
+    assert load.requests_per_second_of_rest(cores=2) == 200
+
+
+def test_a_request_larger_than_every_buffer_arrives_whole(port: int) -> None:
+    body = os.urandom(16 * 2**20)
+
+    load = drive(port, [build_request("POST", "/digest", body=body)], count=8)
+
+    assert len(load.latencies_ms) == 8
+    assert ask(port, build_request("POST", "/digest", body=body)) == hashlib.sha256(body).hexdigest().encode()
+
+
+def test_a_connection_that_ends_within_an_answer_stops_the_load(port: int) -> None:
+    with pytest.raises(LoadError, match="closed the connection within an answer"):
+        drive(port, [build_request("GET", "/good?cut")], count=50)
 
 
 def test_an_answer_that_is_no_success_stops_the_load(port: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,8 +15,8 @@ import numpy as np
 
 from baken.model import DEFAULT_RADIUS_BITS
 from bench.baken_server import data_folder, distances_of
-from bench.codes import Codes, planted_queries, random_codes
-from bench.load import HOST, LoadGenerator, ask, build_request, load_generator
+from bench.codes import BANK_SEED, Codes, planted_queries, random_codes
+from bench.load import HOST, ask, build_request, drive
 from bench.machine import client_cores, server_cores
 from bench.measure import Turns, percentile, take_turns
 from bench.peers import find_peer
@@ -49,7 +50,6 @@ _PEER_WORKERS = (
 class _Side:
     """One server under load, the requests it is sent, and what its answers cost."""
 
-    generator: LoadGenerator
     server: Server
     requests: list[bytes]
     count: int
@@ -58,7 +58,7 @@ class _Side:
 
     def requests_per_second(self, _turn: int) -> float:
         before = self.server.cpu_seconds()
-        load = self.generator.send(self.server.port, self.requests, count=self.count)
+        load = drive(self.server.port, self.requests, count=self.count, cores=client_cores())
         self.cpu_seconds += self.server.cpu_seconds() - before
         self.latencies_ms += load.latencies_ms
         return load.requests_per_second
@@ -77,28 +77,27 @@ class _Side:
 class _Load:
     """Our server and what it is asked; every comparison starts from fresh sides."""
 
-    generator: LoadGenerator
     server: Server
     requests: list[bytes]
     scale: Scale
 
     def ours(self) -> _Side:
-        return _Side(self.generator, self.server, self.requests, self.scale.pick(2000, 100))
+        return _Side(self.server, self.requests, self.scale.pick(2000, 100))
 
     def peer(self, server: Server, requests: list[bytes]) -> _Side:
-        return _Side(self.generator, server, requests, self.scale.pick(500, 100))
+        return _Side(server, requests, self.scale.pick(500, 100))
 
 
 def _run(scale: Scale) -> Answer:
-    codes = random_codes(scale.pick(1_000_000, 10_000), seed=11)
+    codes = random_codes(scale.pick(1_000_000, 10_000), seed=BANK_SEED)
     queries = planted_queries(codes, 500, radius_bits=DEFAULT_RADIUS_BITS, seed=12)
     peers = [find_peer(package, package) for package in ("threatexchange", "flask", "gunicorn")]
     notes = [note for peer in peers for note in peer.notes]
     sizes = {"entries": len(codes), "queries": len(queries), "connections": 4}
-    with data_folder(codes) as folder, load_generator(client_cores()) as generator:
+    with data_folder(codes) as folder:
         requests = [folder.lookup(query) for query in queries]
         with folder.serving(requests[0], cores=server_cores()) as server:
-            load = _Load(generator, server, requests, scale)
+            load = _Load(server, requests, scale)
             figures = [_alone(load)] if notes else _beside_peer(load, codes, queries)
     versions = {name: version for peer in peers for name, version in peer.versions.items()}
     return Answer(figures, sizes, {} if notes else versions, notes)
@@ -152,7 +151,7 @@ def _peer_serving(codes: Codes, options: tuple[str, ...], probe: bytes) -> Itera
     with tempfile.TemporaryDirectory(prefix="baken-bench-") as name:
         path = Path(name) / "codes.npy"
         np.save(path, codes)
-        environment = {"BAKEN_BENCH_CODES": str(path), "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "BAKEN_BENCH_CODES": str(path), "OMP_NUM_THREADS": "1"}
         bound = [*command, "--bind", f"{HOST}:0", application]
         with serving(bound, probe=probe, cores=server_cores(), environment=environment) as server:
             yield server

@@ -10,7 +10,7 @@ from functools import partial
 from baken import assemble, settings
 from baken.model import DEFAULT_RADIUS_BITS
 from bench.baken_server import DataFolder, data_folder, distances_of
-from bench.codes import Codes, planted_queries, random_codes
+from bench.codes import BANK_SEED, Codes, planted_queries, random_codes
 from bench.measure import seconds_of, take_turns
 from bench.peers import find_peer
 from bench.scenario import Answer, Goal, GoalKind, Scale, Scenario, compared
@@ -21,7 +21,7 @@ _ROUNDS = 3
 
 def _run(scale: Scale) -> Answer:
     peer = find_peer("threatexchange", "threatexchange.signal_type.pdq.signal")
-    codes = random_codes(scale.pick(1_000_000, 10_000), seed=21)
+    codes = random_codes(scale.pick(1_000_000, 10_000), seed=BANK_SEED)
     query = planted_queries(codes, 1, radius_bits=DEFAULT_RADIUS_BITS, seed=22)[0]
     entries = [(row.tobytes().hex(), number) for number, row in enumerate(codes)] if peer.module else []
     build = partial(peer.module.PdqSignal.get_index_cls().build, entries) if peer.module else None
