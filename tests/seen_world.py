@@ -1,4 +1,4 @@
-"""A small world for the tests of the seen index: pictures as codes, screened and banked, and a keeper that may be run."""
+"""A small world for the tests of the seen index: pictures as codes, screened and banked, and a keeper to be run."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from baken.decisions import Policy
 from baken.fingerprints.orientations import orientations_of
 from baken.known import KnownFollower
 from baken.model import (
+    DEFAULT_RADIUS_BITS,
     Fingerprint,
     FingerprintKind,
     Fingerprints,
@@ -39,7 +40,7 @@ NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 def code(number: int, flipped_bits: int = 0) -> bytes:
     """A code far from those of other numbers, with some bits flipped."""
-    generator = random.Random(number)
+    generator = random.Random(number)  # noqa: S311 - a picture, not a secret
     bits = int.from_bytes(generator.randbytes(32))
     for position in generator.sample(range(256), 256)[:flipped_bits]:
         bits ^= 1 << position
@@ -47,7 +48,7 @@ def code(number: int, flipped_bits: int = 0) -> bytes:
 
 
 def picture(number: int, flipped_bits: int = 0, file: int = 0) -> Fingerprints:
-    """A picture whose first orientation is `code(number, flipped_bits)`; `file` tells apart files that show the same."""
+    """A picture whose code is `code(number, flipped_bits)`; `file` tells apart files that show the same."""
     mirrorings = code(number, flipped_bits) + b"".join(
         code(number + 1000 * (row + 1), flipped_bits) for row in range(3)
     )
@@ -87,9 +88,11 @@ class Clock:
     at: datetime = NOW
 
     def __call__(self) -> datetime:
+        """The time."""
         return self.at
 
     def move(self, **how_far: float) -> None:
+        """Let time pass: `days=1` and the like."""
         self.at += timedelta(**how_far)
 
 
@@ -128,11 +131,15 @@ class World:
         self.known.close()
         self.store.close()
 
-    def bank(self, name: str = "known", purpose: Purpose = Purpose.KNOWN_ABUSE, radius_bits: int = 31) -> None:
+    def bank(
+        self, name: str = "known", purpose: Purpose = Purpose.KNOWN_ABUSE, radius_bits: int = DEFAULT_RADIUS_BITS
+    ) -> None:
+        """Make a bank."""
         verdict = Verdict.ALLOW if purpose in {Purpose.BENIGN, Purpose.WATCH} else Verdict.HOLD
         self.store.create_bank(name, purpose, radius_bits=radius_bits, verdict=verdict, actor="alice")
 
     def add(self, *entries: NewEntry, bank: str = "known") -> list[int]:
+        """Add entries; their ids."""
         return self.store.add_entries(bank, entries, ORIGIN, actor="alice")
 
     def judge(self, fingerprints: Fingerprints, ref: str = "item", account: str | None = None) -> Screening:
@@ -140,9 +147,11 @@ class World:
         return judge(fingerprints, ItemMeta(item_ref=ref, account_ref=account), self.gate, time.perf_counter())
 
     def see(self, fingerprints: Fingerprints, ref: str = "item", account: str | None = None) -> Screening:
+        """Screen and record a picture."""
         return self.store.record(self.judge(fingerprints, ref, account))
 
     def see_all(self, pictures: Iterable[Fingerprints]) -> list[Screening]:
+        """Screen pictures and record them in one go."""
         screenings = [self.judge(each, f"item {number}") for number, each in enumerate(pictures)]
         self.store.record_many(screenings)
         return screenings

@@ -1,4 +1,4 @@
-"""What was seen before is found when an entry begins to count: every pair once, live or in retrospect, never neither."""
+"""What was seen before is found when an entry begins to count: every pair once, live or later, never neither."""
 
 from __future__ import annotations
 

@@ -169,6 +169,7 @@ class Scope(StrEnum):
     SCREEN = "screen"
     LOOKUP = "lookup"
     BANKS = "banks"
+    CASES = "cases"
     ADMIN = "admin"
 
 

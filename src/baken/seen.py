@@ -68,6 +68,7 @@ class SeenKeeper:
         self._turn = store.seen.turn(seconds=turn_seconds)
         self._now = now
         self._lock = threading.Lock()
+        self._is_wanted = False
 
     def close(self) -> None:
         """Let go of the index's files, once running work has ended; repeating it does nothing."""
@@ -89,7 +90,7 @@ class SeenKeeper:
             if not self._turn.take():
                 return False
             try:
-                while not is_enough() and self._step():
+                while not self._is_wanted and not is_enough() and self._step():
                     pass
             except TurnLostError:
                 return False
@@ -130,13 +131,10 @@ class SeenKeeper:
             StoreBusyError: another process keeps the seen index and does not stop.
             NotReadyError: the database or an index failed; some items may be forgotten already.
         """
-        deadline = time.monotonic() + timeout_seconds
+        self._is_wanted = True  # a thread of ours that asks the past stops after its step
         with self._lock:
-            while not self._turn.take():
-                if time.monotonic() > deadline:
-                    message = f"another process has kept the seen index for more than {timeout_seconds:g} s"
-                    raise StoreBusyError(message, hint="try again when it has asked the past, `baken seen stats` shows")
-                time.sleep(_POLL_SECONDS)
+            self._is_wanted = False
+            self._wait_for_turn(timeout_seconds)
             self._index.follow()
             while self._gather():
                 pass
@@ -147,11 +145,18 @@ class SeenKeeper:
             self._index.follow()
             return count
 
+    def _wait_for_turn(self, timeout_seconds: float) -> None:
+        deadline = time.monotonic() + timeout_seconds
+        while not self._turn.take():
+            if time.monotonic() > deadline:
+                message = f"another process has kept the seen index for more than {timeout_seconds:g} s"
+                raise StoreBusyError(message, hint="try again when it has asked the past, as `baken seen stats` shows")
+            time.sleep(_POLL_SECONDS)
+
     def stats(self) -> tuple[SeenStats, int]:
         """How much is remembered, and how many bytes its index has on this machine."""
-        with self._lock:
-            self._index.follow()
-            return self._store.seen.stats(self._store.head_seq()), self._index.size_bytes
+        self._index.follow()
+        return self._store.seen.stats(self._store.head_seq()), self._index.size_bytes
 
     def _forget_before(self) -> datetime | None:
         return None if self._retention is None else self._now() - self._retention

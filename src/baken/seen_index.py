@@ -7,6 +7,7 @@ missing, damaged, foreign or too far behind again. All processes of a machine sh
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,12 +49,13 @@ class _Files:
 
 
 class SeenIndex:
-    """Follows the seen files of one store. Searches see what was there at the last `follow`, or more."""
+    """Follows the seen files of one store; thread-safe. Searches see what was there at the last `follow`, or more."""
 
     def __init__(self, store: Store, folder: Path) -> None:
         self._store = store
         self._folder = folder
         self._opened: _Files | None = None
+        self._opening = threading.Lock()
 
     def close(self) -> None:
         """Let go of the files; repeating it does nothing."""
@@ -136,13 +138,14 @@ class SeenIndex:
             index.replace(np.concatenate([removed_ids, np.unique(ids)]), codes, ids, changes.seq, sync=False)
 
     def _files(self) -> _Files:
-        if self._opened is None:
-            make_folder(self._folder)
-            database_id = self._store.seen.state().database_id
-            names = ("pdq", "digests", "clusters")
-            opened = (open_or_reset(self._folder / name, database_id, LOCK_TIMEOUT_SECONDS) for name in names)
-            self._opened = _Files(*opened)
-        return self._opened
+        with self._opening:
+            if self._opened is None:
+                make_folder(self._folder)
+                database_id = self._store.seen.state().database_id
+                names = ("pdq", "digests", "clusters")
+                opened = (open_or_reset(self._folder / name, database_id, LOCK_TIMEOUT_SECONDS) for name in names)
+                self._opened = _Files(*opened)
+            return self._opened
 
     def _trying_twice(self, work: Callable[[], T]) -> T:
         try:
@@ -152,7 +155,7 @@ class SeenIndex:
         except IndexFileError as error:
             # What became damaged while it was open is found, and built again, by opening it anew.
             _log.warning("the seen index is opened anew: %s", error.message)
-            self.close()
+            self._opened = None  # let go, not closed: other threads may be searching them
             self._follow()
             return work()
 

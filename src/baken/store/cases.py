@@ -80,9 +80,9 @@ class CaseRows:
         query = select(schema.cases).where(_CASES.updated_at >= since, _CASES.id.in_(keyed)).order_by(_CASES.id)
         with self._database.read() as connection:
             cases = _cases(connection, connection.execute(query).all())
-            counts = select(_ITEMS.case_id, func.count()).where(_ITEMS.joined_at >= since)
+            counts = select(_ITEMS.case_id, func.count().label("joined")).where(_ITEMS.joined_at >= since)
             counts = counts.where(_ITEMS.case_id.in_([case.id for case in cases])).group_by(_ITEMS.case_id)
-            joined: dict[str, int] = dict(row._tuple() for row in connection.execute(counts))
+            joined: dict[str, int] = {row.case_id: row.joined for row in connection.execute(counts)}
         return [(case, joined[case.id]) for case in cases if case.id in joined]
 
 
