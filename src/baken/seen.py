@@ -18,7 +18,7 @@ import numpy as np
 from baken._native import HammingIndex
 from baken.decisions import Policy
 from baken.errors import StoreBusyError
-from baken.fingerprints.orientations import orientations_of
+from baken.fingerprints.orientations import orientations_of_all
 from baken.known import KnownFollower
 from baken.model import DEFAULT_RADIUS_BITS, SeenStats
 from baken.retroaction import Judge, ask_next
@@ -185,17 +185,12 @@ class SeenKeeper:
         # What was judged before an entry counted and is taken over after the past was asked about it fell between the
         # two: it is judged again.
         met_seq = state.asked_seq + (state.asked_entry_id > 0)
-        late_files = {item.queue_id: files[item.queue_id] for item in queued if item.known_seq < met_seq}
-        matches = self._judge.matches({each.id: each for each in late_files.values()}.values())
-        gathered = Gathered([(item, files[item.queue_id].id) for item in queued], new_files)
-        with self._turn.write() as (connection, _):
-            items = write_gathered(connection, gathered)
-            found = [
-                Found(item, matches[item.file_id])
-                for item, source in zip(items, queued, strict=True)
-                if source.queue_id in late_files and item.file_id in matches
-            ]
-            join_cases(connection, found, self._now())
+        late_files = {files[item.queue_id].id: files[item.queue_id] for item in queued if item.known_seq < met_seq}
+        matches = self._judge.matches(late_files.values()) if late_files else {}
+        gathered = Gathered([(item, files[item.queue_id].id) for item in queued], new_files, list(matches))
+        with self._turn.write() as (connection, state):
+            late = write_gathered(connection, state, gathered)
+            join_cases(connection, [Found(item, matches[item.file_id]) for item in late], self._now())
         return len(queued)
 
     def _remove(self, selection: Selection) -> int:
@@ -223,11 +218,12 @@ class SeenKeeper:
 
         Leaders only are compared, so that a chain of near pictures does not become one cluster.
         """
-        orientations = {each.id: orientations_of(each.mirrorings) for each in files if each.mirrorings is not None}
-        if not orientations:
+        compared = {each.id: each.mirrorings for each in files if each.mirrorings is not None}
+        if not compared:
             return list(files)
-        stacked = np.stack(list(orientations.values()))
-        by_id = dict(zip(orientations, self._index.nearest_leaders(stacked), strict=True))
+        stacked = orientations_of_all(list(compared.values()))
+        orientations = dict(zip(compared, stacked, strict=True))
+        by_id = dict(zip(compared, self._index.nearest_leaders(stacked), strict=True))
         fresh_leaders = HammingIndex()
         clustered = []
         for each in files:

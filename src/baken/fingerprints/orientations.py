@@ -7,6 +7,8 @@ the bit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,11 +38,17 @@ def transposed(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def orientations_of(mirrorings: bytes) -> NDArray[np.uint8]:
     """The orientations, uint8[8, 32] as in `model.Fingerprints`, from the 4 x 32 bytes of the mirrorings."""
-    kept = np.frombuffer(mirrorings, np.uint8).reshape(len(MIRRORINGS), PDQ_BYTES)
-    turned = transposed(kept)
-    orientations = np.empty((len(Transform), PDQ_BYTES), np.uint8)
+    orientations: NDArray[np.uint8] = orientations_of_all([mirrorings])[0]
+    return orientations
+
+
+def orientations_of_all(mirrorings: Sequence[bytes]) -> NDArray[np.uint8]:
+    """The same for many pictures: uint8[N, 8, 32]."""
+    kept = np.frombuffer(b"".join(mirrorings), np.uint8).reshape(-1, len(MIRRORINGS), PDQ_BYTES)
+    turned = transposed(kept.reshape(-1, PDQ_BYTES)).reshape(kept.shape)
+    orientations = np.empty((len(kept), len(Transform), PDQ_BYTES), np.uint8)
     for position, transform in enumerate(MIRRORINGS):
-        orientations[_ROW_OF[transform]] = kept[position]
+        orientations[:, _ROW_OF[transform]] = kept[:, position]
     for transform, mirroring in _TRANSPOSED_FROM.items():
-        orientations[_ROW_OF[transform]] = turned[MIRRORINGS.index(mirroring)]
+        orientations[:, _ROW_OF[transform]] = turned[:, MIRRORINGS.index(mirroring)]
     return orientations

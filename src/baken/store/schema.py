@@ -321,14 +321,13 @@ Index("seen_clusters_size", seen_clusters.c.item_count, seen_clusters.c.id)
 seen_items = Table(
     "seen_items",
     metadata,
-    Column("id", _Id, primary_key=True),
+    Column("id", _Id, primary_key=True, autoincrement=False),
     Column("file_id", _Id, nullable=False),
     Column("screening_id", PlainText, nullable=False),
     Column("item_ref", PlainText),
     Column("account_ref", PlainText),
     Column("album_ref", PlainText),
     Column("seen_at", UtcTime, nullable=False),
-    sqlite_autoincrement=True,
 )
 Index("seen_items_file", seen_items.c.file_id, seen_items.c.id)
 Index("seen_items_seen_at", seen_items.c.seen_at)
@@ -351,6 +350,7 @@ seen_state = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("database_id", Text, nullable=False),
     Column("seq", _Id, nullable=False),
+    Column("last_item_id", _Id, nullable=False),
     Column("removals_after", _Id, nullable=False),
     Column("asked_seq", _Id, nullable=False),
     Column("asked_entry_id", _Id, nullable=False),

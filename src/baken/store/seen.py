@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, Table, delete, func, insert, select, update
 
 from baken.model import FingerprintKind, SeenCluster, SeenItem, SeenStats
 from baken.store import schema
+from baken.store.driver_insert import DriverInsert
 from baken.store.engine import Database
 from baken.store.paging import cursor_id, page_limit
 from baken.store.seen_queue import QueuedItem, drop_queued, last_queue_id, queued_count, queued_items
@@ -46,10 +47,17 @@ class SeenFile:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Items to be taken over from the queue, and the files that are new with them, in the order of their ids."""
+    """Items to be taken over from the queue.
+
+    Attributes:
+        items: the items, with the ids of their files.
+        new_files: the files that are new with them, in the order of their ids.
+        late_file_ids: the files of items that must join a case at once.
+    """
 
     items: Sequence[tuple[QueuedItem, int]]
     new_files: Sequence[SeenFile]
+    late_file_ids: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,13 +212,13 @@ class SeenRows:
         )
 
 
-def write_gathered(connection: Connection, gathered: Gathered) -> list[SeenItem]:
-    """Take items over: files, clusters, items, counts; the queue loses them. Returns the items with their ids."""
+def write_gathered(connection: Connection, state: SeenState, gathered: Gathered) -> list[SeenItem]:
+    """Take items over: files, clusters, items, counts; the queue loses them. Returns those that are late."""
     _insert_files(connection, gathered.new_files)
-    if gathered.new_files:
-        set_state(connection, seq=gathered.new_files[-1].id)
+    statement = DriverInsert(insert(schema.seen_items), connection.dialect)
     rows = [
         {
+            "id": item_id,
             "file_id": file_id,
             "screening_id": item.screening_id,
             "item_ref": item.item_ref,
@@ -218,14 +226,15 @@ def write_gathered(connection: Connection, gathered: Gathered) -> list[SeenItem]
             "album_ref": item.album_ref,
             "seen_at": item.seen_at,
         }
-        for item, file_id in gathered.items
+        for item_id, (item, file_id) in enumerate(gathered.items, start=state.last_item_id + 1)
     ]
-    statement = insert(schema.seen_items).returning(_ITEMS.id, sort_by_parameter_order=True)
-    item_ids = [row.id for row in connection.execute(statement, rows)]
+    statement.execute(connection, [statement.bound(row) for row in rows])
     _count_items(connection, Counter(file_id for _, file_id in gathered.items))
     drop_queued(connection, [item.queue_id for item, _ in gathered.items])
-    found = _item_query().where(_ITEMS.id.in_(item_ids)).order_by(_ITEMS.id)
-    return [_item(row) for row in connection.execute(found)]
+    seq = gathered.new_files[-1].id if gathered.new_files else state.seq
+    set_state(connection, seq=seq, last_item_id=state.last_item_id + len(rows))
+    late = (_ITEMS.id > state.last_item_id) & _ITEMS.file_id.in_(gathered.late_file_ids)
+    return [_item(row) for row in connection.execute(_item_query().where(late).order_by(_ITEMS.id))]
 
 
 def remove_items(connection: Connection, state: SeenState, items: Sequence[SeenItem]) -> None:
@@ -250,30 +259,16 @@ def remove_items(connection: Connection, state: SeenState, items: Sequence[SeenI
 
 
 def _insert_files(connection: Connection, files: Sequence[SeenFile]) -> None:
-    if not files:
-        return
-    rows = [
-        {
-            "id": each.id,
-            "key": each.key,
-            "sha256": each.sha256,
-            "sha1": each.sha1,
-            "md5": each.md5,
-            "quality_percent": each.quality_percent,
-            "mirrorings": each.mirrorings,
-            "cluster_id": each.cluster_id,
-            "item_count": 0,
-        }
-        for each in files
-    ]
-    connection.execute(insert(schema.seen_files), rows)
-    leaders = [
-        {"id": each.id, "pdq": None if each.mirrorings is None else each.mirrorings[:_PDQ_BYTES], "item_count": 0}
-        for each in files
-        if each.cluster_id == each.id
-    ]
-    if leaders:
-        connection.execute(insert(schema.seen_clusters), leaders)
+    if files:
+        statement = DriverInsert(insert(schema.seen_files), connection.dialect)
+        names = schema.seen_files.columns.keys()
+        statement.execute(
+            connection, [statement.bound({name: getattr(each, name) for name in names}) for each in files]
+        )
+        leaders = [each for each in files if each.cluster_id == each.id]
+        rows = [{"id": each.id, "pdq": _pdq_of(each.mirrorings), "item_count": 0} for each in leaders]
+        if rows:
+            connection.execute(insert(schema.seen_clusters), rows)
 
 
 def _count_items(connection: Connection, by_file: Counter[int]) -> None:
@@ -282,10 +277,18 @@ def _count_items(connection: Connection, by_file: Counter[int]) -> None:
     by_cluster: Counter[int] = Counter()
     for file_id, cluster_id in connection.execute(query):
         by_cluster[cluster_id] += by_file[file_id]
-    for table, counts in ((schema.seen_files, by_file), (schema.seen_clusters, by_cluster)):
-        statement = update(table).where(table.c.id == bindparam("row_id"))
-        statement = statement.values(item_count=table.c.item_count + bindparam("more"))
-        connection.execute(statement, [{"row_id": row_id, "more": more} for row_id, more in sorted(counts.items())])
+    _add_to_counts(connection, schema.seen_files, by_file)
+    _add_to_counts(connection, schema.seen_clusters, by_cluster)
+
+
+def _add_to_counts(connection: Connection, table: Table, counts: Counter[int]) -> None:
+    # Rows that change by the same number change together: nearly always one statement for all.
+    by_number: dict[int, list[int]] = defaultdict(list)
+    for row_id, number in counts.items():
+        by_number[number].append(row_id)
+    for number, row_ids in by_number.items():
+        changed = update(table).where(table.c.id.in_(sorted(row_ids)))
+        connection.execute(changed.values(item_count=table.c.item_count + number))
 
 
 def _emptied(connection: Connection, row_id: Any, item_count: Any, ids: list[int]) -> list[int]:  # noqa: ANN401
@@ -303,7 +306,11 @@ def _item_query() -> Select[Any]:
 def _item(row: Any) -> SeenItem:  # noqa: ANN401 - a row of `_item_query`
     fields = dict(row._mapping)
     mirrorings = fields.pop("mirrorings")
-    return SeenItem(**fields, pdq=None if mirrorings is None else mirrorings[:_PDQ_BYTES])
+    return SeenItem(**fields, pdq=_pdq_of(mirrorings))
+
+
+def _pdq_of(mirrorings: bytes | None) -> bytes | None:
+    return None if mirrorings is None else mirrorings[:_PDQ_BYTES]
 
 
 def _narrowed(query: Select[Any], selection: Selection) -> Select[Any]:

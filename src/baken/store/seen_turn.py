@@ -23,7 +23,14 @@ from baken.store.engine import Database
 TURN_SECONDS = 10.0
 
 _STATE = schema.seen_state.c
-_COLUMNS = (_STATE.database_id, _STATE.seq, _STATE.removals_after, _STATE.asked_seq, _STATE.asked_entry_id)
+_COLUMNS = (
+    _STATE.database_id,
+    _STATE.seq,
+    _STATE.last_item_id,
+    _STATE.removals_after,
+    _STATE.asked_seq,
+    _STATE.asked_entry_id,
+)
 
 
 class TurnLostError(NotReadyError):
@@ -39,6 +46,7 @@ class SeenState:
     Attributes:
         database_id: what tells this database's seen index from every other one's.
         seq: the last number given to a file or to a removal; an index on disk follows these numbers.
+        last_item_id: the last id given to an item.
         removals_after: removals up to this number are no longer listed; an index that is behind it is built again.
         asked_seq: the change of the log up to which the past has been asked.
         asked_entry_id: within the change after it, the entry up to which the past has been asked.
@@ -46,6 +54,7 @@ class SeenState:
 
     database_id: str
     seq: int
+    last_item_id: int
     removals_after: int
     asked_seq: int
     asked_entry_id: int

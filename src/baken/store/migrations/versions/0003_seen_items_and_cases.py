@@ -82,12 +82,11 @@ def _make_items() -> None:
     )
     op.create_table(
         "seen_items",
-        _own_id(),
+        _given_id("id"),
         _id("file_id"),
         _text("screening_id"),
         *_refs(),
         _time("seen_at"),
-        sqlite_autoincrement=True,
     )
     op.create_index("seen_items_file", "seen_items", ["file_id", "id"])
     for column in ("seen_at", "item_ref", "account_ref"):
@@ -99,14 +98,15 @@ def _make_state() -> None:
         "seen_state",
         sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False),
         _text("database_id"),
-        *(_id(name) for name in ("seq", "removals_after", "asked_seq", "asked_entry_id")),
+        *(_id(name) for name in ("seq", "last_item_id", "removals_after", "asked_seq", "asked_entry_id")),
         _text("holder", nullable=True),
         sa.Column("held_until", sa.Float(), nullable=False),
     )
     # Nothing was seen before now, so the entries there are have no past to be asked.
     statement = sa.text(
-        "INSERT INTO seen_state (id, database_id, seq, removals_after, asked_seq, asked_entry_id, held_until)"
-        " SELECT 1, :database_id, 0, 0, seq, 0, 0 FROM change_head"
+        "INSERT INTO seen_state"
+        " (id, database_id, seq, last_item_id, removals_after, asked_seq, asked_entry_id, held_until)"
+        " SELECT 1, :database_id, 0, 0, 0, seq, 0, 0 FROM change_head"
     )
     op.get_bind().execute(statement, {"database_id": secrets.token_hex(16)})
 
