@@ -188,3 +188,79 @@ def test_asking_again_changes_nothing(world: World):
 
     assert world.store.cases.cases()[0].item_count == before[0].item_count == 5
     assert len(world.retroactive_pairs()) == 5
+
+
+def flood(world: World, accounts: int, *, number: int = 1) -> None:
+    """As many accounts that each sent an altered copy of one picture."""
+    screenings = [
+        world.judge(picture(number, account % 20, file=account), f"item {account}", f"account {account}")
+        for account in range(accounts)
+    ]
+    world.store.record_many(screenings)
+
+
+@pytest.fixture
+def flooded(world: World) -> int:
+    """An entry that matched more of the past than its bank allows: 2 accounts x 3."""
+    world.bank()
+    world.store.change_bank("known", flood_accounts_per_hour=2, flood_factor=3, actor="a", reason="r")
+    flood(world, 7)
+    [entry_id] = world.add(pdq_entry(code(1)))
+    world.run()
+    return entry_id
+
+
+def test_an_entry_that_matches_too_much_of_the_past_is_quarantined_and_opens_no_case(world: World, flooded: int):
+    assert world.store.cases.cases() == []
+    assert world.store.entry("known", flooded).state is EntryState.QUARANTINED
+    [notice] = world.store.notices()
+    assert (notice.entry_id, notice.facts["count"], notice.facts["limit"]) == (flooded, 7, 6)
+    assert "7 accounts with items seen before" in notice.reason
+
+
+def test_when_a_person_resumes_it_the_past_is_asked_again_and_answers(world: World, flooded: int):
+    world.store.set_entry_states("known", [flooded], EntryState.ACTIVE, actor="a", reason="it is right")
+    world.run()
+
+    [case] = world.store.cases.cases()
+    assert (case.item_count, case.account_count) == (7, 7)
+    assert world.store.entry("known", flooded).state is EntryState.ACTIVE
+
+
+def test_a_flood_takes_no_other_entry_along(world: World):
+    world.bank()
+    world.store.change_bank("known", flood_accounts_per_hour=2, flood_factor=3, actor="a", reason="r")
+    flood(world, 7)
+    seen = world.see(picture(2), "other", "other")
+    world.add(pdq_entry(code(1)), pdq_entry(code(2)))
+    world.run()
+
+    assert [pair[0] for pair in world.retroactive_pairs()] == [seen.id]
+    assert len(world.store.notices()) == 1
+
+
+@pytest.mark.parametrize("why", ["within the limit", "switched off", "one account", "equal bytes", "known before"])
+def test_what_is_no_flood_opens_its_case(world: World, why: str):
+    world.bank()
+    accounts = 0 if why == "switched off" else 2
+    world.store.change_bank("known", flood_accounts_per_hour=accounts, flood_factor=3, actor="a", reason="r")
+    if why == "one account":
+        world.store.record_many([world.judge(picture(1, file=number), "item", "same") for number in range(20)])
+    elif why == "equal bytes":
+        world.store.record_many([world.judge(picture(1), "item", f"account {number}") for number in range(20)])
+    elif why == "known before":
+        flood(world, 6)
+        world.add(pdq_entry(code(1)))
+        world.run()
+        for number in range(3):  # found when they were screened, so that in retrospect only the first six are new
+            world.store.record_many([world.judge(picture(1, file=100 + number), "item", f"later {number}")])
+        world.store.set_bank_state("known", BankState.PAUSED, actor="a", reason="r")
+        world.store.set_bank_state("known", BankState.ACTIVE, actor="a", reason="r")
+    else:
+        flood(world, 6 if why == "within the limit" else 20)
+    if why != "known before":
+        world.add(sha256_entry(picture(1)) if why == "equal bytes" else pdq_entry(code(1)))
+    world.run()
+
+    assert world.store.notices() == []
+    assert len(world.store.cases.cases()) == 1

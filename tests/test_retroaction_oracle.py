@@ -111,7 +111,7 @@ class History:
 def check_history(url: str, seed: int) -> None:
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         patch.setattr("baken.retroaction.ENTRIES_AT_ONCE", 2)
-        patch.setattr("baken.retroaction._PAGE_ITEMS", 3)
+        patch.setattr("baken.retroaction._PAGE_ROWS", 3)
         patch.setattr("baken.seen.BATCH_ITEMS", 3)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         world = stack.enter_context(World(url.format(folder=folder), folder))

@@ -102,6 +102,7 @@ def set_policy(
     data_dir: DataDir = None,
 ) -> None:
     """Change a bank: what is not named stays as it is. It counts on the next request, in every process."""
+    started_at = datetime.now(UTC)
     with assemble.open_existing(load_settings(context, data_dir)) as baken:
         bank = banking.change_bank(
             baken.store,
@@ -113,10 +114,11 @@ def set_policy(
             actor=actor(),
             reason=reason,
         )
-    output.console().print(
-        f"bank {bank.name}: within {bank.radius_bits} bits, {bank.verdict.value}, {output.flood_limits(bank)}",
-        soft_wrap=True,
-    )
+        output.console().print(
+            f"bank {bank.name}: within {bank.radius_bits} bits, {bank.verdict.value}, {output.flood_limits(bank)}",
+            soft_wrap=True,
+        )
+        tell_past(baken, name, started_at)
 
 
 app.command()(add)

@@ -68,8 +68,9 @@ def fingerprint(data: bytes, gate: Gate) -> Fingerprints:
 
 def judge(computed: Fingerprints, meta: ItemMeta, gate: Gate, started: float) -> Screening:
     """Search and decide; `started` is the `time.perf_counter()` at which the item's work began."""
-    known_seq = gate.known.seq  # read before the search: the entries may be newer than it says, never older
-    matches = gate.known.refresh().search(computed)
+    known = gate.known.refresh()
+    known_seq = known.seq  # read before the search: the entries may be newer than it says, never older
+    matches = known.search(computed)
     outcome = decisions.decide(computed.unscreenable, matches, gate.policy)
     now = gate.now()
     elapsed_ms = (time.perf_counter() - started) * 1000.0

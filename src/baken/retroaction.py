@@ -8,7 +8,8 @@ Repeating a step changes nothing, so a process that dies in the middle loses not
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
@@ -17,8 +18,9 @@ from numpy.typing import NDArray
 from baken import decisions
 from baken.decisions import Policy
 from baken.fingerprints.orientations import orientations_of
+from baken.flood import FloodFacts, FloodLimits, past_limit_of
 from baken.known import KnownFollower
-from baken.model import PDQ_BYTES, FingerprintKind, Fingerprints, Match
+from baken.model import ID_LIMIT, PDQ_BYTES, FingerprintKind, Fingerprints, Match, SeenItem
 from baken.seen_index import SeenIndex
 from baken.store import Store
 from baken.store.asking import Question
@@ -28,7 +30,8 @@ from baken.store.seen_turn import Turn, set_state
 
 ENTRIES_AT_ONCE = 500
 CHANGES_AT_ONCE = 200
-_PAGE_ITEMS = 500
+FILES_AT_ONCE = 20_000
+_PAGE_ROWS = 500
 
 
 class Judge:
@@ -80,7 +83,12 @@ def ask_next(store: Store, turn: Turn, index: SeenIndex, judge: Judge, at: datet
         asked_seq, asked_entry_id = change.seq, 0
         if left <= 0:
             break
-    _judge_again(store, turn, judge, _files_near(index, questions), at)
+    file_ids = sorted(_files_near(index, questions))
+    for start in range(0, len(file_ids), FILES_AT_ONCE):
+        past = _judged(store, turn, judge, file_ids[start : start + FILES_AT_ONCE])
+        if _stop_floods(store, turn, past):
+            return True  # the same changes are asked again, without the entries that are quarantined now
+        _join(store, turn, past, at)
     with turn.write() as (connection, _):
         set_state(connection, asked_seq=asked_seq, asked_entry_id=asked_entry_id)
     return True
@@ -104,14 +112,89 @@ def _files_near(index: SeenIndex, questions: Sequence[Question]) -> set[int]:
     return found
 
 
-def _judge_again(store: Store, turn: Turn, judge: Judge, file_ids: set[int], at: datetime) -> None:
-    ordered = sorted(file_ids)
-    for start in range(0, len(ordered), _PAGE_ITEMS):
-        matches = judge.matches(store.seen.files(ordered[start : start + _PAGE_ITEMS]))
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """Seen files and what counts of what they match now; `item_counts` are those of the same files."""
+
+    matches: dict[int, tuple[Match, ...]]
+    item_counts: dict[int, int]
+
+
+def _judged(store: Store, turn: Turn, judge: Judge, file_ids: Sequence[int]) -> _Past:
+    past = _Past({}, {})
+    for start in range(0, len(file_ids), _PAGE_ROWS):
+        files = store.seen.files(file_ids[start : start + _PAGE_ROWS])
+        found = judge.matches(files)
+        past.matches.update(found)
+        past.item_counts.update({each.id: each.item_count for each in files if each.id in found})
+        turn.prolong()
+    return past
+
+
+def _stop_floods(store: Store, turn: Turn, past: _Past) -> bool:
+    """Quarantine the entries that match far more accounts of the past than their banks allow; whether there were any.
+
+    As with live matches, equal bytes do not count, and neither does an entry that a person has let match since.
+    """
+    banks = {bank.id: bank for bank in store.banks()}
+    near: dict[int, list[int]] = defaultdict(list)
+    limits: dict[int, int] = {}
+    for file_id, matches in past.matches.items():
+        for match in matches:
+            bank = banks.get(match.bank_id)
+            if bank is not None and not match.kind.is_exact:
+                near[match.entry_id].append(file_id)
+                limits[match.entry_id] = (
+                    past_limit_of(FloodLimits(bank.flood_accounts_per_hour, bank.flood_factor)) or ID_LIMIT
+                )
+    suspects = {
+        entry_id: file_ids
+        for entry_id, file_ids in near.items()
+        if sum(past.item_counts[file_id] for file_id in file_ids) > limits[entry_id]
+    }
+    stopped = False
+    for entry_id in suspects.keys() - store.answered_entries(list(suspects)):
+        named, unnamed = _new_accounts(store, turn, entry_id, suspects[entry_id])
+        if len(named) + len(unnamed) > limits[entry_id]:
+            facts = FloodFacts(
+                "accounts with items seen before",
+                len(named) + len(unnamed),
+                limits[entry_id],
+                without_account_count=len(unnamed),
+            )
+            store.quarantine_entry(entry_id, facts=facts)
+            stopped = True
+    return stopped
+
+
+def _new_accounts(store: Store, turn: Turn, entry_id: int, file_ids: Sequence[int]) -> tuple[set[str], set[int]]:
+    """Whose items match the entry and were not known to: accounts, and files of items without account."""
+    named: set[str] = set()
+    unnamed: set[int] = set()
+    for items in _item_pages(store, file_ids):
+        known = store.cases.known_entries([item.screening_id for item in items])
+        for item in items:
+            if entry_id not in known[item.screening_id]:
+                if item.account_ref:
+                    named.add(item.account_ref)
+                else:
+                    unnamed.add(item.file_id)
+        turn.prolong()
+    return named, unnamed
+
+
+def _join(store: Store, turn: Turn, past: _Past, at: datetime) -> None:
+    for items in _item_pages(store, list(past.matches)):
+        with turn.write() as (connection, _):
+            join_cases(connection, [Found(item, past.matches[item.file_id]) for item in items], at)
+
+
+def _item_pages(store: Store, file_ids: Sequence[int]) -> Iterator[Sequence[SeenItem]]:
+    for start in range(0, len(file_ids), _PAGE_ROWS):
+        page_ids = file_ids[start : start + _PAGE_ROWS]
         after_id = 0
-        while items := store.seen.items_of_files(list(matches), after_id=after_id, limit=_PAGE_ITEMS):
-            with turn.write() as (connection, _):
-                join_cases(connection, [Found(item, matches[item.file_id]) for item in items], at)
+        while items := store.seen.items_of_files(page_ids, after_id=after_id, limit=_PAGE_ROWS):
+            yield items
             after_id = items[-1].id
 
 

@@ -73,6 +73,11 @@ class CaseRows:
             rows = connection.execute(query.order_by(_ITEMS.id).limit(page_limit(limit)))
             return [_case_item(row) for row in rows]
 
+    def known_entries(self, screening_ids: Sequence[str]) -> dict[str, set[int]]:
+        """The entries that each screening was known to match, when it was screened or by a case since."""
+        with self._database.read() as connection:
+            return _known_entries(connection, screening_ids)
+
     def joined_since(self, bank_id: int, since: datetime) -> list[tuple[Case, int]]:
         """The cases that hold matches of a bank, with how many items joined each since then, if any did."""
         keyed = select(_KEYS.case_id).join(schema.entries, schema.entries.c.id == _KEYS.key_id)
@@ -92,7 +97,7 @@ def join_cases(connection: Connection, found: Sequence[Found], at: datetime) -> 
     Repeating it changes nothing. Call it under the turn: two at once could open two cases for one picture.
     """
     screening_ids = [each.item.screening_id for each in found]
-    known = _known_pairs(connection, screening_ids)
+    known = _known_entries(connection, screening_ids)
     by_purpose: dict[Purpose, list[Found]] = defaultdict(list)
     joined: set[str] = set()
     for each in found:
@@ -108,8 +113,7 @@ def join_cases(connection: Connection, found: Sequence[Found], at: datetime) -> 
     return len(joined)
 
 
-def _known_pairs(connection: Connection, screening_ids: list[str]) -> dict[str, set[int]]:
-    """The entries that each screening was known to match, when it was screened or by a case since."""
+def _known_entries(connection: Connection, screening_ids: Sequence[str]) -> dict[str, set[int]]:
     known: dict[str, set[int]] = {screening_id: set() for screening_id in screening_ids}
     live = select(_SCREENINGS.id, _SCREENINGS.matches).where(_SCREENINGS.id.in_(screening_ids))
     retroactive = select(_ITEMS.screening_id, _ITEMS.matches).where(_ITEMS.screening_id.in_(screening_ids))

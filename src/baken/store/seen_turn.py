@@ -78,6 +78,15 @@ class Turn:
             self._set(connection, self._holder, now + self._seconds)
             return True
 
+    def prolong(self) -> None:
+        """Keep the turn through work that writes nothing.
+
+        Raises:
+            TurnLostError: it is another process's now.
+        """
+        with self.write():
+            pass
+
     def give_back(self) -> None:
         """Let others have it at once."""
         with self._database.write() as connection:

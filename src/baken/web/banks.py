@@ -141,7 +141,7 @@ class Banks:
     async def change(self, request: Request, name: BankName) -> Response:
         """Change what a bank matches and answers. It counts on the very next request."""
         asked = await self._json(request, wire.BankChange)
-        bank = await self._run(
+        bank = await self._change(
             lambda: banking.change_bank(
                 self._store,
                 name,
