@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from baken import cli_bank
+from baken import cli_common
 from baken.samples import draw, draw_flat
 from baken.samples_files import encoded
 from command_line import Command
@@ -193,8 +193,8 @@ def test_nothing_is_withdrawn_unasked(baken: Command, monkeypatch: pytest.Monkey
     ended = baken("bank", "remove", "known", "--reason", "x")
     assert ended.exit_code == 2
     assert "--yes" in ended.err
-    monkeypatch.setattr(cli_bank.sys.stdin, "isatty", lambda: True)
-    monkeypatch.setattr(cli_bank.typer, "confirm", refuse)
+    monkeypatch.setattr(cli_common.sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(cli_common.typer, "confirm", refuse)
     assert baken("bank", "remove", "known", "--reason", "x").exit_code == 1
     assert baken.ok("bank", "show", "known", "--json").json["state"] == "active"
 
@@ -202,7 +202,7 @@ def test_nothing_is_withdrawn_unasked(baken: Command, monkeypatch: pytest.Monkey
 def refuse(question: str, *, abort: bool) -> None:
     assert abort
     assert question == "Withdraw bank known with all its entries, for good?"
-    raise cli_bank.typer.Abort
+    raise cli_common.typer.Abort
 
 
 def test_entries_that_are_not_in_the_bank_are_refused(baken: Command):

@@ -14,6 +14,7 @@ import pytest
 
 from baken._native import IndexFolder
 from baken.errors import IndexLockedError, IndexMissingError
+from baken.index_files import follower_turn
 from baken.known import KnownFollower
 from baken.known_files import KnownFiles
 from baken.model import (
@@ -225,8 +226,6 @@ def test_a_follower_that_waits_too_long_for_another_says_so(filled: Store, folde
         holder.refresh()
         waiting = KnownFiles(folder, filled, lock_timeout_seconds=0.02)
         add(filled, 6)
-        other = KnownFiles(folder, filled)
-        with other._turn(), pytest.raises(IndexLockedError, match=r"0\.02 s"):
+        with follower_turn(folder, 1), pytest.raises(IndexLockedError, match=r"0\.02 s"):
             waiting.bring_to(filled.head_seq())
         waiting.close()
-        other.close()

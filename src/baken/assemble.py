@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,23 +12,30 @@ from baken.decisions import Policy
 from baken.images import DecodeLimits
 from baken.known import KnownFollower
 from baken.pipeline import Gate
+from baken.seen import SeenKeeper
+from baken.seen_index import SeenIndex
 from baken.settings import Settings
 from baken.store import Store
 
 INDEX_FOLDER = Path("index", "known")
 """Where in the data folder the index of the known entries lies; it may be deleted while nothing runs."""
 
+SEEN_FOLDER = Path("index", "seen")
+"""Where the index of the seen files lies; likewise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Baken:
-    """One process's Baken: settings, store and gate. Close it, or use it as a context manager."""
+    """One process's Baken: settings, store, gate and keeper. Close it, or use it as a context manager."""
 
     settings: Settings
     store: Store
     gate: Gate
+    keeper: SeenKeeper
 
     def close(self) -> None:
-        """Close the index and the store; idempotent."""
+        """Close the indexes and the store; idempotent."""
+        self.keeper.close()
         self.gate.known.close()
         self.store.close()
 
@@ -43,7 +51,7 @@ class Baken:
 def initialise(settings: Settings) -> Baken:
     """Make the data folder and its database if need be, bring the schema up to date, and open it."""
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return _with_store(settings, Store.initialise(settings.resolved_database_url))
+    return _with_store(settings, Store.initialise(settings.resolved_database_url, remembers=_remembers(settings)))
 
 
 def open_existing(settings: Settings) -> Baken:
@@ -52,8 +60,16 @@ def open_existing(settings: Settings) -> Baken:
     Raises:
         NotInitialisedError: there is no database yet, or its schema is of another release.
     """
-    timeout_seconds = settings.database_busy_timeout_seconds
-    return _with_store(settings, Store.open(settings.resolved_database_url, busy_timeout_seconds=timeout_seconds))
+    store = Store.open(
+        settings.resolved_database_url,
+        busy_timeout_seconds=settings.database_busy_timeout_seconds,
+        remembers=_remembers(settings),
+    )
+    return _with_store(settings, store)
+
+
+def _remembers(settings: Settings) -> bool:
+    return settings.seen_retention_days > 0
 
 
 def _with_store(settings: Settings, store: Store) -> Baken:
@@ -63,4 +79,11 @@ def _with_store(settings: Settings, store: Store) -> Baken:
         limits=DecodeLimits(max_size_bytes=settings.max_upload_size_bytes, max_pixels=settings.max_pixels),
         min_quality_percent=settings.min_quality_percent,
     )
-    return Baken(settings, store, gate)
+    keeper = SeenKeeper(
+        store,
+        gate.known,
+        gate.policy,
+        SeenIndex(store, settings.data_dir / SEEN_FOLDER),
+        retention=timedelta(days=settings.seen_retention_days) if _remembers(settings) else None,
+    )
+    return Baken(settings, store, gate, keeper)

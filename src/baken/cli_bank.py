@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -10,8 +10,8 @@ import typer
 from baken import assemble, banking
 from baken import cli_output as output
 from baken.cli_bank_files import Name, add, export, import_list
-from baken.cli_common import AsJson, DataDir, OptionalReason, Reason, actor, load_settings
-from baken.errors import UsageError
+from baken.cli_common import AsJson, DataDir, OptionalReason, Reason, actor, confirm, load_settings
+from baken.cli_past import tell_past
 from baken.flood import FloodLimits
 from baken.model import (
     DEFAULT_FLOOD_ACCOUNTS_PER_HOUR,
@@ -102,6 +102,7 @@ def set_policy(
     data_dir: DataDir = None,
 ) -> None:
     """Change a bank: what is not named stays as it is. It counts on the next request, in every process."""
+    started_at = datetime.now(UTC)
     with assemble.open_existing(load_settings(context, data_dir)) as baken:
         bank = banking.change_bank(
             baken.store,
@@ -113,10 +114,11 @@ def set_policy(
             actor=actor(),
             reason=reason,
         )
-    output.console().print(
-        f"bank {bank.name}: within {bank.radius_bits} bits, {bank.verdict.value}, {output.flood_limits(bank)}",
-        soft_wrap=True,
-    )
+        output.console().print(
+            f"bank {bank.name}: within {bank.radius_bits} bits, {bank.verdict.value}, {output.flood_limits(bank)}",
+            soft_wrap=True,
+        )
+        tell_past(baken, name, started_at)
 
 
 app.command()(add)
@@ -209,8 +211,10 @@ def resume(
 ) -> None:
     """Let a paused bank match again."""
     with assemble.open_existing(load_settings(context, data_dir)) as baken:
+        started_at = datetime.now(UTC)
         baken.store.set_bank_state(name, BankState.ACTIVE, actor=actor(), reason=reason)
-    output.console().print(f"bank {name} is active")
+        output.console().print(f"bank {name} is active")
+        tell_past(baken, name, started_at)
 
 
 @app.command()
@@ -230,19 +234,10 @@ def remove(
     with assemble.open_existing(load_settings(context, data_dir)) as baken:
         what = f"{len(entry_ids)} entries of bank {name}" if entry_ids else f"bank {name} with all its entries"
         baken.store.bank(name)
-        _confirm(f"Withdraw {what}, for good?", yes=yes)
+        confirm(f"Withdraw {what}, for good?", yes=yes)
         if entry_ids:
             count = baken.store.set_entry_states(name, entry_ids, EntryState.WITHDRAWN, actor=actor(), reason=reason)
             output.console().print(f"{count:,} entries of bank {name} withdrawn")
         else:
             baken.store.set_bank_state(name, BankState.WITHDRAWN, actor=actor(), reason=reason)
             output.console().print(f"bank {name} is withdrawn")
-
-
-def _confirm(question: str, *, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        message = "this is for good, and nobody can be asked because stdin is no terminal"
-        raise UsageError(message, hint="Say --yes if you are sure; nothing was changed.")
-    typer.confirm(question, abort=True)

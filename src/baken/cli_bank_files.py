@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, TextIO
 
@@ -13,6 +14,7 @@ from baken import assemble, banking, scan
 from baken import cli_output as output
 from baken.banking import AddSummary, ImportSummary
 from baken.cli_common import EXIT_FAILURE, DataDir, Roots, actor, load_settings, stopping
+from baken.cli_past import tell_past
 from baken.errors import ConflictError, InvalidValueError, UsageError
 from baken.images import DecodeLimits
 from baken.listfiles import ListFormat
@@ -45,6 +47,7 @@ def add(
         stopping() as stopper,
         output.progress(f"adding to {output.clean(name)}") as bar,
     ):
+        started_at = datetime.now(UTC)
         summary = banking.add_files(
             baken.store,
             name,
@@ -55,7 +58,9 @@ def add(
             on_progress=lambda done: output.advance(bar, done),
             should_stop=stopper,
         )
-    _print_added(name, summary)
+        bar.stop()
+        _print_added(name, summary)
+        tell_past(baken, name, started_at)
     if stopper():
         raise typer.Exit(stopper.exit_code)
 
@@ -117,6 +122,7 @@ def import_list(
         stopping() as stopper,
         output.progress(f"importing into {output.clean(name)}") as bar,
     ):
+        started_at = datetime.now(UTC)
         summary = banking.import_list(
             baken.store,
             name,
@@ -130,7 +136,9 @@ def import_list(
             on_progress=lambda added: output.advance(bar, added),
             should_stop=stopper,
         )
-    _print_imported(name, summary)
+        bar.stop()
+        _print_imported(name, summary)
+        tell_past(baken, name, started_at)
     if stopper():
         raise typer.Exit(stopper.exit_code)
     if summary.bad_line_count:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Annotated
 import typer
 
 from baken import settings as settings_table
+from baken.errors import UsageError
 from baken.settings import Settings
 
 EXIT_MATCHED = 10
@@ -55,6 +57,20 @@ def actor() -> str:
         return f"cli:{getpass.getuser()}"
     except (KeyError, OSError):  # a container may run under a number that has no name
         return f"cli:uid-{os.getuid()}"
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before something that cannot be undone, unless `yes`.
+
+    Raises:
+        UsageError: nobody can be asked.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        message = "this is for good, and nobody can be asked because stdin is no terminal"
+        raise UsageError(message, hint="Say --yes if you are sure; nothing was changed.")
+    typer.confirm(question, abort=True)
 
 
 class Stopper:

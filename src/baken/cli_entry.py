@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from baken import assemble
 from baken import cli_output as output
 from baken.cli_common import DataDir, OptionalReason, Reason, actor, load_settings
+from baken.cli_past import tell_past
 from baken.model import EntryState
 from baken.settings import Settings
 
@@ -54,8 +56,11 @@ def withdraw(
 
 
 def _change(settings: Settings, bank: str, entry_ids: list[int], state: EntryState, reason: str | None) -> None:
+    started_at = datetime.now(UTC)
     with assemble.open_existing(settings) as baken:
         count = baken.store.set_entry_states(bank, entry_ids, state, actor=actor(), reason=reason)
-    unchanged = len(set(entry_ids)) - count
-    rest = f"; {unchanged:,} already were" if unchanged else ""
-    output.console().print(f"{count:,} entries of bank {output.clean(bank)} are {state.value} now{rest}")
+        unchanged = len(set(entry_ids)) - count
+        rest = f"; {unchanged:,} already were" if unchanged else ""
+        output.console().print(f"{count:,} entries of bank {output.clean(bank)} are {state.value} now{rest}")
+        if state is EntryState.ACTIVE:
+            tell_past(baken, bank, started_at)

@@ -13,7 +13,23 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
-from baken.model import ApiKey, Bank, Entry, EntryState, Finding, Fingerprints, Match, Notice, Screening, Verdict
+from baken.model import (
+    ApiKey,
+    Bank,
+    Case,
+    CaseItem,
+    Entry,
+    EntryState,
+    Finding,
+    Fingerprints,
+    Match,
+    Notice,
+    Screening,
+    SeenCluster,
+    SeenItem,
+    SeenStats,
+    Verdict,
+)
 
 PLAIN_WIDTH = 10_000
 """Columns when the output is no terminal: wider than any path, so that nothing is cut or folded in a log."""
@@ -212,4 +228,75 @@ def key_json(key: ApiKey) -> dict[str, object]:
         "created_at": key.created_at.isoformat(),
         "expires_at": None if key.expires_at is None else key.expires_at.isoformat(),
         "revoked_at": None if key.revoked_at is None else key.revoked_at.isoformat(),
+    }
+
+
+def case_json(case: Case) -> dict[str, object]:
+    """A case, as in the HTTP API."""
+    return {
+        "id": case.id,
+        "purpose": case.purpose,
+        "state": case.state,
+        "opened_at": case.opened_at.isoformat(),
+        "updated_at": case.updated_at.isoformat(),
+        "item_count": case.item_count,
+        "account_count": case.account_count,
+        "entries": [{"bank": bank, "entry_id": entry_id} for bank, entry_id in case.entries],
+    }
+
+
+def case_item_json(item: CaseItem) -> dict[str, object]:
+    """An item of a case, as in the HTTP API."""
+    return {
+        "screening_id": item.screening_id,
+        "item_ref": item.item_ref,
+        "account_ref": item.account_ref,
+        "album_ref": item.album_ref,
+        "seen_at": item.seen_at.isoformat(),
+        "joined_at": item.joined_at.isoformat(),
+        "origin": item.origin,
+        "matches": [match_json(match) for match in item.matches],
+    }
+
+
+def seen_stats_json(stats: SeenStats, retention_days: int, index_size_bytes: int) -> dict[str, object]:
+    """How much is remembered, as in the HTTP API."""
+    return {
+        "retention_days": retention_days,
+        "items": stats.item_count,
+        "files": stats.file_count,
+        "clusters": stats.cluster_count,
+        "oldest_at": None if stats.oldest_at is None else stats.oldest_at.isoformat(),
+        "newest_at": None if stats.newest_at is None else stats.newest_at.isoformat(),
+        "waiting_items": stats.waiting_count,
+        "unasked_changes": stats.head_seq - stats.asked_seq,
+        "index_size_bytes": index_size_bytes,
+    }
+
+
+def seen_item_json(item: SeenItem) -> dict[str, object]:
+    """A remembered item on one level, so that it is a line of CSV too."""
+    return {
+        "screening_id": item.screening_id,
+        "item_ref": item.item_ref,
+        "account_ref": item.account_ref,
+        "album_ref": item.album_ref,
+        "seen_at": item.seen_at.isoformat(),
+        "cluster_id": item.cluster_id,
+        "pdq": None if item.pdq is None else item.pdq.hex(),
+        "quality_percent": item.quality_percent,
+        "sha256": item.sha256.hex(),
+        "sha1": item.sha1.hex(),
+        "md5": item.md5.hex(),
+    }
+
+
+def seen_cluster_json(cluster: SeenCluster) -> dict[str, object]:
+    """A cluster, as in the HTTP API."""
+    return {
+        "cluster_id": cluster.id,
+        "items": cluster.item_count,
+        "accounts": cluster.account_count,
+        "first_seen_at": cluster.first_seen_at.isoformat(),
+        "last_seen_at": cluster.last_seen_at.isoformat(),
     }

@@ -117,6 +117,14 @@ def limit_of(limits: FloodLimits, tally: Tally) -> int | None:
     return tally.approved_count + max(limits.accounts_per_hour, limits.factor * busiest_count)
 
 
+def past_limit_of(limits: FloodLimits) -> int | None:
+    """How many accounts of the past an entry may match at once when it begins to count; None when the breaker is off.
+
+    The past is many hours long, so it may hold as many as `factor` hours that are just within bounds.
+    """
+    return limits.accounts_per_hour * limits.factor or None
+
+
 def is_flood(limits: FloodLimits, tally: Tally) -> bool:
     """Whether an entry matched more than its history allows."""
     limit = limit_of(limits, tally)

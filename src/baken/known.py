@@ -97,6 +97,7 @@ class KnownFollower:
                 files.bring_to(head)
             known = KnownEntries(KnownReader(files.pdq, head), KnownReader(files.digests, head))
         known.set_banks(self._store.banks())
+        known.seq = head
         self._known, self._seq = known, head
 
     def _opened(self, folder: Path) -> KnownFiles:
@@ -108,6 +109,7 @@ class KnownFollower:
         if self._seq < 0:
             self._load()
         self._follow(head)
+        self._known.seq = self._seq
 
     def _load(self) -> None:
         # The head is read before the rows: a change committed between the two is loaded now and applied again by

@@ -6,43 +6,19 @@ index that is missing, damaged or of another database is built again from it, an
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from baken._native import IndexFolder
-from baken.errors import (
-    IndexCorruptError,
-    IndexDatabaseError,
-    IndexFileError,
-    IndexForeignError,
-    IndexLockedError,
-    IndexMissingError,
-    IndexReadOnlyError,
-    IndexTruncatedError,
-)
+from baken.errors import IndexFileError, IndexMissingError
+from baken.index_files import LOCK_TIMEOUT_SECONDS, follower_turn, make_folder, open_or_reset
 from baken.matching import index_codes, index_ids
 from baken.model import PDQ_BYTES, FingerprintKind
 from baken.store import Change, Store
-
-LOCK_TIMEOUT_SECONDS = 60.0
-
-_LOCK_POLL_SECONDS = 0.002
-_REBUILT_AFTER = (
-    IndexMissingError,
-    IndexForeignError,
-    IndexTruncatedError,
-    IndexCorruptError,
-    IndexDatabaseError,
-)
 
 _log = logging.getLogger(__name__)
 
@@ -97,10 +73,10 @@ class KnownFiles:
         self._folder = folder
         self._store = store
         self._lock_timeout_seconds = lock_timeout_seconds
-        self._make_folder()
-        self._database_id = store.history_id()
-        self.pdq = self._open("pdq")
-        self.digests = self._open("digests")
+        make_folder(folder)
+        database_id = store.history_id()
+        self.pdq = open_or_reset(folder / "pdq", database_id, lock_timeout_seconds)
+        self.digests = open_or_reset(folder / "digests", database_id, lock_timeout_seconds)
         self._merger = threading.Thread()
 
     def close(self) -> None:
@@ -124,59 +100,12 @@ class KnownFiles:
         """
         if self.applied_seq == head or head < self.applied_seq <= self._store.head_seq():
             return
-        with self._turn():
+        with follower_turn(self._folder, self._lock_timeout_seconds):
             # A database that is behind its own index was restored from a backup: its numbers mean other changes now.
             if not 0 <= self.applied_seq <= self._store.head_seq():
                 self._load()
             self._follow(head)
         self._merge_beside()
-
-    def _make_folder(self) -> None:
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise IndexReadOnlyError(
-                f"the folder {self._folder} cannot be made: {error.strerror}",
-                hint="let the user of Baken write into the data folder",
-            ) from error
-
-    def _open(self, name: str) -> IndexFolder:
-        path = str(self._folder / name)
-        try:
-            return IndexFolder(path, self._database_id, lock_timeout_seconds=self._lock_timeout_seconds)
-        except _REBUILT_AFTER as error:
-            level = logging.INFO if isinstance(error, IndexMissingError) else logging.WARNING
-            _log.log(level, "the index is built again from the database: %s", error.message)
-            return IndexFolder(path, self._database_id, reset=True, lock_timeout_seconds=self._lock_timeout_seconds)
-
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """One follower at a time on this machine."""
-        try:
-            descriptor = os.open(self._folder / "follow-lock", os.O_RDWR | os.O_CREAT, 0o600)
-        except FileNotFoundError:
-            raise IndexMissingError(f"the folder {self._folder} was deleted", hint="it is made again") from None
-        try:
-            self._wait_for(descriptor)
-            yield
-        finally:
-            os.close(descriptor)  # which unlocks it
-
-    def _wait_for(self, descriptor: int) -> None:
-        end = time.monotonic() + self._lock_timeout_seconds
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() < end:
-                    time.sleep(_LOCK_POLL_SECONDS)
-                    continue
-                raise IndexLockedError(
-                    f"another process has been updating the index in {self._folder} "
-                    f"for more than {self._lock_timeout_seconds:g} s",
-                    hint="try again; building an index of ten million entries takes about a minute",
-                ) from None
-            return
 
     def _load(self) -> None:
         # The head is read before the rows: a change committed between the two is applied again, which is harmless.

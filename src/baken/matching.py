@@ -66,6 +66,8 @@ class KnownEntries:
         self._digests: CodeIndex = HammingIndex() if digests is None else digests
         self._banks: dict[int, Bank] = {}
         self._radius_bits = 0
+        self.seq = -1
+        """The change of the database's log that was applied last, at least; whoever feeds the entries sets it."""
         self._lock = threading.Lock()
 
     def __len__(self) -> int:

@@ -169,6 +169,7 @@ class Scope(StrEnum):
     SCREEN = "screen"
     LOOKUP = "lookup"
     BANKS = "banks"
+    CASES = "cases"
     ADMIN = "admin"
 
 
@@ -357,7 +358,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """One item through the gate, and its result, as recorded."""
+    """One item through the gate, and its result, as recorded.
+
+    Attributes:
+        known_seq: the item was judged against the known entries as they were once this change of the log had been
+            applied, or later. It tells the seen index which entries the item has not met; it is not kept here.
+    """
 
     id: str
     created_at: datetime
@@ -366,6 +372,115 @@ class Screening:
     outcome: Outcome
     elapsed_ms: float
     case_id: str | None = None
+    known_seq: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SeenItem:
+    """One screened item that is remembered: what the platform called it, and the fingerprints of its file.
+
+    Attributes:
+        id: grows with time.
+        file_id: items with the same bytes share one seen file.
+        cluster_id: files that show the same picture share one cluster.
+    """
+
+    id: int
+    file_id: int
+    cluster_id: int
+    screening_id: str
+    item_ref: str | None
+    account_ref: str | None
+    album_ref: str | None
+    seen_at: datetime
+    sha256: bytes
+    sha1: bytes
+    md5: bytes
+    pdq: bytes | None
+    quality_percent: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SeenCluster:
+    """Copies of one picture among the seen items. `pdq` is its leader's; None when the file could not be compared."""
+
+    id: int
+    pdq: bytes | None
+    item_count: int
+    account_count: int
+    first_seen_at: datetime
+    last_seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SeenStats:
+    """How much is remembered, and how far behind it is.
+
+    Attributes:
+        item_count: items remembered.
+        file_count: distinct files among them.
+        cluster_count: distinct pictures among them.
+        waiting_count: screenings that are recorded and not yet taken over.
+        oldest_at: when the oldest remembered item was screened, or None.
+        newest_at: likewise, the newest.
+        asked_seq: the change of the log up to which the past has been asked.
+        head_seq: the newest change of the log.
+    """
+
+    item_count: int
+    file_count: int
+    cluster_count: int
+    waiting_count: int
+    oldest_at: datetime | None
+    newest_at: datetime | None
+    asked_seq: int
+    head_seq: int
+
+
+class CaseState(StrEnum):
+    """Whether a case still takes new items."""
+
+    OPEN = "open"
+
+
+class MatchOrigin(StrEnum):
+    """How an item came into a case."""
+
+    RETROACTIVE = "retroactive"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The unit of review: one picture, or one entry, with all its items. One purpose each: halves are not mixed.
+
+    Attributes:
+        entries: bank and id of the entries that its items match.
+    """
+
+    id: str
+    purpose: Purpose
+    state: CaseState
+    opened_at: datetime
+    updated_at: datetime
+    item_count: int
+    account_count: int
+    entries: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CaseItem:
+    """An item of a case, with why it is there. It stays when the seen item is forgotten: it is evidence by then."""
+
+    id: int
+    case_id: str
+    screening_id: str
+    item_ref: str | None
+    account_ref: str | None
+    album_ref: str | None
+    seen_at: datetime
+    joined_at: datetime
+    origin: MatchOrigin
+    matches: tuple[Match, ...]
 
 
 @dataclass(frozen=True, slots=True)

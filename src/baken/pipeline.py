@@ -68,11 +68,13 @@ def fingerprint(data: bytes, gate: Gate) -> Fingerprints:
 
 def judge(computed: Fingerprints, meta: ItemMeta, gate: Gate, started: float) -> Screening:
     """Search and decide; `started` is the `time.perf_counter()` at which the item's work began."""
-    matches = gate.known.refresh().search(computed)
+    known = gate.known.refresh()
+    known_seq = known.seq  # read before the search: the entries may be newer than it says, never older
+    matches = known.search(computed)
     outcome = decisions.decide(computed.unscreenable, matches, gate.policy)
     now = gate.now()
     elapsed_ms = (time.perf_counter() - started) * 1000.0
-    return Screening(new_screening_id(now), now, meta, computed, outcome, elapsed_ms)
+    return Screening(new_screening_id(now), now, meta, computed, outcome, elapsed_ms, known_seq=known_seq)
 
 
 def new_screening_id(now: datetime) -> str:

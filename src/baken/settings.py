@@ -78,6 +78,14 @@ class Settings(BaseSettings):
         description="The largest picture, in pixels, that is decoded; a larger one is `too_many_pixels`. "
         "Formats other than JPEG, which cannot be decoded at reduced size, end at 89,478,485 in any case.",
     )
+    seen_retention_days: int = Field(
+        90,
+        ge=0,
+        le=36_500,
+        description="How long the fingerprints and references of screened items are remembered, so that an entry "
+        "added later finds what was seen before. 0 remembers nothing and forgets what is there. It is personal data: "
+        "keep it as long as a late hit helps someone, not longer. Known copies come up months later, hence 90.",
+    )
     max_lookups: int = Field(10_000, ge=1, le=100_000, description="Fingerprints in one call of `POST /v1/lookups`.")
     max_bulk_entries: int = Field(10_000, ge=1, le=10_000, description="Entries in one bulk add.")
     min_quality_percent: int = Field(

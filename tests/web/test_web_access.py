@@ -21,13 +21,15 @@ NEEDS = {
     "/v1/lookups": Scope.LOOKUP,
     "/v1/banks": Scope.BANKS,
     "/v1/notices": Scope.BANKS,
+    "/v1/cases": Scope.CASES,
+    "/v1/seen": Scope.ADMIN,
     "/v1/unheard-of": Scope.ADMIN,
     "/metrics": None,
     "/docs": None,
     "/openapi.json": None,
 }
 
-VALUES = {"screening_id": "scr_1", "name": "hotline", "entry_id": "1", "notice_id": "1"}
+VALUES = {"screening_id": "scr_1", "name": "hotline", "entry_id": "1", "notice_id": "1", "case_id": "case_1"}
 """A value for each parameter of a path."""
 
 

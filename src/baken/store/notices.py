@@ -58,6 +58,13 @@ def one_notice(database: Database, notice_id: int) -> Notice:
     return _notice(row)
 
 
+def answered_entries(database: Database, entry_ids: Sequence[int]) -> set[int]:
+    """Those of the entries about which a person has answered a notice; see `Store.answered_entries`."""
+    query = select(_NOTICES.entry_id).where(_NOTICES.entry_id.in_(entry_ids), _NOTICES.resolved_at.is_not(None))
+    with database.read() as connection:
+        return set(connection.execute(query).scalars())
+
+
 def open_notice_counts(database: Database) -> dict[NoticeKind, int]:
     """How many notices nobody resolved yet; see `Store.open_notice_counts`."""
     counts = dict.fromkeys(NoticeKind, 0)

@@ -25,6 +25,7 @@ from baken.store.driver_insert import DriverInsert
 from baken.store.engine import Database
 from baken.store.flood_breaker import FloodBreaker
 from baken.store.screenings import first_answer, row_of
+from baken.store.seen_queue import queue_seen
 
 _BATCH_ROWS = 500
 
@@ -56,8 +57,9 @@ class _Job:
 class Recorder:
     """Writes screenings for any number of threads. The writing thread starts with the first one."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, remembers: bool) -> None:
         self._database = database
+        self._remembers = remembers
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._gate = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -170,11 +172,10 @@ class Recorder:
     def _commit(self, batch: list[_Job]) -> list[bool]:
         with self._database.write() as connection:
             written = self._insert(connection, batch)
-            matched = [
-                job.screening
-                for job, was_written in zip(batch, written, strict=True)
-                if was_written and job.screening.outcome.matches
-            ]
+            new = [job.screening for job, was_written in zip(batch, written, strict=True) if was_written]
+            if self._remembers:
+                queue_seen(connection, new)
+            matched = [screening for screening in new if screening.outcome.matches]
             if matched:
                 self._breaker.count(connection, matched)
         return written

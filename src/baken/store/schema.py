@@ -28,7 +28,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from baken.errors import InvalidValueError
 from baken.model import DEFAULT_FLOOD_ACCOUNTS_PER_HOUR, DEFAULT_FLOOD_FACTOR, MAX_RADIUS_BITS
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every schema revision this version knows, oldest first; the last one is what it works with."""
 
 
@@ -281,3 +281,120 @@ Index(
     sqlite_where=has_token,
     postgresql_where=has_token,
 )
+
+# What a screening leaves for the seen index. It is written with the screening, so it is as narrow as can be: the rest
+# stands in `screenings` and is taken over, by the housekeeper, into the tables below.
+seen_queue = Table(
+    "seen_queue",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("screening_id", Text, nullable=False),
+    Column("known_seq", _Id, nullable=False),
+    Column("mirrorings", LargeBinary),
+)
+
+# One row for each distinct file, however often it was sent: a crowd of identical uploads is one row to search.
+seen_files = Table(
+    "seen_files",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=False),
+    Column("key", LargeBinary, nullable=False, unique=True),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("sha1", LargeBinary, nullable=False),
+    Column("md5", LargeBinary, nullable=False),
+    Column("quality_percent", Integer),
+    Column("mirrorings", LargeBinary),
+    Column("cluster_id", _Id, nullable=False),
+    Column("item_count", Integer, nullable=False),
+)
+Index("seen_files_cluster", seen_files.c.cluster_id)
+
+seen_clusters = Table(
+    "seen_clusters",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=False),
+    Column("pdq", LargeBinary),
+    Column("item_count", Integer, nullable=False),
+)
+Index("seen_clusters_size", seen_clusters.c.item_count, seen_clusters.c.id)
+
+seen_items = Table(
+    "seen_items",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=False),
+    Column("file_id", _Id, nullable=False),
+    Column("screening_id", PlainText, nullable=False),
+    Column("item_ref", PlainText),
+    Column("account_ref", PlainText),
+    Column("album_ref", PlainText),
+    Column("seen_at", UtcTime, nullable=False),
+)
+Index("seen_items_file", seen_items.c.file_id, seen_items.c.id)
+Index("seen_items_seen_at", seen_items.c.seen_at)
+Index("seen_items_item_ref", seen_items.c.item_ref)
+Index("seen_items_account_ref", seen_items.c.account_ref)
+
+# Which files and clusters are gone, so that each machine's index drops them too. Numbered with the files' own ids.
+seen_removals = Table(
+    "seen_removals",
+    metadata,
+    Column("seq", _Id, primary_key=True, autoincrement=False),
+    Column("file_id", _Id),
+    Column("cluster_id", _Id),
+)
+
+# One row: how far the seen index is, and which process keeps it at the moment.
+seen_state = Table(
+    "seen_state",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("database_id", Text, nullable=False),
+    Column("seq", _Id, nullable=False),
+    Column("last_item_id", _Id, nullable=False),
+    Column("removals_after", _Id, nullable=False),
+    Column("asked_seq", _Id, nullable=False),
+    Column("asked_entry_id", _Id, nullable=False),
+    Column("holder", Text),
+    Column("held_until", Float, nullable=False),
+)
+
+cases = Table(
+    "cases",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("purpose", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("opened_at", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+    Column("item_count", Integer, nullable=False),
+    Column("account_count", Integer, nullable=False),
+)
+
+# What leads a match to the open case it belongs to: the cluster of its picture, or the entry it matched.
+case_keys = Table(
+    "case_keys",
+    metadata,
+    Column("purpose", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("key_id", _Id, primary_key=True, autoincrement=False),
+    Column("case_id", Text, ForeignKey("cases.id"), nullable=False),
+)
+Index("case_keys_case", case_keys.c.case_id)
+
+case_items = Table(
+    "case_items",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("case_id", Text, ForeignKey("cases.id"), nullable=False),
+    Column("screening_id", PlainText, nullable=False),
+    Column("item_ref", PlainText),
+    Column("account_ref", PlainText),
+    Column("album_ref", PlainText),
+    Column("seen_at", UtcTime, nullable=False),
+    Column("joined_at", UtcTime, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("matches", _Json, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("case_items_screening", case_items.c.screening_id, case_items.c.case_id, unique=True)
+Index("case_items_account", case_items.c.case_id, case_items.c.account_ref)

@@ -27,6 +27,7 @@ from baken.model import (
 from baken.store import schema
 from baken.store.driver_insert import DriverInsert
 from baken.store.engine import Database
+from baken.store.seen_queue import queue_seen
 
 _SCREENINGS = schema.screenings.c
 
@@ -57,8 +58,8 @@ def row_of(screening: Screening, idempotency: Idempotency | None = None) -> dict
         "finding": outcome.finding.value,
         "verdict": outcome.verdict.value,
         "reason": outcome.reason,
-        "matches": [_match_row(match) for match in outcome.matches],
-        "suppressed": [_match_row(match) for match in outcome.suppressed],
+        "matches": [match_row(match) for match in outcome.matches],
+        "suppressed": [match_row(match) for match in outcome.suppressed],
         "elapsed_ms": screening.elapsed_ms,
         "case_id": screening.case_id,
         "idempotency_key_id": None if idempotency is None else idempotency.api_key_id,
@@ -67,13 +68,15 @@ def row_of(screening: Screening, idempotency: Idempotency | None = None) -> dict
     }
 
 
-def record_many(database: Database, screenings: Sequence[Screening]) -> None:
+def record_many(database: Database, screenings: Sequence[Screening], *, remembers: bool) -> None:
     """Write screenings in one transaction; see `Store.record_many`."""
     statement = DriverInsert(insert(schema.screenings), database.engine.dialect)
     rows = [statement.bound(row_of(screening)) for screening in screenings]
     if rows:
         with database.write() as connection:
             statement.execute(connection, rows)
+            if remembers:
+                queue_seen(connection, screenings)
 
 
 def screening_by_id(database: Database, screening_id: str) -> Screening:
@@ -130,8 +133,8 @@ def _screening(row: Row[Any]) -> Screening:
             finding=Finding(row.finding),
             verdict=Verdict(row.verdict),
             reason=row.reason,
-            matches=tuple(_match(stored) for stored in row.matches),
-            suppressed=tuple(_match(stored) for stored in row.suppressed),
+            matches=tuple(match_of(stored) for stored in row.matches),
+            suppressed=tuple(match_of(stored) for stored in row.suppressed),
         ),
         elapsed_ms=row.elapsed_ms,
         case_id=row.case_id,
@@ -155,7 +158,8 @@ def _fingerprints(row: Row[Any]) -> Fingerprints:
     )
 
 
-def _match_row(match: Match) -> dict[str, Any]:
+def match_row(match: Match) -> dict[str, Any]:
+    """A match as JSON keeps it."""
     return {
         "bank_id": match.bank_id,
         "bank": match.bank,
@@ -168,7 +172,8 @@ def _match_row(match: Match) -> dict[str, Any]:
     }
 
 
-def _match(stored: dict[str, Any]) -> Match:
+def match_of(stored: dict[str, Any]) -> Match:
+    """The match that `match_row` kept."""
     return Match(
         bank_id=stored["bank_id"],
         bank=stored["bank"],

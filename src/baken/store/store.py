@@ -28,19 +28,22 @@ from baken.model import (
     Screening,
     Verdict,
 )
+from baken.store import asking, changes, flood_breaker, migrate
 from baken.store import banks as bank_rows
-from baken.store import changes, flood_breaker, migrate
 from baken.store import entries as entry_rows
 from baken.store import keys as key_rows
 from baken.store import notices as notice_rows
 from baken.store import screenings as screening_rows
 from baken.store.address import parse_address
+from baken.store.asking import Question
 from baken.store.banks import BankEvent
+from baken.store.cases import CaseRows
 from baken.store.changes import Change, HeadReader
 from baken.store.engine import Database
 from baken.store.entries import CodeChunk
 from baken.store.failures import not_initialised
 from baken.store.recorder import Recorder
+from baken.store.seen import SeenRows
 
 DEFAULT_BUSY_TIMEOUT_SECONDS = 30.0
 
@@ -52,21 +55,31 @@ class Store:
     child every method raises `StoreError`. Every method may raise `StoreBusyError` when another writer holds the
     database for longer than the busy timeout, and `StoreError` when the database fails. What a method has returned is
     committed and synced to disk.
+
+    Attributes:
+        seen: what is remembered of screened items.
+        cases: what is to be reviewed.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, remembers: bool = False) -> None:
         self._database = database
+        self._remembers = remembers
         self._head = HeadReader(database)
-        self._recorder = Recorder(database)
+        self._recorder = Recorder(database, remembers=remembers)
         self._closed = False
+        self.seen = SeenRows(database)
+        self.cases = CaseRows(database)
 
     @classmethod
-    def open(cls, url: str, *, busy_timeout_seconds: float = DEFAULT_BUSY_TIMEOUT_SECONDS) -> Self:
+    def open(
+        cls, url: str, *, busy_timeout_seconds: float = DEFAULT_BUSY_TIMEOUT_SECONDS, remembers: bool = False
+    ) -> Self:
         """Open a database that `initialise` made.
 
         Args:
             url: `sqlite:////absolute/path` or `postgresql+psycopg://user:password@host:port/database`.
             busy_timeout_seconds: how long to wait for another writer.
+            remembers: whether a screening also leaves what the seen index needs.
 
         Raises:
             NotInitialisedError: there is no database yet, or its tables are older or newer than this version's.
@@ -82,10 +95,12 @@ class Store:
         except BaseException:
             database.close()
             raise
-        return cls(database)
+        return cls(database, remembers=remembers)
 
     @classmethod
-    def initialise(cls, url: str, *, busy_timeout_seconds: float = DEFAULT_BUSY_TIMEOUT_SECONDS) -> Self:
+    def initialise(
+        cls, url: str, *, busy_timeout_seconds: float = DEFAULT_BUSY_TIMEOUT_SECONDS, remembers: bool = False
+    ) -> Self:
         """Make the tables, or bring older ones up to date, and open the database.
 
         Safe to repeat, and safe when several processes do it at once. An SQLite file is made readable for its owner
@@ -100,7 +115,7 @@ class Store:
             migrate.initialise(database)
         finally:
             database.close()
-        return cls.open(url, busy_timeout_seconds=busy_timeout_seconds)
+        return cls.open(url, busy_timeout_seconds=busy_timeout_seconds, remembers=remembers)
 
     def close(self) -> None:
         """Finish what is being recorded and close every connection. Repeating it does nothing."""
@@ -292,6 +307,10 @@ class Store:
 
     # Notices
 
+    def answered_entries(self, entry_ids: Sequence[int]) -> set[int]:
+        """Those of the entries about which a person has answered a notice: if they count now, a person let them."""
+        return notice_rows.answered_entries(self._database, entry_ids)
+
     def notices(self, *, after_id: int = 0, limit: int = 100, open_only: bool = False) -> list[Notice]:
         """Notices in the order of their ids, those after `after_id`, at most `limit`."""
         return notice_rows.list_notices(self._database, after_id=after_id, limit=limit, open_only=open_only)
@@ -321,6 +340,13 @@ class Store:
     def changes_since(self, seq: int, *, limit: int = 1000) -> list[Change]:
         """The changes after number `seq`, in order and without gaps, at most `limit`."""
         return changes.changes_since(self._database, seq, limit)
+
+    def question_of(self, change: Change, *, after_entry_id: int, limit: int) -> Question | None:
+        """The entries of one change that may make old items match, those after `after_entry_id`, at most `limit`.
+
+        None when the change cannot make anything match: a bank was paused, a key was made.
+        """
+        return asking.question_of(self._database, change, after_entry_id=after_entry_id, limit=limit)
 
     def active_codes(
         self,
@@ -397,7 +423,7 @@ class Store:
         Raises:
             ConflictError: the id of one of them is taken.
         """
-        screening_rows.record_many(self._database, screenings)
+        screening_rows.record_many(self._database, screenings, remembers=self._remembers)
 
     def screening(self, screening_id: str) -> Screening:
         """One screening; `fingerprints.pdq_orientations` is not kept and comes back as None.

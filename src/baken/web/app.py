@@ -28,6 +28,7 @@ from baken.errors import SettingError
 from baken.settings import ENV_PREFIX, Settings, load
 from baken.web import logs, openapi
 from baken.web.banks import Banks
+from baken.web.cases import Cases
 from baken.web.docs import Docs
 from baken.web.edge import Edge
 from baken.web.lookups import Lookups
@@ -36,6 +37,7 @@ from baken.web.operations import Operations
 from baken.web.protocol import Protocol
 from baken.web.routing import FixedRoutes, methods_at
 from baken.web.screenings import Screenings
+from baken.web.seen import Seen
 from baken.web.service import Service
 
 _BACKLOG = 2048
@@ -71,8 +73,8 @@ def create_app(baken: Baken) -> Application:
         lifespan=lambda _: _lifespan(service),
     )
     app.state.service = service
-    for part in (Lookups(service), Screenings(service), Banks(service), Notices(service), Operations(service)):
-        app.router.routes.extend(part.routes())
+    for part in (Lookups, Screenings, Banks, Notices, Cases, Seen, Operations):
+        app.router.routes.extend(part(service).routes())
     app.router.routes.extend(Docs(msgspec.json.encode(openapi.build(app))).routes())
     app.add_exception_handler(HTTPException, _pass_on)
     app.add_exception_handler(RequestValidationError, _pass_on)

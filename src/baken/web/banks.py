@@ -141,7 +141,7 @@ class Banks:
     async def change(self, request: Request, name: BankName) -> Response:
         """Change what a bank matches and answers. It counts on the very next request."""
         asked = await self._json(request, wire.BankChange)
-        bank = await self._run(
+        bank = await self._change(
             lambda: banking.change_bank(
                 self._store,
                 name,
@@ -156,7 +156,10 @@ class Banks:
         return _json(wire.bank(bank))
 
     async def add(self, request: Request, name: BankName) -> Response:
-        """Add entries with one provenance: all, or none when one is wrong. They count on the very next request."""
+        """Add entries with one provenance: all, or none when one is wrong. They count on the very next request.
+
+        What was seen before is asked about them beside the answer; matches open or join a case (`GET /v1/cases`).
+        """
         asked = await self._json(request, wire.NewEntries, self._bulk_size_bytes)
         if len(asked.entries) > self._max_entries:
             message = f"{len(asked.entries)} entries were given, expected at most {self._max_entries}"
@@ -168,7 +171,7 @@ class Banks:
             entries = [self._new_entry(row, each) for row, each in enumerate(asked.entries)]
             return self._store.add_entries(name, entries, provenance, actor=actor)
 
-        return _json(wire.EntryIds(await self._run(work)), 201)
+        return _json(wire.EntryIds(await self._change(work)), 201)
 
     async def list_entries(
         self, name: BankName, limit: Limit = 100, cursor: Cursor = None, state: EntryState | None = None
@@ -191,7 +194,7 @@ class Banks:
             message = f"{len(asked.entry_ids)} entry_ids were given, expected at most {self._max_entries}"
             raise TooLargeError(message, hint="Split them over several requests.")
         actor, ids = _actor(request), list(dict.fromkeys(asked.entry_ids))
-        withdrawn = await self._run(
+        withdrawn = await self._change(
             lambda: self._store.set_entry_states(name, ids, EntryState.WITHDRAWN, actor=actor, reason=asked.reason)
         )
         return _json(wire.Withdrawn(withdrawn))
@@ -199,7 +202,7 @@ class Banks:
     def _bank_change(self, state: BankState, shape: type[wire.Change | wire.OptionalChange]) -> Callable[..., Any]:
         async def change(request: Request, name: BankName) -> Response:
             asked = await self._json(request, shape)
-            bank = await self._run(
+            bank = await self._change(
                 lambda: self._store.set_bank_state(name, state, actor=_actor(request), reason=asked.reason)
             )
             return _json(wire.bank(bank))
@@ -215,7 +218,7 @@ class Banks:
                 self._store.set_entry_states(name, [entry_id], state, actor=actor, reason=asked.reason)
                 return wire.entry(self._store.entry(name, entry_id))
 
-            return _json(await self._run(work))
+            return _json(await self._change(work))
 
         return change
 
@@ -251,6 +254,12 @@ class Banks:
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await self._service.store_pool.run(work)
+
+    async def _change(self, work: Callable[[], T]) -> T:
+        """Run what changes which entries count; the past is asked about it at once, beside the answer."""
+        changed = await self._run(work)
+        self._service.housekeeper.wake()
+        return changed
 
 
 def _actor(request: Request) -> str:

@@ -35,6 +35,14 @@ _SHAPES = (
     wire.Withdrawn,
     wire.Notice,
     wire.NoticePage,
+    wire.Case,
+    wire.CasePage,
+    wire.CaseItemPage,
+    wire.SeenStats,
+    wire.SeenItemPage,
+    wire.SeenClusterPage,
+    wire.Forgetting,
+    wire.Forgotten,
     wire.Status,
 )
 _PDQ = "f8f8f0cce0f4e84d0e370a22028f67f0b36e2ed596623e1d33e6339c4e9c9b22"
@@ -55,6 +63,7 @@ _EXAMPLES: dict[str, Any] = {
     "Change": {"reason": "under review"},
     "OptionalChange": {"reason": "review done"},
     "EntryWithdrawal": {"entry_ids": [1, 2], "reason": "the source withdrew them"},
+    "Forgetting": {"account_ref": "account-17"},
     "ItemMeta": {"item_ref": "upload-4711", "visibility": "public"},
     "Error": {
         "error": {

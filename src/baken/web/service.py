@@ -11,6 +11,7 @@ import structlog
 from baken.access import Authenticator
 from baken.assemble import Baken
 from baken.errors import NotReadyError
+from baken.housekeeping import Housekeeper
 from baken.web.bodies import MemoryBudget
 from baken.web.metrics import Metrics
 from baken.web.work import WorkPool
@@ -39,6 +40,7 @@ class Service:
         self.upload_budget = MemoryBudget(_FULL_BODIES_HELD * settings.max_upload_size_bytes)
         self.reads_locally = settings.resolved_database_url.startswith("sqlite")
         """SQLite answers a small read in microseconds; another machine's answer must not be waited for on the loop."""
+        self.housekeeper = Housekeeper(baken.keeper)
         self.is_loaded = False
 
     def answers_inline(self) -> bool:
@@ -58,6 +60,7 @@ class Service:
                 self.is_loaded = True
                 elapsed_seconds = round(time.perf_counter() - started, 3)
                 _log.info("index_loaded", known_codes=len(known), elapsed_seconds=elapsed_seconds)
+                self.housekeeper.start()
 
     def check_ready(self) -> None:
         """Do nothing when requests can be answered.
@@ -74,4 +77,5 @@ class Service:
         """Stop; idempotent. Blocks until running work has ended."""
         self.screening_pool.close()
         self.store_pool.close()
+        self.housekeeper.close()
         self.baken.close()

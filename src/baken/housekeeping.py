@@ -1,0 +1,63 @@
+"""The thread of a server process that keeps the seen index: at once when something changed, and every second anyway.
+
+Another process may have changed something, or have died in the middle; a look costs one small read.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from baken.errors import BakenError
+from baken.seen import SeenKeeper
+
+POLL_SECONDS = 1.0
+_AFTER_FAILURE_SECONDS = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+class Housekeeper:
+    """Starts with `start`, ends with `close`."""
+
+    def __init__(self, keeper: SeenKeeper, *, poll_seconds: float = POLL_SECONDS) -> None:
+        self._keeper = keeper
+        self._poll_seconds = poll_seconds
+        self._woken = threading.Event()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="baken-housekeeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin; once."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Look at once whether there is something to do."""
+        self._woken.set()
+
+    def close(self) -> None:
+        """Let the step that runs finish, and end; repeating it does nothing."""
+        self._stopped = True
+        self._woken.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        wait_seconds = 0.0
+        while not self._stopped:
+            self._woken.wait(wait_seconds)
+            self._woken.clear()
+            wait_seconds = self._poll_seconds if self._keep() else _AFTER_FAILURE_SECONDS
+
+    def _keep(self) -> bool:
+        """Do what waits; whether nothing failed."""
+        try:
+            if not self._stopped and self._keeper.has_work():
+                self._keeper.keep(lambda: self._stopped)
+        except BakenError as error:
+            _log.warning("the seen index is behind, and is tried again: %s; %s", error.message, error.hint)
+            return False
+        except Exception:  # noqa: BLE001 - the edge of a worker loop: it must be seen, and must not end the rest
+            _log.exception("keeping the seen index failed, and is tried again; this is a fault in Baken")
+            return False
+        return True

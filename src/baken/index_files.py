@@ -1,0 +1,99 @@
+"""What every index on disk has in common: opened or made anew, and one follower at a time on a machine."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from baken._native import IndexFolder
+from baken.errors import (
+    IndexCorruptError,
+    IndexDatabaseError,
+    IndexForeignError,
+    IndexLockedError,
+    IndexMissingError,
+    IndexReadOnlyError,
+    IndexTruncatedError,
+)
+
+LOCK_TIMEOUT_SECONDS = 60.0
+
+_LOCK_POLL_SECONDS = 0.002
+_REBUILT_AFTER = (
+    IndexMissingError,
+    IndexForeignError,
+    IndexTruncatedError,
+    IndexCorruptError,
+    IndexDatabaseError,
+)
+
+_log = logging.getLogger(__name__)
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of some indexes, for its owner only.
+
+    Raises:
+        IndexReadOnlyError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise IndexReadOnlyError(
+            f"the folder {folder} cannot be made: {error.strerror}",
+            hint="let the user of Baken write into the data folder",
+        ) from error
+
+
+def open_or_reset(path: Path, database_id: str, lock_timeout_seconds: float) -> IndexFolder:
+    """Open an index; one that is missing, damaged or of another database is made empty, and a log line says so.
+
+    Raises:
+        IndexFileError: the folder can be neither used nor emptied.
+    """
+    try:
+        return IndexFolder(str(path), database_id, lock_timeout_seconds=lock_timeout_seconds)
+    except _REBUILT_AFTER as error:
+        level = logging.INFO if isinstance(error, IndexMissingError) else logging.WARNING
+        _log.log(level, "the index is built again from the database: %s", error.message)
+        return IndexFolder(str(path), database_id, reset=True, lock_timeout_seconds=lock_timeout_seconds)
+
+
+@contextmanager
+def follower_turn(folder: Path, timeout_seconds: float) -> Iterator[None]:
+    """One follower of the indexes in a folder at a time on this machine.
+
+    Raises:
+        IndexLockedError: another has been at it for longer than the timeout.
+        IndexMissingError: the folder was deleted.
+    """
+    try:
+        descriptor = os.open(folder / "follow-lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except FileNotFoundError:
+        raise IndexMissingError(f"the folder {folder} was deleted", hint="it is made again") from None
+    try:
+        _wait_for(descriptor, folder, timeout_seconds)
+        yield
+    finally:
+        os.close(descriptor)  # which unlocks it
+
+
+def _wait_for(descriptor: int, folder: Path, timeout_seconds: float) -> None:
+    end = time.monotonic() + timeout_seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() < end:
+                time.sleep(_LOCK_POLL_SECONDS)
+                continue
+            raise IndexLockedError(
+                f"another process has been updating the index in {folder} for more than {timeout_seconds:g} s",
+                hint="try again; building an index of ten million entries takes about a minute",
+            ) from None
+        return
