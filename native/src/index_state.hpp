@@ -6,6 +6,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "hamming_merge.hpp"
@@ -42,6 +43,12 @@ class Control {
   std::string path_;
   Mapping mapping_;
 };
+
+// The number at the end of "segment-12", "removed-12" or "tail-12"; 0 for every other name.
+uint64_t number_of(std::string_view name);
+
+// A number above all that the folder's files have.
+uint64_t numbers_end(const std::string& folder);
 
 }  // namespace baken::index
 
