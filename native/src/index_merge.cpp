@@ -8,9 +8,6 @@
 
 namespace baken {
 namespace index {
-namespace {
-
-constexpr std::string_view merging_prefix = "merging-";
 
 void remove_unfinished_merges(const std::string& folder) {
   for (const std::string& name : names_in(folder)) {
@@ -19,6 +16,8 @@ void remove_unfinished_merges(const std::string& folder) {
     }
   }
 }
+
+namespace {
 
 // The bits of what is left of `parts` after the rows removed `before` went: those that were removed since.
 std::unique_ptr<hamming::Tombstones> removed_since(const std::vector<hamming::Rows>& parts,
@@ -55,9 +54,11 @@ using index::FileLock;
 using index::FolderSegment;
 using index::Manifest;
 using index::ManifestSegment;
+using index::WrittenSegment;
 using index::View;
 
-size_t IndexFolder::State::merge() {
+size_t IndexFolder::State::merge(size_t bytes_per_second) {
+  check_writable();
   const std::unique_lock merger(merge_mutex_, std::try_to_lock);
   if (!merger.owns_lock()) {
     return 0;
@@ -66,7 +67,8 @@ size_t IndexFolder::State::merge() {
     const FileLock lock(merge_lock_file_, 0);
     index::remove_unfinished_merges(folder_);
     size_t written = 0;
-    while (merge_once()) {
+    index::Pace pace(bytes_per_second);
+    while (merge_once(pace)) {
       ++written;
     }
     return written;
@@ -78,7 +80,11 @@ size_t IndexFolder::State::merge() {
   }
 }
 
-bool IndexFolder::State::merge_once() {
+std::string IndexFolder::State::merging_path(uint64_t number) const {
+  return folder_ + "/" + std::string(index::merging_prefix) + std::to_string(number);
+}
+
+bool IndexFolder::State::merge_once(index::Pace& pace) {
   const std::shared_ptr<const View> before = view();
   const hamming::Run run = hamming::due_run(before->sizes());
   if (run.empty()) {
@@ -87,6 +93,8 @@ bool IndexFolder::State::merge_once() {
   std::vector<std::unique_ptr<hamming::Tombstones>> removed_before;
   std::vector<hamming::Rows> parts;
   for (size_t i = run.first; i < run.end; ++i) {
+    // What is taken over gets new checksums: damage must not.
+    before->segments[i]->verify_rows();
     hamming::Rows rows = before->segments[i]->segment().rows();
     removed_before.push_back(std::make_unique<hamming::Tombstones>(rows.count));
     removed_before.back()->put_all(*rows.removed);
@@ -94,11 +102,11 @@ bool IndexFolder::State::merge_once() {
     parts.push_back(rows);
   }
   const uint64_t number = control_.take_number();
-  const std::string unfinished = path("merging-") + std::to_string(number);
-  return replace(*before, run, index::write_segment(unfinished, number, parts), removed_before);
+  const WrittenSegment merged = index::write_segment(merging_path(number), number, parts, pace);
+  return replace(*before, run, merged, removed_before);
 }
 
-bool IndexFolder::State::replace(const View& before, hamming::Run run, const ManifestSegment& merged,
+bool IndexFolder::State::replace(const View& before, hamming::Run run, const WrittenSegment& merged,
                                  const std::vector<std::unique_ptr<hamming::Tombstones>>& removed_before) {
   const std::lock_guard writer(writer_mutex_);
   const FileLock lock(lock_file_, options_.lock_timeout_seconds);
@@ -117,13 +125,18 @@ bool IndexFolder::State::replace(const View& before, hamming::Run run, const Man
     parts.push_back(before.segments[i]->segment().rows());
   }
   const auto rest = next.segments.erase(first, first + static_cast<ptrdiff_t>(run.end - run.first));
-  if (merged.rows != 0) {
-    index::write_removed(folder_, merged.number, *index::removed_since(parts, removed_before, merged.rows), merged.rows);
-    index::rename_file(path("merging-") + std::to_string(merged.number), index::segment_path(folder_, merged.number));
-    next.segments.insert(rest, merged);
+  if (merged.entry.rows != 0) {
+    adopt(merged, *index::removed_since(parts, removed_before, merged.entry.rows));
+    next.segments.insert(rest, merged.entry);
   }
   swap(std::move(next));
   return true;
+}
+
+// Gives a merged or built segment its bits and its name.
+void IndexFolder::State::adopt(const WrittenSegment& merged, const hamming::Tombstones& removed) {
+  index::write_removed(folder_, merged, removed);
+  index::rename_file(merging_path(merged.entry.number), index::segment_path(folder_, merged.entry.number));
 }
 
 }  // namespace baken

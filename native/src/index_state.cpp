@@ -31,12 +31,13 @@ uint64_t numbers_end(const std::string& folder) {
 
 }  // namespace index
 
+using index::Applied;
 using index::Batch;
 using index::File;
 using index::FileLock;
-using index::FolderSegment;
 using index::FolderTail;
 using index::Manifest;
+using index::MapMode;
 using index::View;
 
 namespace {
@@ -62,9 +63,7 @@ IndexFolder::State::State(const std::string& folder, const IndexOptions& options
   if (options.reset) {
     index::make_folder(folder);
   }
-  const int flags = O_RDWR | (options.reset ? O_CREAT : 0);
-  lock_file_ = File(path("lock"), flags);
-  merge_lock_file_ = File(path("merge-lock"), flags);
+  open_lock_files();
   const FileLock lock(lock_file_, options.lock_timeout_seconds);
   try {
     open(options.reset);
@@ -77,18 +76,58 @@ IndexFolder::State::State(const std::string& folder, const IndexOptions& options
   }
 }
 
+void IndexFolder::State::open_lock_files() {
+  const int flags = O_RDWR | (options_.reset ? O_CREAT : 0);
+  try {
+    lock_file_ = File(path("lock"), flags);
+    merge_lock_file_ = File(path("merge-lock"), flags);
+  } catch (const IndexError& error) {
+    if (options_.reset || error.fault() != IndexFault::read_only) {
+      throw;
+    }
+    read_only_ = true;
+    mode_ = MapMode::read;
+    lock_file_ = File(path("lock"), O_RDONLY);
+  }
+}
+
 void IndexFolder::State::open(bool reset) {
-  control_ = index::Control(folder_, reset);
+  control_ = index::Control(folder_, reset, read_only_ ? MapMode::copy : MapMode::write);
   const Manifest manifest = index::read_manifest(path("manifest"));
   if (manifest.database_id != options_.database_id) {
     throw IndexError(IndexFault::other_database, "index: " + folder_ + " is of database '" + manifest.database_id +
                                                      "', expected '" + options_.database_id + "'");
   }
-  begin();
+  if (read_only_) {
+    open_to_read();
+  } else {
+    begin();
+  }
+}
+
+// What a writer left to be made good is made good in this process's own copy of the mapped numbers and bits; it does not
+// follow the index from then on, and applied_seq() says so. The lock is held.
+void IndexFolder::State::open_to_read() {
+  const std::shared_ptr<const View> current = view();
+  const bool of_this_boot = control_.of_this_boot();
+  if (of_this_boot && current->tail->file_bytes() == current->tail->settled_bytes()) {
+    return;
+  }
+  mode_ = MapMode::copy;
+  control_.set_generation(current->manifest.generation);
+  current_ = nullptr;
+  replay(!of_this_boot);
+}
+
+void IndexFolder::State::check_writable() const {
+  if (read_only_) {
+    throw IndexError(IndexFault::read_only, "index: " + folder_ + " may only be read by this process");
+  }
 }
 
 // Makes good what a writer that died left behind.
 void IndexFolder::State::begin() {
+  check_writable();
   if (!lock_file_.is_in_place()) {
     // Two writers, each with a lock of its own, would spoil what was made anew there.
     throw IndexError(IndexFault::missing, "index: " + folder_ + " was deleted while it was open");
@@ -114,7 +153,7 @@ void IndexFolder::State::replay(bool all) {
   const uint64_t end = tail.file_bytes();
   uint64_t next = all ? index::page_bytes : tail.settled_bytes();
   const uint64_t acknowledged = all ? index::page_bytes : tail.published_bytes();
-  int64_t applied_seq = all ? current->manifest.applied_seq : tail.applied_seq();
+  Applied applied = all ? Applied{current->manifest.applied_seq, 0} : tail.applied();
   while (next < end) {
     const std::optional<Batch> batch = tail.read(next, end);
     if (!batch) {
@@ -122,7 +161,9 @@ void IndexFolder::State::replay(bool all) {
         index::corrupt(index::tail_path(folder_, current->manifest.tail_number),
                        "the batch at byte " + std::to_string(next) + " is not whole");
       }
-      tail.cut(next);
+      if (!read_only_) {
+        tail.cut(next);
+      }
       break;
     }
     next += batch->header().size_bytes;
@@ -130,21 +171,14 @@ void IndexFolder::State::replay(bool all) {
       tail.publish(next);
     }
     bury(*current, *batch);
-    applied_seq = std::max(applied_seq, batch->header().applied_seq);
+    if (batch->header().applied_seq >= applied.seq) {
+      applied = batch->applied();
+    }
   }
   if (all || next > acknowledged) {
     tail.publish(next);
   }
-  tail.settle(next, applied_seq);
-}
-
-void IndexFolder::State::verify() const {
-  index::read_manifest(path("manifest"));
-  const std::shared_ptr<const View> current = view();
-  for (const std::shared_ptr<FolderSegment>& segment : current->segments) {
-    segment->verify();
-  }
-  current->tail->verify();
+  tail.settle(next, applied);
 }
 
 }  // namespace baken

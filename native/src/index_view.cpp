@@ -78,10 +78,10 @@ std::shared_ptr<const View> IndexFolder::State::load_once() const {
         segment = last->segments[i];
       }
     }
-    next->segments.push_back(segment != nullptr ? segment : std::make_shared<FolderSegment>(folder_, entry));
+    next->segments.push_back(segment != nullptr ? segment : std::make_shared<FolderSegment>(folder_, entry, mode_));
   }
   const bool same_tail = last != nullptr && last->manifest.tail_number == next->manifest.tail_number;
-  next->tail = same_tail ? last->tail : std::make_shared<FolderTail>(folder_, next->manifest.tail_number);
+  next->tail = same_tail ? last->tail : std::make_shared<FolderTail>(folder_, next->manifest.tail_number, mode_);
   return next;
 }
 
@@ -95,7 +95,9 @@ SearchResult IndexFolder::State::search(const uint8_t* codes, size_t count, int 
   // Rows were removed beside every attempt: this one keeps the writers out.
   const std::lock_guard writer(writer_mutex_);
   const FileLock lock(lock_file_, options_.lock_timeout_seconds);
-  begin();
+  if (!read_only_) {
+    begin();
+  }
   return *try_search(codes, count, radius_bits);
 }
 

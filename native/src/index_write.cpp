@@ -8,6 +8,7 @@
 
 namespace baken {
 
+using index::Applied;
 using index::Batch;
 using index::FileLock;
 using index::FolderSegment;
@@ -46,6 +47,9 @@ size_t IndexFolder::State::apply(const IndexChange& change) {
     const std::lock_guard writer(writer_mutex_);
     const FileLock lock(lock_file_, options_.lock_timeout_seconds);
     begin();
+    if (!view()->tail->is_current_version()) {
+      freeze();
+    }
     removed = write(change);
     const std::shared_ptr<const View> current = view();
     if (current->tail->rows()->rows().count >= hamming::tail_rows || current->tail->file_bytes() >= max_tail_bytes) {
@@ -54,7 +58,7 @@ size_t IndexFolder::State::apply(const IndexChange& change) {
     crowded = view()->segments.size() > max_segments;
   }
   if (crowded) {
-    merge();
+    merge(0);
   }
   return removed;
 }
@@ -62,19 +66,22 @@ size_t IndexFolder::State::apply(const IndexChange& change) {
 size_t IndexFolder::State::write(const IndexChange& change) {
   const std::shared_ptr<const View> current = view();
   FolderTail& tail = *current->tail;
-  const int64_t applied_seq = std::max(tail.applied_seq(), change.applied_seq);
-  if (change.removed_count == 0 && change.count == 0 && applied_seq == tail.applied_seq()) {
+  Applied applied = tail.applied();
+  if (change.applied_seq > applied.seq || (change.applied_seq == applied.seq && change.applied_token != 0)) {
+    applied = {change.applied_seq, change.applied_token};
+  }
+  if (change.removed_count == 0 && change.count == 0 && applied == tail.applied()) {
     return 0;
   }
   const size_t alive_before = tail.rows()->rows().alive_count();
   const uint64_t start = tail.published_bytes();
-  const uint64_t end = tail.append(change, applied_seq);
+  const uint64_t end = tail.append(change, applied);
   tail.publish(end);
   size_t removed = alive_before + change.count - tail.rows()->rows().alive_count();
   if (change.removed_count != 0) {
     removed += bury(*current, *tail.read(start, end));
   }
-  tail.settle(end, applied_seq);
+  tail.settle(end, applied);
   return removed;
 }
 
@@ -86,17 +93,23 @@ void IndexFolder::State::freeze() {
   Manifest next = current->manifest;
   if (rows.alive_count() != 0) {
     const uint64_t number = control_.take_number();
-    next.segments.push_back(index::write_segment(index::segment_path(folder_, number), number, std::span(&rows, 1)));
-    const size_t alive = rows.alive_count();
-    index::write_removed(folder_, number, hamming::Tombstones(alive), alive);
+    index::Pace no_limit(0);
+    const index::WrittenSegment frozen =
+        index::write_segment(index::segment_path(folder_, number), number, std::span(&rows, 1), no_limit);
+    index::write_removed(folder_, frozen, hamming::Tombstones(frozen.entry.rows));
+    next.segments.push_back(frozen.entry);
   }
   for (const std::shared_ptr<FolderSegment>& segment : current->segments) {
     segment->sync_removed();
   }
-  next.applied_seq = current->tail->applied_seq();
-  next.tail_number = control_.take_number();
-  FolderTail::create(folder_, next.tail_number, next.applied_seq);
+  begin_tail(next, current->tail->applied());
   swap(std::move(next));
+}
+
+void IndexFolder::State::begin_tail(Manifest& next, const Applied& applied) {
+  next.applied_seq = applied.seq;
+  next.tail_number = control_.take_number();
+  FolderTail::create(folder_, next.tail_number, applied);
 }
 
 void IndexFolder::State::swap(Manifest next) {
@@ -119,9 +132,15 @@ void IndexFolder::State::make_empty() {
   next.generation = control_.generation();
   next.database_id = options_.database_id;
   control_.skip_numbers_to(index::numbers_end(folder_));
-  next.tail_number = control_.take_number();
-  FolderTail::create(folder_, next.tail_number, next.applied_seq);
+  begin_tail(next, {});
   swap(std::move(next));
+}
+
+void IndexFolder::State::condemn() {
+  const std::lock_guard writer(writer_mutex_);
+  const FileLock lock(lock_file_, options_.lock_timeout_seconds);
+  begin();
+  view()->tail->condemn();
 }
 
 // Who still maps a file keeps its pages.

@@ -158,7 +158,7 @@ def cut(path: Path) -> None:
 
 DAMAGES: list[tuple[Callable[[Path], None], type[errors.IndexFileError]]] = [
     (lambda path: overwrite(path, 0, b"BMPIMAGE"), errors.IndexForeignError),
-    (lambda path: overwrite(path, 12, b"\2\0\0\0"), errors.IndexNewerError),
+    (lambda path: overwrite(path, 12, b"\3\0\0\0"), errors.IndexNewerError),
     (lambda path: overwrite(path, 20, b"?"), errors.IndexCorruptError),
     (cut, errors.IndexTruncatedError),
     (Path.unlink, errors.IndexMissingError),
