@@ -6,7 +6,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,4 +87,5 @@ def pinned(cores: set[int]) -> Iterator[None]:
 def _pin_threads(cores: set[int]) -> None:
     # sched_setaffinity(0) moves only the calling thread, and OpenMP pools start when faiss is imported.
     for task in Path("/proc/self/task").iterdir():
-        os.sched_setaffinity(int(task.name), cores)
+        with suppress(ProcessLookupError):  # a thread that has ended meanwhile
+            os.sched_setaffinity(int(task.name), cores)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from baken._native import HammingIndex
-from baken.model import DEFAULT_RADIUS_BITS, PDQ_BITS
+from baken.model import DEFAULT_RADIUS_BITS
 from bench.codes import Codes, planted_queries, random_codes
+from bench.flat_scan import agreement, flat_index
 from bench.machine import server_cores
 from bench.measure import cpu_seconds_of, pinned, take_turns
 from bench.peers import find_peer
@@ -28,23 +28,16 @@ def _run(size: int, ratio_limit: float, scale: Scale) -> Answer:
     with pinned(server_cores()):
         index = HammingIndex()
         build_seconds = cpu_seconds_of(lambda: index.add(codes, np.arange(len(codes), dtype=np.int64)))
-        flat = _flat_index(faiss.module, codes) if faiss.module else None
+        flat = flat_index(faiss.module, [codes]) if faiss.module else None
         figures = [_one_lookup(index, flat, queries, ratio_limit)]
         if flat is not None:
-            figures.append(_agreement(index, flat, queries))
+            figures.append(agreement(index, flat, queries))
     figures += [
         plain("memory of the index, a code", "bytes", index.memory_bytes / len(codes), peer=codes.shape[1]),
         plain("build, one core", "s", build_seconds),
     ]
     sizes = {"codes": len(codes), "queries": len(queries), "radius_bits": DEFAULT_RADIUS_BITS}
     return Answer(figures, sizes, faiss.versions, faiss.notes)
-
-
-def _flat_index(faiss: ModuleType, codes: Codes) -> Any:  # noqa: ANN401 - faiss has no types
-    faiss.omp_set_num_threads(1)
-    flat = faiss.IndexBinaryFlat(PDQ_BITS)
-    flat.add(codes)
-    return flat
 
 
 def _one_lookup(index: HammingIndex, flat: Any, queries: Codes, ratio_limit: float) -> Figure:  # noqa: ANN401
@@ -59,16 +52,6 @@ def _one_lookup(index: HammingIndex, flat: Any, queries: Codes, ratio_limit: flo
     peer = partial(microseconds, lambda query: flat.range_search(query, DEFAULT_RADIUS_BITS + 1))
     turns = take_turns(ours, None if flat is None else peer, _ROUNDS)
     return compared("one lookup, one core", "us", turns, goal=Goal(GoalKind.RATIO_AT_LEAST, ratio_limit))
-
-
-def _agreement(index: HammingIndex, flat: Any, queries: Codes) -> Figure:  # noqa: ANN401
-    rows, ids, distances = index.search(queries, DEFAULT_RADIUS_BITS)
-    ours = set(zip(rows.tolist(), ids.tolist(), distances.tolist(), strict=True))
-    limits, flat_distances, flat_ids = flat.range_search(queries, DEFAULT_RADIUS_BITS + 1)
-    flat_rows = np.repeat(np.arange(len(queries)), np.diff(limits.astype(np.int64)))
-    theirs = set(zip(flat_rows.tolist(), flat_ids.tolist(), flat_distances.astype(np.int64).tolist(), strict=True))
-    name = f"matches that differ from the flat scan's {len(theirs):,}"
-    return plain(name, "matches", len(ours ^ theirs), goal=Goal(GoalKind.OURS_AT_MOST, 0))
 
 
 def _scenario(name: str, size: int, ratio_limit: float) -> Scenario:

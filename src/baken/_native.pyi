@@ -213,8 +213,8 @@ class IndexFolder:
 class IndexBuild:
     """Makes a whole new index of rows that come in any number of calls, beside the index that counts.
 
-    Nothing else merges or builds the index meanwhile. Memory does not grow with the rows: 256 MiB at most, the rest goes
-    to files.
+    Nothing else merges or builds the index meanwhile. Memory does not grow with the rows: 256 MiB at most, the rest
+    goes to files.
     """
 
     def __init__(self, folder: IndexFolder) -> None:

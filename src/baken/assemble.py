@@ -10,6 +10,7 @@ from typing import Self
 from baken.decisions import Policy
 from baken.images import DecodeLimits
 from baken.known import KnownFollower
+from baken.known_guard import KnownGuard
 from baken.pipeline import Gate
 from baken.settings import Settings
 from baken.store import Store
@@ -20,14 +21,19 @@ INDEX_FOLDER = Path("index", "known")
 
 @dataclass(frozen=True, slots=True)
 class Baken:
-    """One process's Baken: settings, store and gate. Close it, or use it as a context manager."""
+    """One process's Baken: settings, store, gate and what looks after the index in a process that serves.
+
+    Close it, or use it as a context manager.
+    """
 
     settings: Settings
     store: Store
     gate: Gate
+    index_guard: KnownGuard
 
     def close(self) -> None:
         """Close the index and the store; idempotent."""
+        self.index_guard.close()
         self.gate.known.close()
         self.store.close()
 
@@ -63,4 +69,5 @@ def _with_store(settings: Settings, store: Store) -> Baken:
         limits=DecodeLimits(max_size_bytes=settings.max_upload_size_bytes, max_pixels=settings.max_pixels),
         min_quality_percent=settings.min_quality_percent,
     )
-    return Baken(settings, store, gate)
+    guard = KnownGuard(gate.known, verify_interval_seconds=settings.index_verify_interval_seconds)
+    return Baken(settings, store, gate, guard)

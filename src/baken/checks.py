@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from baken import assemble
+from baken import assemble, known_inspection
 from baken._native import instruction_path, instruction_paths
 from baken.errors import BakenError, NotInitialisedError, SettingError
+from baken.known_inspection import IndexState
 from baken.model import EntryState, Purpose, UnscreenableReason, Verdict
 from baken.settings import DATABASE_FILE_NAME, ENV_PREFIX, SECRET_NAMES, Settings
 from baken.store import Store
@@ -31,6 +32,7 @@ CATALOGUE = {
     "BK-E003": "The data folder cannot be used by this user.",
     "BK-E004": "The database does not answer.",
     "BK-E005": "The disk of the data folder is full.",
+    "BK-E006": "The index on disk is damaged.",
     "BK-W001": "Other users of this machine can read the data folder.",
     "BK-W002": "There is no bank, so nothing can match.",
     "BK-W003": "No API key is valid, so nobody can use the server.",
@@ -41,8 +43,14 @@ CATALOGUE = {
     "BK-W008": "A variable of the environment looks like a setting and is none.",
     "BK-W009": "A bank is active and has no active entry.",
     "BK-W010": "A bank of known abuse lets its matches pass.",
+    "BK-W011": "This user may only read the index on disk, and falls back to memory when it is not current.",
+    "BK-W012": "The index on disk cannot be used, so each process keeps the known entries in memory.",
+    "BK-W013": "The index on disk is of another database, or of a time before a backup of this one was restored.",
+    "BK-I001": "There is no index on disk yet.",
+    "BK-I002": "The index on disk is behind the database.",
 }
-"""Every finding there is, by id: E for errors, W for warnings. An id is never given a second meaning."""
+"""Every finding there is, by id: E for errors, W for warnings, I for what is only good to know. An id is never given a
+second meaning."""
 
 
 class Level(StrEnum):
@@ -50,6 +58,7 @@ class Level(StrEnum):
 
     ERROR = "error"
     WARNING = "warning"
+    INFO = "info"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +71,20 @@ class CheckFinding:
 
     @property
     def level(self) -> Level:
-        """Error or warning, as the id says."""
-        return Level.ERROR if self.id.startswith("BK-E") else Level.WARNING
+        """Error, warning or info, as the id says."""
+        return _LEVELS[self.id[3]]
+
+
+_LEVELS = {"E": Level.ERROR, "W": Level.WARNING, "I": Level.INFO}
+
+_INDEX_FINDINGS = {
+    IndexState.DAMAGED: ("BK-E006", "`baken index verify` builds it again now, the next search otherwise."),
+    IndexState.READ_ONLY: ("BK-W011", "Run as the user who made it, or give it to this user with chown."),
+    IndexState.UNUSABLE: ("BK-W012", "Mend what the message says; a process uses the disk again when it is restarted."),
+    IndexState.OTHER_HISTORY: ("BK-W013", "Nothing to do: the next search builds it again from the database."),
+    IndexState.MISSING: ("BK-I001", "Nothing to do: the next search builds it from the database."),
+    IndexState.BEHIND: ("BK-I002", "Nothing to do: the next search applies what is missing."),
+}
 
 
 def setting_finding(error: SettingError) -> CheckFinding:
@@ -82,7 +103,7 @@ def run(settings: Settings, environment: Mapping[str, str]) -> list[CheckFinding
         *_instructions(),
         *_database(settings),
     ]
-    return sorted(findings, key=lambda finding: finding.id)
+    return sorted(findings, key=lambda finding: ("EWI".index(finding.id[3]), finding.id))
 
 
 def _environment(environment: Mapping[str, str]) -> Iterator[CheckFinding]:
@@ -157,6 +178,7 @@ def _database(settings: Settings) -> Iterator[CheckFinding]:
             baken.store.ping()
             yield from _banks(baken.store)
             yield from _keys(baken.store)
+            yield from _index(settings, baken.store)
     except NotInitialisedError as error:
         yield CheckFinding("BK-E002", error.message, error.hint)
     except BakenError as error:
@@ -182,3 +204,10 @@ def _keys(store: Store) -> Iterator[CheckFinding]:
     if not any(key.revoked_at is None and (key.expires_at is None or key.expires_at > now) for key in keys):
         message = "no API key is valid: the server answers nobody"
         yield CheckFinding("BK-W003", message, "Make one with `baken key create NAME --scope screen`.")
+
+
+def _index(settings: Settings, store: Store) -> Iterator[CheckFinding]:
+    report = known_inspection.inspect(settings.data_dir / assemble.INDEX_FOLDER, store)
+    if report.state in _INDEX_FINDINGS:
+        id_, hint = _INDEX_FINDINGS[report.state]
+        yield CheckFinding(id_, report.detail, hint)

@@ -248,6 +248,10 @@ class Store:
         """The changes after number `seq`, in order and without gaps, at most `limit`."""
         return changes.changes_since(self._database, seq, limit)
 
+    def change_token(self, seq: int) -> int | None:
+        """What tells the change of this number from that of another history (`Change.token`); None if there is none."""
+        return changes.change_token(self._database, seq)
+
     def active_codes(
         self,
         kind: FingerprintKind,
