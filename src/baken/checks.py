@@ -77,15 +77,6 @@ class CheckFinding:
 
 _LEVELS = {"E": Level.ERROR, "W": Level.WARNING, "I": Level.INFO}
 
-_INDEX_FINDINGS = {
-    IndexState.DAMAGED: ("BK-E006", "`baken index verify` builds it again now, the next search otherwise."),
-    IndexState.READ_ONLY: ("BK-W011", "Run as the user who made it, or give it to this user with chown."),
-    IndexState.UNUSABLE: ("BK-W012", "Mend what the message says; a process uses the disk again when it is restarted."),
-    IndexState.OTHER_HISTORY: ("BK-W013", "Nothing to do: the next search builds it again from the database."),
-    IndexState.MISSING: ("BK-I001", "Nothing to do: the next search builds it from the database."),
-    IndexState.BEHIND: ("BK-I002", "Nothing to do: the next search applies what is missing."),
-}
-
 
 def setting_finding(error: SettingError) -> CheckFinding:
     """The finding of settings that could not be read at all."""
@@ -208,6 +199,20 @@ def _keys(store: Store) -> Iterator[CheckFinding]:
 
 def _index(settings: Settings, store: Store) -> Iterator[CheckFinding]:
     report = known_inspection.inspect(settings.data_dir / assemble.INDEX_FOLDER, store)
-    if report.state in _INDEX_FINDINGS:
-        id_, hint = _INDEX_FINDINGS[report.state]
-        yield CheckFinding(id_, report.detail, hint)
+    match report.state:
+        case IndexState.DAMAGED:
+            hint = "`baken index verify` builds it again now, the next search otherwise; look for what is wrong."
+            yield CheckFinding("BK-E006", report.detail, hint)
+        case IndexState.READ_ONLY:
+            yield CheckFinding("BK-W011", report.detail, "Run as the user who made it, or give it to this user.")
+        case IndexState.UNUSABLE:
+            hint = "Mend what the message says; a process uses the disk again once it is restarted."
+            yield CheckFinding("BK-W012", report.detail, hint)
+        case IndexState.OTHER_HISTORY:
+            yield CheckFinding("BK-W013", report.detail, "Nothing to do: the next search builds it again.")
+        case IndexState.MISSING:
+            yield CheckFinding("BK-I001", report.detail, "Nothing to do: the next search builds it.")
+        case IndexState.BEHIND:
+            yield CheckFinding("BK-I002", report.detail, "Nothing to do: the next search applies what is missing.")
+        case IndexState.CURRENT:
+            pass

@@ -124,10 +124,9 @@ def _changes() -> Select[Any]:
 
 
 def _change(row: Row[Any]) -> Change:
-    *values, created_at = row
-    text = "|".join([*map(str, values), created_at.isoformat()])
+    text = "|".join(map(str, row[:5])) + "|" + row.created_at.isoformat()
     token = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
-    return Change(*values, token=max(token, 1))
+    return Change(row.seq, row.kind, row.bank_id, row.first_entry_id, row.last_entry_id, max(token, 1))
 
 
 def history_id(database: Database) -> str:
