@@ -6,12 +6,13 @@ import hashlib
 import logging
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from baken import known_inspection
+from baken._native import IndexFolder
 from baken.errors import IndexCorruptError, NotReadyError
 from baken.known import KnownFollower
 from baken.known_files import KnownFiles
@@ -205,6 +207,33 @@ def test_a_merge_that_meets_damage_condemns_the_index(
     assert "damaged" in caplog.text
     assert found(follower, 4) == [4]
     assert len(follower.refresh()) == 5
+
+
+def test_a_process_goes_on_with_what_it_has_while_another_builds_the_deleted_index(
+    filled: Store, folder: Path, follow: Follow, monkeypatch: pytest.MonkeyPatch
+):
+    first = follow(filled)
+    assert found(first, 2) == [2]
+    shutil.rmtree(folder)
+    in_the_midst: list[list[int]] = []
+    load = KnownFiles._load
+
+    def loading(files: KnownFiles, indexes: Sequence[IndexFolder]) -> None:
+        in_the_midst.append(found(first, 2))
+        load(files, indexes)
+        in_the_midst.append(found(first, 3))
+
+    monkeypatch.setattr(KnownFiles, "_load", loading)
+    assert found(follow(filled), 4) == [4]
+    assert in_the_midst == [[2], [3]]
+    [late] = add(filled, 6)
+    assert found(first, 6) == [late]
+
+
+def test_a_process_without_an_index_on_disk_has_none_to_verify(filled: Store, follow: Follow):
+    follower = follow(filled, None)
+    follower.refresh()
+    follower.verify_when_due(0.001, lambda _: pytest.fail("there is nothing to read"))
 
 
 # History
