@@ -326,6 +326,24 @@ def test_an_index_of_before_a_restored_backup_is_built_again_at_the_next_start(
     assert "another history" in caplog.text
 
 
+def test_an_index_of_format_1_has_no_token_and_is_taken_as_it_is(
+    filled: Store, folder: Path, follow: Follow, monkeypatch: pytest.MonkeyPatch
+):
+    for name, codes in (("pdq", [value(77)]), ("digests", [])):
+        (folder / name).mkdir(parents=True)
+        index = IndexFolder(str(folder / name), filled.history_id(), reset=True)
+        index.add(np.frombuffer(b"".join(codes), np.uint8).reshape(-1, 32), np.full(len(codes), 1 << 40 | 77))
+        index.commit(filled.head_seq())
+        index.close()
+    monkeypatch.setattr(KnownFiles, "_load", lambda *_: pytest.fail("it was built again"))
+    follower = follow(filled)
+    assert found(follower, 77) == [77]
+    follower.check_history()
+    [late] = add(filled, 6)
+    assert found(follower, 6) == [late]
+    assert IndexFolder(str(folder / "pdq"), filled.history_id()).applied_token == filled.change_token(filled.head_seq())
+
+
 def test_a_restored_bank_is_noticed_too_by_a_process_that_did_not_build_the_index(
     filled: Store, store_url: str, follow: Follow
 ):
