@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.write_docs:
         write_docs(newest_results())
         return 0
-    names = options.scenario or list(scenarios)
+    names = options.scenario or [name for name, scenario in scenarios.items() if not scenario.only_when_named]
     if len(names) == 1:
         return _run(scenarios[names[0]], Scale(quick=options.quick))
     return _run_each(names, quick=options.quick)
@@ -36,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser(names: list[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("scenario", nargs="*", choices=[*names, []], help="all when none is named", metavar="SCENARIO")
+    meaning = "all but the largest when none is named"
+    parser.add_argument("scenario", nargs="*", choices=[*names, []], help=meaning, metavar="SCENARIO")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: proves that it runs, keeps no result")
     parser.add_argument("--list", action="store_true", help="print the scenarios with their goals")
     parser.add_argument(

@@ -107,9 +107,11 @@ class Scenario:
         question: what the figures answer.
         goal: the promise of this release, in words.
         run: does the work.
+        only_when_named: whether a run of everything leaves it out, because of what it takes.
     """
 
     name: str
     question: str
     goal: str
     run: Callable[[Scale], Answer]
+    only_when_named: bool = False

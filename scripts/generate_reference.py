@@ -46,7 +46,7 @@ Errors are two lines on stderr: `error:` says what was given and what was expect
 FINDINGS_HEAD = """
 ## What `baken check` finds
 
-Errors are `BK-E`, warnings `BK-W`.
+Errors are `BK-E`, warnings `BK-W`, what is only good to know `BK-I`.
 
 | id | meaning |
 |---|---|

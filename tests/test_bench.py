@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from baken.model import PDQ_BITS
+from bench import __main__ as command
 from bench.codes import planted_queries, random_codes
 from bench.load import Load, LoadError, ask, build_request, drive
 from bench.machine import Machine
@@ -203,6 +204,21 @@ def test_every_scenario_has_a_name_of_its_own_and_says_what_it_asks() -> None:
 
     assert len({scenario.name for scenario in scenarios}) == len(scenarios)
     assert all(scenario.question.endswith("?") and scenario.goal for scenario in scenarios)
+
+
+def test_a_run_of_everything_leaves_out_what_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[list[str]] = []
+
+    def run_each(names: list[str], *, quick: bool) -> int:
+        assert not quick
+        ran.append(names)
+        return 0
+
+    monkeypatch.setattr(command, "_run_each", run_each)
+
+    assert command.main([]) == 0
+
+    assert ran == [[scenario.name for scenario in find_scenarios() if scenario.name != "100m"]]
 
 
 def test_every_second_query_lies_within_the_radius_of_a_code() -> None:

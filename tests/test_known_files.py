@@ -71,7 +71,7 @@ def following(store: Store, folder: Path) -> Iterator[KnownFollower]:
 def test_a_second_follower_takes_what_the_first_one_built(filled: Store, folder: Path, monkeypatch: pytest.MonkeyPatch):
     with following(filled, folder) as first, following(filled, folder) as second:
         assert found(first, 3) == [3]
-        monkeypatch.setattr(KnownFiles, "_load", lambda _: pytest.fail("it was built twice"))
+        monkeypatch.setattr(KnownFiles, "_load", lambda *_: pytest.fail("it was built twice"))
         monkeypatch.setattr(KnownFiles, "_reload", lambda *_: pytest.fail("a change was applied twice"))
         assert found(second, 3) == [3]
 
@@ -108,7 +108,7 @@ def test_the_index_is_kept_from_one_start_to_the_next(filled: Store, folder: Pat
     with following(filled, folder) as follower:
         assert found(follower, 2) == [2]
     [late] = add(filled, 6)
-    monkeypatch.setattr(KnownFiles, "_load", lambda _: pytest.fail("it was built again"))
+    monkeypatch.setattr(KnownFiles, "_load", lambda *_: pytest.fail("it was built again"))
     with following(filled, folder) as follower:
         assert found(follower, 2) == [2]
         assert found(follower, 6) == [late]
@@ -202,7 +202,7 @@ def test_a_folder_that_cannot_be_used_leaves_the_entries_in_memory(
     with following(filled, folder) as follower:
         follower.refresh()
     manifest = folder / "pdq" / "manifest"
-    manifest.write_bytes(manifest.read_bytes()[:12] + b"\2\0\0\0" + manifest.read_bytes()[16:])
+    manifest.write_bytes(manifest.read_bytes()[:12] + b"\3\0\0\0" + manifest.read_bytes()[16:])
     newer = manifest.read_bytes()
     with caplog.at_level(logging.WARNING), following(filled, folder) as follower:
         assert found(follower, 2) == [2]

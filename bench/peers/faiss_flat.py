@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import ModuleType
 
 import numpy as np
@@ -15,12 +16,13 @@ Found = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]
 
 
 class FlatScan:
-    """`IndexBinaryFlat` on one thread; an id is a row of the codes."""
+    """`IndexBinaryFlat` on one thread; an id is a row of the codes of all chunks."""
 
-    def __init__(self, faiss: ModuleType, codes: Codes) -> None:
+    def __init__(self, faiss: ModuleType, chunks: Iterable[Codes]) -> None:
         faiss.omp_set_num_threads(1)
         self._index = faiss.IndexBinaryFlat(PDQ_BITS)
-        self._index.add(codes)
+        for codes in chunks:
+            self._index.add(codes)
 
     def search(self, queries: Codes) -> object:
         """Everything within Baken's default radius, in faiss's own form: what is timed."""

@@ -99,7 +99,7 @@ def _figures(crowd: _Crowd, scattered: Codes, outside: Codes, faiss: Any) -> lis
     codes = codes[np.random.default_rng(66).permutation(len(codes))]
     index = HammingIndex()
     build_seconds = cpu_seconds_of(partial(index.add, codes, np.arange(len(codes), dtype=np.int64)))
-    flat = FlatScan(faiss, codes) if faiss else None
+    flat = FlatScan(faiss, [codes]) if faiss else None
     peak = peak_growth_bytes(partial(search, index, crowd.query))
     flat_peak = peak_growth_bytes(partial(flat.search, crowd.query)) if flat else None
     figures = [

@@ -39,7 +39,7 @@ def _run(size: int, ratio_limit: float, scale: Scale) -> Answer:
     with pinned(server_cores()):
         index = HammingIndex()
         build_seconds = cpu_seconds_of(lambda: index.add(codes, np.arange(len(codes), dtype=np.int64)))
-        flat = FlatScan(faiss.module, codes) if faiss.module else None
+        flat = FlatScan(faiss.module, [codes]) if faiss.module else None
         ours, peer = partial(index.search, radius_bits=DEFAULT_RADIUS_BITS), flat.search if flat else None
         goal = Goal(GoalKind.RATIO_AT_LEAST, ratio_limit)
         figures = [

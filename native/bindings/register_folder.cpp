@@ -1,6 +1,7 @@
 #include <nanobind/stl/string.h>
 
-#include <optional>
+#include <memory>
+#include <mutex>
 
 #include "arrays_index.hpp"
 #include "baken/index_folder.hpp"
@@ -109,14 +110,14 @@ std::size_t replace(const Folder& folder, nb::handle removed_ids, nb::handle cod
   const bindings::AnyArray id_array = bindings::checked_ids(ids);
   bindings::check_one_id_a_code(code_rows, id_array);
   const baken::IndexChange change{bindings::id_data(removed), removed.shape(0),   bindings::code_data(code_rows),
-                                  bindings::id_data(id_array), id_array.shape(0), applied_seq,
-                                  sync};
+                                  bindings::id_data(id_array), id_array.shape(0), applied_seq, sync};
   return without_gil(folder, [&](baken::IndexFolder& index) { return index.apply(change); });
 }
 
-void commit(const Folder& folder, int64_t applied_seq, bool sync) {
+void commit(const Folder& folder, int64_t applied_seq, bool sync, uint64_t applied_token) {
   baken::IndexChange change;
   change.applied_seq = applied_seq;
+  change.applied_token = applied_token;
   change.sync = sync;
   without_gil(folder, [&](baken::IndexFolder& index) { index.apply(change); });
 }
@@ -126,6 +127,61 @@ nb::tuple search(const Folder& folder, nb::handle codes, int radius_bits) {
   return bindings::columns(without_gil(folder, [&](const baken::IndexFolder& index) {
     return index.search(bindings::code_data(code_rows), code_rows.shape(0), radius_bits);
   }));
+}
+
+size_t merge(const Folder& folder, size_t bytes_per_second) {
+  return without_gil(folder, [=](baken::IndexFolder& index) { return index.merge(bytes_per_second); });
+}
+
+// Work on an index that takes many calls. It keeps the index; one call at a time.
+template <typename Work>
+class Running {
+ public:
+  explicit Running(const Folder& folder) : index_(folder.index()) {
+    nb::gil_scoped_release released;
+    work_ = std::make_unique<Work>(*index_);
+  }
+
+  template <typename Call>
+  auto call(Call call) {
+    if (work_ == nullptr) {
+      throw nb::value_error("this work has ended; begin anew.");
+    }
+    nb::gil_scoped_release released;
+    const std::lock_guard lock(mutex_);
+    return call(*work_);
+  }
+
+  void close() {
+    nb::gil_scoped_release released;
+    work_.reset();
+  }
+
+ private:
+  std::shared_ptr<baken::IndexFolder> index_;
+  std::unique_ptr<Work> work_;
+  std::mutex mutex_;
+};
+
+using Build = Running<baken::IndexBuild>;
+using Check = Running<baken::IndexCheck>;
+
+void build_add(Build& build, nb::handle codes, nb::handle ids) {
+  const bindings::AnyArray code_rows = bindings::checked_codes(codes);
+  const bindings::AnyArray id_array = bindings::checked_ids(ids);
+  bindings::check_one_id_a_code(code_rows, id_array);
+  build.call([&](baken::IndexBuild& work) {
+    work.add(bindings::code_data(code_rows), bindings::id_data(id_array), id_array.shape(0));
+  });
+}
+
+void build_finish(Build& build, int64_t applied_seq, uint64_t applied_token) {
+  build.call([=](baken::IndexBuild& work) { work.finish(applied_seq, applied_token); });
+  build.close();
+}
+
+size_t check_step(Check& check, size_t size_bytes) {
+  return check.call([=](baken::IndexCheck& work) { return work.step(size_bytes); });
 }
 
 // Calls a method of the index without the GIL.
@@ -150,13 +206,15 @@ void register_folder(nb::module_& module) {
       .def("replace", replace, nb::arg("removed_ids").none(), nb::arg("codes").none(), nb::arg("ids").none(),
            nb::arg("applied_seq"), nb::arg("sync") = true,
            "Remove, add and commit in one step that happens whole or not at all.")
-      .def("commit", commit, nb::arg("applied_seq"), nb::arg("sync") = true,
+      .def("commit", commit, nb::arg("applied_seq"), nb::arg("sync") = true, nb::arg("applied_token") = 0,
            "Say that the index equals the database up to this change.")
       .def("search", search, nb::arg("codes").none(), nb::arg("radius_bits"),
            "Find every code at most radius_bits (0 to 256) from each uint8[Q, 32] query, as (query_row, id, "
            "distance_bits).")
       .def("clear", call<&IndexFolder::clear>, "Remove everything; applied_seq is -1 afterwards.")
-      .def("merge", call<&IndexFolder::merge>,
+      .def("condemn", call<&IndexFolder::condemn>,
+           "Tell all processes that the index must not be trusted: applied_seq is -1 until it is cleared or built.")
+      .def("merge", merge, nb::arg("bytes_per_second") = 0,
            "Merge segments until none is due and return how many were written; others search and write meanwhile.")
       .def("verify", call<&IndexFolder::verify>, "Read everything and check every checksum.")
       .def("close", &Folder::close, "Let go of the files; repeating it does nothing.")
@@ -164,8 +222,21 @@ void register_folder(nb::module_& module) {
       .def_prop_ro("merge_due", call<&IndexFolder::merge_due>, "Whether merge() would write something.")
       .def_prop_ro("applied_seq", call<&IndexFolder::applied_seq>,
                    "The last change of the database that is in the index; -1 when none is.")
+      .def_prop_ro("applied_token", call<&IndexFolder::applied_token>,
+                   "What was committed with applied_seq; 0 when nothing was.")
+      .def_prop_ro("read_only", call<&IndexFolder::read_only>, "Whether this process may only read the folder.")
       .def_prop_ro("segment_count", call<&IndexFolder::segment_count>, "How many segments a search goes through.")
       .def_prop_ro("memory_bytes", call<&IndexFolder::memory_bytes>, "Memory of this process alone, in bytes.")
       .def_prop_ro("mapped_bytes", call<&IndexFolder::mapped_bytes>,
                    "Mapped files that all processes share, in bytes.");
+  nb::class_<Build>(module, "IndexBuild", nb::is_final(), "Makes a whole new index beside the one that counts.")
+      .def(nb::init<const Folder&>(), nb::arg("folder"))
+      .def("add", build_add, nb::arg("codes").none(), nb::arg("ids").none(),
+           "Add uint8[N, 32] codes under int64[N] ids.")
+      .def("finish", build_finish, nb::arg("applied_seq"), nb::arg("applied_token") = 0,
+           "Put the built index in the place of everything that the folder holds.")
+      .def("close", &Build::close, "Give up what is not finished; repeating it does nothing.");
+  nb::class_<Check>(module, "IndexCheck", nb::is_final(), "Checks every checksum of an index, a piece at a time.")
+      .def(nb::init<const Folder&>(), nb::arg("folder"))
+      .def("step", check_step, nb::arg("size_bytes"), "Check up to so many bytes more and return how many; 0 at the end.");
 }

@@ -81,24 +81,30 @@ void copy_rows(std::span<const Rows> parts, const SegmentArrays& arrays) {
 }
 
 // Sorts by coarse bucket in two passes, so that both scatter into few enough places to stay in the caches: first by the
-// upper half of the bucket number (a "shelf"), then each shelf by the lower half.
+// upper half of the bucket number (a "shelf"), then each shelf by the lower half. As many shelves as the scratch memory
+// has room for are filled at a time.
 class TableBuilder {
  public:
-  explicit TableBuilder(const SegmentArrays& arrays)
+  TableBuilder(const SegmentArrays& arrays, size_t scratch_rows)
       : arrays_(arrays),
         shelf_bits_(arrays.high_bits / 2),
-        bucket_bits_(arrays.high_bits - shelf_bits_),
-        keyed_slots_(arrays.rows * sizeof(uint64_t)) {
+        bucket_bits_(arrays.high_bits - shelf_bits_) {
     count_shelves();
+    scratch_rows_ = std::max(std::min(arrays.rows, scratch_rows), largest_shelf());
+    keyed_slots_ = Buffer(scratch_rows_ * sizeof(uint64_t));
   }
 
   void build(int table) {
-    fill_shelves(table);
     uint32_t begin = 0;
-    for (size_t shelf = 0; shelf < shelves(); ++shelf) {
-      const uint32_t end = shelf_ends_[table][shelf];
-      sort_shelf(table, shelf, begin, end);
-      begin = end;
+    for (size_t shelf = 0; shelf < shelves();) {
+      const size_t end_shelf = shelves_with_room(table, shelf);
+      const uint32_t first = begin;
+      fill_shelves(table, shelf, end_shelf);
+      for (; shelf < end_shelf; ++shelf) {
+        const uint32_t end = shelf_ends_[table][shelf];
+        sort_shelf(table, shelf, begin, end, first);
+        begin = end;
+      }
     }
     writable(arrays_.directory[table])[size_t{1} << arrays_.high_bits] = static_cast<uint32_t>(arrays_.rows);
   }
@@ -123,17 +129,43 @@ class TableBuilder {
     }
   }
 
-  void fill_shelves(int table) {
+  size_t largest_shelf() const {
+    size_t largest = 0;
+    for (const std::vector<uint32_t>& ends : shelf_ends_) {
+      for (size_t shelf = 0; shelf < shelves(); ++shelf) {
+        largest = std::max<size_t>(largest, ends[shelf + 1] - ends[shelf]);
+      }
+    }
+    return largest;
+  }
+
+  // The end of the shelves from `first` on that fit into the scratch memory together; at least one does.
+  size_t shelves_with_room(int table, size_t first) const {
+    const std::vector<uint32_t>& begins = shelf_ends_[table];
+    size_t end = first + 1;
+    while (end < shelves() && begins[end + 1] - begins[first] <= scratch_rows_) {
+      ++end;
+    }
+    return end;
+  }
+
+  void fill_shelves(int table, size_t first_shelf, size_t end_shelf) {
     uint64_t* keyed_slots = reinterpret_cast<uint64_t*>(keyed_slots_.data());
     std::vector<uint32_t>& ends = shelf_ends_[table];
+    const uint32_t first = ends[first_shelf];
     for (size_t row = 0; row < arrays_.rows; ++row) {
       const uint32_t key = key_of(arrays_.codes + row * code_bytes, table);
-      keyed_slots[ends[shelf_of(key, table)]++] = uint64_t{key} << 32 | row;
+      const size_t shelf = shelf_of(key, table);
+      if (shelf - first_shelf < end_shelf - first_shelf) {
+        keyed_slots[ends[shelf]++ - first] = uint64_t{key} << 32 | row;
+      }
     }
   }
 
-  void sort_shelf(int table, size_t shelf, uint32_t begin, uint32_t end) {
+  // `first`: the row of the table that the scratch memory begins with.
+  void sort_shelf(int table, size_t shelf, uint32_t begin, uint32_t end, uint32_t first) {
     const uint64_t* keyed_slots = reinterpret_cast<const uint64_t*>(keyed_slots_.data());
+    const auto keyed_slot = [=](uint32_t place) { return keyed_slots[place - first]; };
     uint32_t* postings = writable(arrays_.postings[table]);
     uint32_t* directory = writable(arrays_.directory[table]) + (shelf << bucket_bits_);
     const int low_bits = arrays_.low_bits(table);
@@ -141,7 +173,7 @@ class TableBuilder {
     const auto bucket_of = [=](uint64_t keyed) { return static_cast<uint32_t>(keyed >> (32 + low_bits)) & bucket_mask; };
     places_.assign(size_t{bucket_mask} + 1, 0);
     for (uint32_t i = begin; i < end; ++i) {
-      ++places_[bucket_of(keyed_slots[i])];
+      ++places_[bucket_of(keyed_slot(i))];
     }
     uint32_t next = begin;
     for (uint32_t bucket = 0; bucket <= bucket_mask; ++bucket) {
@@ -150,15 +182,16 @@ class TableBuilder {
     }
     const uint32_t low_mask = (uint32_t{1} << low_bits) - 1;
     for (uint32_t i = begin; i < end; ++i) {
-      const uint32_t low = static_cast<uint32_t>(keyed_slots[i] >> 32) & low_mask;
-      const uint32_t slot = static_cast<uint32_t>(keyed_slots[i]);
-      postings[places_[bucket_of(keyed_slots[i])]++] = (low << arrays_.slot_bits) | slot;
+      const uint32_t low = static_cast<uint32_t>(keyed_slot(i) >> 32) & low_mask;
+      const uint32_t slot = static_cast<uint32_t>(keyed_slot(i));
+      postings[places_[bucket_of(keyed_slot(i))]++] = (low << arrays_.slot_bits) | slot;
     }
   }
 
   const SegmentArrays& arrays_;
   int shelf_bits_;
   int bucket_bits_;
+  size_t scratch_rows_ = 0;
   Buffer keyed_slots_;
   std::vector<std::vector<uint32_t>> shelf_ends_;
   std::vector<uint32_t> places_;
@@ -178,8 +211,8 @@ SectionBytes section_bytes(const SegmentArrays& shape) {
   SectionBytes sizes{shape.rows * code_bytes, shape.rows * sizeof(int64_t),
                      (shape.rows + id_block_rows - 1) / id_block_rows * sizeof(IdRange)};
   for (size_t table = 0; table < table_count; ++table) {
-    sizes[3 + 2 * table] = ((size_t{1} << shape.high_bits) + 1) * sizeof(uint32_t);
-    sizes[4 + 2 * table] = (shape.rows + vector_slack) * sizeof(uint32_t);
+    sizes[directory_section(table)] = ((size_t{1} << shape.high_bits) + 1) * sizeof(uint32_t);
+    sizes[postings_section(table)] = (shape.rows + vector_slack) * sizeof(uint32_t);
   }
   return sizes;
 }
@@ -189,17 +222,26 @@ void place(SegmentArrays& shape, const SectionPlaces& places) {
   shape.ids = reinterpret_cast<const int64_t*>(places[1]);
   shape.id_ranges = reinterpret_cast<const IdRange*>(places[2]);
   for (size_t table = 0; table < table_count; ++table) {
-    shape.directory[table] = reinterpret_cast<const uint32_t*>(places[3 + 2 * table]);
-    shape.postings[table] = reinterpret_cast<const uint32_t*>(places[4 + 2 * table]);
+    shape.directory[table] = reinterpret_cast<const uint32_t*>(places[directory_section(table)]);
+    shape.postings[table] = reinterpret_cast<const uint32_t*>(places[postings_section(table)]);
   }
 }
 
-void fill(const SegmentArrays& arrays, std::span<const Rows> parts) {
+void fill(const SegmentArrays& arrays, std::span<const Rows> parts, const SectionDone& done) {
   copy_rows(parts, arrays);
+  done(codes_section);
+  done(ids_section);
+  fill_tables(arrays, done);
+}
+
+void fill_tables(const SegmentArrays& arrays, const SectionDone& done, size_t scratch_rows) {
   fill_id_ranges(arrays);
-  TableBuilder builder(arrays);
+  done(id_ranges_section);
+  TableBuilder builder(arrays, scratch_rows);
   for (int table = 0; table < table_count; ++table) {
     builder.build(table);
+    done(directory_section(table));
+    done(postings_section(table));
   }
 }
 
@@ -208,7 +250,7 @@ Segment::Segment(std::span<const Rows> parts)
       buffer_(allocate(arrays_)),
       tombstones_(arrays_.rows),
       split_(split_for(arrays_.rows, arrays_.high_bits)) {
-  fill(arrays_, parts);
+  fill(arrays_, parts, [](size_t) {});
 }
 
 Segment::Segment(const SegmentArrays& arrays, std::span<Tombstones::Word> tombstones)

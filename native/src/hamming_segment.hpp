@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 
 #include "hamming_memory.hpp"
@@ -36,6 +37,11 @@ constexpr size_t max_segment_rows = size_t{1} << 31;
 
 // The arrays one after another: codes, ids, id ranges, then each table's directory and postings.
 constexpr size_t section_count = 3 + 2 * table_count;
+constexpr size_t codes_section = 0;
+constexpr size_t ids_section = 1;
+constexpr size_t id_ranges_section = 2;
+constexpr size_t directory_section(size_t table) { return 3 + 2 * table; }
+constexpr size_t postings_section(size_t table) { return 4 + 2 * table; }
 using SectionBytes = std::array<size_t, section_count>;
 using SectionPlaces = std::array<uint8_t*, section_count>;
 
@@ -44,9 +50,19 @@ SegmentArrays segment_shape(size_t rows);
 SectionBytes section_bytes(const SegmentArrays& shape);
 void place(SegmentArrays& shape, const SectionPlaces& places);
 
+// 256 MiB. A larger segment's tables are built in several passes over its codes.
+constexpr size_t max_scratch_rows = size_t{32} << 20;
+
+// Called with the number of each section as soon as it is complete.
+using SectionDone = std::function<void(size_t section)>;
+
 // Writes the live rows of `parts` and their tables into placed arrays, which are zero and writable until then. The rows
-// must be as many as the arrays have; `parts` may lose no row meanwhile. Takes 8 bytes a row of memory beside them.
-void fill(const SegmentArrays& arrays, std::span<const Rows> parts);
+// must be as many as the arrays have; `parts` may lose no row meanwhile. Takes 8 bytes a row of memory beside them, and
+// never more than max_scratch_rows of that unless a table's keys are very unequal.
+void fill(const SegmentArrays& arrays, std::span<const Rows> parts, const SectionDone& done);
+
+// The same for arrays whose codes and ids are there already.
+void fill_tables(const SegmentArrays& arrays, const SectionDone& done, size_t scratch_rows = max_scratch_rows);
 
 class Segment {
  public:

@@ -29,6 +29,11 @@ constexpr std::array<std::array<uint32_t, 256>, 8> tables = [] {
 }  // namespace
 
 uint32_t checksum(const void* data, size_t size_bytes, uint32_t before) {
+  static const bool in_hardware = has_checksum_sse42();
+  return in_hardware ? checksum_sse42(data, size_bytes, before) : checksum_scalar(data, size_bytes, before);
+}
+
+uint32_t checksum_scalar(const void* data, size_t size_bytes, uint32_t before) {
   const auto* next = static_cast<const uint8_t*>(data);
   uint32_t crc = ~before;
   for (; size_bytes >= 8; size_bytes -= 8, next += 8) {

@@ -35,26 +35,26 @@ void write_new_control(const std::string& path) {
   file.write(&header, sizeof header, 0);
 }
 
-Mapping map_control(const std::string& path) {
-  const File file(path, O_RDWR);
+Mapping map_control(const std::string& path, MapMode mode) {
+  const File file(path, mode == MapMode::write ? O_RDWR : O_RDONLY);
   std::vector<uint8_t> page(page_bytes);
   const size_t got_bytes = file.read(page.data(), page.size(), 0);
   check_preamble(page.data(), got_bytes == page_bytes ? got_bytes : std::min(got_bytes, sizeof(Preamble) - 1),
                  control_magic, control_header_bytes, path);
-  return Mapping(file, page_bytes, true);
+  return Mapping(file, page_bytes, mode);
 }
 
 }  // namespace
 
-Control::Control(const std::string& folder, bool create) : path_(folder + "/control") {
+Control::Control(const std::string& folder, bool create, MapMode mode) : path_(folder + "/control") {
   try {
-    mapping_ = map_control(path_);
+    mapping_ = map_control(path_, mode);
   } catch (const IndexError& error) {
     if (!create || error.fault() == IndexFault::newer || error.fault() == IndexFault::read_only) {
       throw;
     }
     write_new_control(path_);
-    mapping_ = map_control(path_);
+    mapping_ = map_control(path_, mode);
   }
 }
 

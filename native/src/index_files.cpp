@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -23,6 +24,7 @@ IndexFault fault_of(int error_number) {
   switch (error_number) {
     case ENOENT: return IndexFault::missing;
     case ENOSPC:
+    case EFBIG:
     case EDQUOT: return IndexFault::disk_full;
     case EROFS:
     case EACCES:
@@ -131,9 +133,31 @@ void File::sync() {
   }
 }
 
-Mapping::Mapping(const File& file, size_t size_bytes, bool writable) : size_bytes_(size_bytes) {
-  const int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
-  void* address = ::mmap(nullptr, size_bytes, protection, MAP_SHARED, file.descriptor(), 0);
+void File::begin_sync(size_t offset, size_t size_bytes) const {
+#ifdef SYNC_FILE_RANGE_WRITE
+  // Without effect on some filesystems; sync() says what fails.
+  ::sync_file_range(descriptor_, static_cast<off64_t>(offset), static_cast<off64_t>(size_bytes),
+                    SYNC_FILE_RANGE_WRITE);
+#endif
+}
+
+void File::forget(size_t offset, size_t size_bytes) const {
+  ::posix_fadvise(descriptor_, static_cast<off_t>(offset), static_cast<off_t>(size_bytes), POSIX_FADV_DONTNEED);
+}
+
+FileStamp File::stamp() const {
+  struct stat status {};
+  if (::fstat(descriptor_, &status) != 0) {
+    fail("look at", path_, errno);
+  }
+  constexpr int64_t ns_a_second = 1'000'000'000;
+  return {status.st_ino, status.st_mtim.tv_sec * ns_a_second + status.st_mtim.tv_nsec};
+}
+
+Mapping::Mapping(const File& file, size_t size_bytes, MapMode mode) : size_bytes_(size_bytes) {
+  const int protection = mode == MapMode::read ? PROT_READ : PROT_READ | PROT_WRITE;
+  const int sharing = mode == MapMode::copy ? MAP_PRIVATE : MAP_SHARED;
+  void* address = ::mmap(nullptr, size_bytes, protection, sharing, file.descriptor(), 0);
   if (address == MAP_FAILED) {
     fail("map", file.path(), errno);
   }
@@ -150,6 +174,15 @@ void Mapping::wish_for_huge_pages() const {
 #ifdef MADV_HUGEPAGE
   ::madvise(data_, size_bytes_, MADV_HUGEPAGE);  // without huge pages everything still works
 #endif
+}
+
+bool Mapping::is_any_resident(size_t offset, size_t size_bytes) const {
+  const auto page_size = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  std::vector<unsigned char> pages((size_bytes + page_size - 1) / page_size);
+  if (::mincore(data_ + offset, size_bytes, pages.data()) != 0) {
+    return true;
+  }
+  return std::any_of(pages.begin(), pages.end(), [](unsigned char page) { return (page & 1) != 0; });
 }
 
 FileLock::FileLock(const File& file, double timeout_seconds) : file_(file) {

@@ -23,6 +23,14 @@ void step(const char* name, const std::string& path);
 // The error of a system call that failed on `path` and set `error_number`.
 [[noreturn]] void fail(const std::string& doing, const std::string& path, int error_number);
 
+// A file that nobody touched since it was written, or read through, has the same.
+struct FileStamp {
+  uint64_t inode = 0;
+  int64_t modified_ns = 0;
+
+  friend bool operator==(const FileStamp&, const FileStamp&) = default;
+};
+
 class File {
  public:
   File() = default;
@@ -49,17 +57,28 @@ class File {
   // How many bytes there were, less than asked for only at the end of the file.
   size_t read(void* data, size_t size_bytes, size_t offset) const;
   void sync();
+  // Starts to bring these bytes to the disk, so that a later sync() has little left to do.
+  void begin_sync(size_t offset, size_t size_bytes) const;
+  // Lets the system drop these bytes from its cache, unless someone maps them.
+  void forget(size_t offset, size_t size_bytes) const;
+  FileStamp stamp() const;
 
  private:
   std::string path_;
   int descriptor_ = -1;
 };
 
+enum class MapMode {
+  read,   // sees what others write
+  write,  // and others see what is written here
+  copy,   // what is written here stays here; needs no right to write the file
+};
+
 // A whole file in memory, shared with all who map it.
 class Mapping {
  public:
   Mapping() = default;
-  Mapping(const File& file, size_t size_bytes, bool writable);
+  Mapping(const File& file, size_t size_bytes, MapMode mode);
   Mapping(Mapping&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), size_bytes_(std::exchange(other.size_bytes_, 0)) {}
   Mapping& operator=(Mapping&& other) noexcept {
@@ -73,6 +92,8 @@ class Mapping {
   size_t size_bytes() const { return size_bytes_; }
   // Pages of 2 MB where the system has them for files.
   void wish_for_huge_pages() const;
+  // Whether any of these bytes is in memory now; `offset` is that of a page.
+  bool is_any_resident(size_t offset, size_t size_bytes) const;
 
  private:
   uint8_t* data_ = nullptr;

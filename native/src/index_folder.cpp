@@ -12,6 +12,7 @@ using index::View;
 namespace {
 
 constexpr size_t queries_at_once = 16;
+constexpr size_t verified_at_once_bytes = size_t{1} << 20;
 
 }  // namespace
 
@@ -23,7 +24,9 @@ size_t IndexFolder::apply(const IndexChange& change) { return state_->apply(chan
 
 void IndexFolder::clear() { state_->clear(); }
 
-size_t IndexFolder::merge() { return state_->merge(); }
+void IndexFolder::condemn() { state_->condemn(); }
+
+size_t IndexFolder::merge(size_t bytes_per_second) { return state_->merge(bytes_per_second); }
 
 bool IndexFolder::merge_due() const { return !hamming::due_run(state_->view()->sizes()).empty(); }
 
@@ -52,7 +55,11 @@ size_t IndexFolder::size() const {
   return alive;
 }
 
-int64_t IndexFolder::applied_seq() const { return state_->view()->tail->applied_seq(); }
+int64_t IndexFolder::applied_seq() const { return state_->view()->tail->applied().seq; }
+
+uint64_t IndexFolder::applied_token() const { return state_->view()->tail->applied().token; }
+
+bool IndexFolder::read_only() const { return state_->read_only(); }
 
 size_t IndexFolder::segment_count() const { return state_->view()->segments.size(); }
 
@@ -66,6 +73,10 @@ size_t IndexFolder::mapped_bytes() const {
   return size_bytes;
 }
 
-void IndexFolder::verify() const { state_->verify(); }
+void IndexFolder::verify() const {
+  IndexCheck check(*this);
+  while (check.step(verified_at_once_bytes) != 0) {
+  }
+}
 
 }  // namespace baken

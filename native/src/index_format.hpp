@@ -3,6 +3,7 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -12,7 +13,8 @@
 
 namespace baken::index {
 
-constexpr uint32_t format_version = 1;
+constexpr uint32_t format_version = 2;
+constexpr uint32_t first_version_with_tokens = 2;  // what is older is read, and written anew in this version
 constexpr uint32_t byte_order_mark = 0x01020304;
 constexpr size_t page_bytes = 4096;
 
@@ -53,12 +55,16 @@ struct SegmentHeader {
 };
 static_assert(sizeof(SegmentHeader) == 64 + 24 * hamming::section_count && sizeof(SegmentHeader) <= page_bytes);
 
-// The bits follow at `removed_bits_offset`.
+// The bits follow at `removed_bits_offset`. The stamp of the segment's file is no part of the checksum.
 struct RemovedHeader {
   Preamble preamble;
   uint64_t number;
   uint64_t rows;
+  std::atomic<uint64_t> segment_inode;
+  std::atomic<int64_t> segment_modified_ns;
 };
+constexpr size_t removed_header_bytes = 40;
+static_assert(sizeof(RemovedHeader) == 56);
 constexpr size_t removed_bits_offset = 64;
 
 // The atomics are no part of the checksum. They lie in a line of their own; batches follow at page_bytes.
@@ -70,9 +76,10 @@ struct TailHeader {
   std::atomic<uint64_t> settled_bytes;    // to here removals reached the segments too
   std::atomic<int64_t> applied_seq;
   std::atomic<uint64_t> removals;  // batches whose removals began to reach the segments
+  std::atomic<uint64_t> applied_token;
 };
 constexpr size_t tail_header_bytes = 64;
-static_assert(sizeof(TailHeader) == 96);
+static_assert(sizeof(TailHeader) == 104);
 
 // The removed ids follow, then the ids, then the codes. The checksum is that of all later bytes of the batch.
 struct BatchHeader {
@@ -82,8 +89,9 @@ struct BatchHeader {
   int64_t applied_seq;
   uint64_t removed_count;
   uint64_t count;
+  uint64_t applied_token;  // absent in a tail of version 1
 };
-static_assert(sizeof(BatchHeader) == 40);
+static_assert(sizeof(BatchHeader) == 48);
 constexpr uint32_t batch_mark = 0x48435442;  // "BTCH"
 
 // The segments follow.
@@ -118,6 +126,10 @@ struct Manifest {
   std::string database_id;
   std::vector<ManifestSegment> segments;
 };
+
+constexpr size_t batch_header_bytes(uint32_t tail_version) {
+  return tail_version < first_version_with_tokens ? offsetof(BatchHeader, applied_token) : sizeof(BatchHeader);
+}
 
 // Fills in a preamble over `header_bytes` whose other fields are final.
 void seal(void* header, const Magic& magic, size_t header_bytes);

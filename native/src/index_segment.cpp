@@ -1,9 +1,8 @@
 #include "index_segment.hpp"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 
-#include <cerrno>
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -12,6 +11,10 @@
 namespace baken::index {
 namespace {
 
+constexpr size_t piece_bytes = size_t{1} << 20;
+
+using hamming::codes_section;
+using hamming::ids_section;
 using hamming::Rows;
 using hamming::SegmentArrays;
 using hamming::Tombstones;
@@ -79,17 +82,18 @@ std::string removed_path(const std::string& folder, uint64_t number) {
   return folder + "/removed-" + std::to_string(number);
 }
 
-FolderSegment::FolderSegment(const std::string& folder, const ManifestSegment& entry)
+FolderSegment::FolderSegment(const std::string& folder, const ManifestSegment& entry, MapMode mode)
     : entry_(entry), path_(segment_path(folder, entry.number)) {
-  map_removed(folder);
+  map_removed(folder, mode);
   map_arrays();
+  check_stamp(mode == MapMode::write);
 }
 
 void FolderSegment::map_arrays() {
-  const File file(path_, O_RDONLY);
-  const size_t size_bytes = file.size_bytes();
+  arrays_file_ = File(path_, O_RDONLY);
+  const size_t size_bytes = arrays_file_.size_bytes();
   SegmentHeader header{};
-  check_preamble(&header, file.read(&header, sizeof header, 0), segment_magic, sizeof header, path_);
+  check_preamble(&header, arrays_file_.read(&header, sizeof header, 0), segment_magic, sizeof header, path_);
   if (header.rows != entry_.rows || header.number != entry_.number || header.rows > hamming::max_segment_rows ||
       header.preamble.header_checksum != entry_.header_checksum) {
     corrupt(path_, "it is not the segment that the manifest names");
@@ -101,7 +105,10 @@ void FolderSegment::map_arrays() {
   if (size_bytes < header.file_bytes) {
     truncated(path_, size_bytes, header.file_bytes);
   }
-  arrays_ = Mapping(file, header.file_bytes, false);
+  if (size_bytes > header.file_bytes) {
+    corrupt(path_, "it is longer than it says");
+  }
+  arrays_ = Mapping(arrays_file_, header.file_bytes, MapMode::read);
   arrays_.wish_for_huge_pages();
   place_in(shape, header, arrays_.data());
   const std::span words(reinterpret_cast<Tombstones::Word*>(removed_.data() + removed_bits_offset),
@@ -109,11 +116,12 @@ void FolderSegment::map_arrays() {
   segment_ = std::make_unique<hamming::Segment>(shape, words);
 }
 
-void FolderSegment::map_removed(const std::string& folder) {
+void FolderSegment::map_removed(const std::string& folder, MapMode mode) {
   const std::string path = removed_path(folder, entry_.number);
-  removed_file_ = File(path, O_RDWR);
+  removed_file_ = File(path, mode == MapMode::write ? O_RDWR : O_RDONLY);
   RemovedHeader header{};
-  check_preamble(&header, removed_file_.read(&header, sizeof header, 0), removed_magic, sizeof header, path);
+  check_preamble(&header, removed_file_.read(&header, removed_header_bytes, 0), removed_magic, removed_header_bytes,
+                 path);
   if (header.rows != entry_.rows || header.number != entry_.number) {
     corrupt(path, "it is not for the segment of its name");
   }
@@ -121,54 +129,176 @@ void FolderSegment::map_removed(const std::string& folder) {
   if (removed_file_.size_bytes() < expected_bytes) {
     truncated(path, removed_file_.size_bytes(), expected_bytes);
   }
-  removed_ = Mapping(removed_file_, expected_bytes, true);
+  removed_ = Mapping(removed_file_, expected_bytes, mode);
+}
+
+// Nothing writes into a segment, so a file with another time or inode was damaged or copied. Looking costs nothing.
+void FolderSegment::check_stamp(bool may_write) {
+  auto* header = reinterpret_cast<RemovedHeader*>(removed_.data());
+  const FileStamp now = arrays_file_.stamp();
+  if (now == FileStamp{header->segment_inode.load(), header->segment_modified_ns.load()}) {
+    return;
+  }
+  verify();
+  if (may_write) {
+    header->segment_inode.store(now.inode);
+    header->segment_modified_ns.store(now.modified_ns);
+  }
 }
 
 void FolderSegment::sync_removed() { removed_file_.sync(); }
 
 void FolderSegment::verify() const {
-  const auto* header = reinterpret_cast<const SegmentHeader*>(arrays_.data());
-  check_preamble(header, arrays_.size_bytes(), segment_magic, sizeof *header, path_);
+  verify_header();
   for (size_t section = 0; section < hamming::section_count; ++section) {
-    const Section& expected = header->sections[section];
-    if (checksum(arrays_.data() + expected.offset, expected.size_bytes) != expected.checksum) {
-      corrupt(path_, "the checksum of section " + std::to_string(section) + " is wrong");
-    }
+    verify_section(section);
   }
 }
 
-ManifestSegment write_segment(const std::string& path, uint64_t number, std::span<const Rows> parts) {
+void FolderSegment::verify_rows() const {
+  verify_section(codes_section);
+  verify_section(ids_section);
+}
+
+void FolderSegment::verify_header() const {
+  check_preamble(&header(), arrays_.size_bytes(), segment_magic, sizeof(SegmentHeader), path_);
+  if (header().preamble.header_checksum != entry_.header_checksum) {
+    corrupt(path_, "it is not the segment that the manifest names");
+  }
+}
+
+void FolderSegment::verify_section(size_t index) const {
+  const Section& expected = section(index);
+  uint32_t sum = 0;
+  for (uint64_t done = 0; done < expected.size_bytes; done += piece_bytes) {
+    sum = checksum_of(expected.offset + done, std::min<uint64_t>(piece_bytes, expected.size_bytes - done), sum);
+  }
+  if (sum != expected.checksum) {
+    raise_damaged(index);
+  }
+}
+
+// Read, not looked at in the mapping: a disk that fails is then an error and no signal.
+uint32_t FolderSegment::checksum_of(uint64_t offset, uint64_t size_bytes, uint32_t before) const {
+  const bool was_cached = arrays_.is_any_resident(offset, size_bytes);
+  std::vector<uint8_t> bytes(size_bytes);
+  const size_t got_bytes = arrays_file_.read(bytes.data(), size_bytes, offset);
+  if (got_bytes < size_bytes) {
+    truncated(path_, offset + got_bytes, header().file_bytes);
+  }
+  if (!was_cached) {
+    arrays_file_.forget(offset, size_bytes);
+  }
+  return checksum(bytes.data(), size_bytes, before);
+}
+
+void FolderSegment::raise_damaged(size_t section) const {
+  corrupt(path_, "the checksum of section " + std::to_string(section) + " is wrong");
+}
+
+namespace {
+
+WrittenSegment seal_segment(File& file, SegmentHeader& header) {
+  seal(&header, segment_magic, sizeof header);
+  file.write(&header, sizeof header, 0);
+  file.sync();
+  return {{header.number, header.rows, header.preamble.header_checksum, 0}, file.stamp()};
+}
+
+// Takes down the checksum of a section that is complete, while it is in the caches, and sends it on to the disk.
+auto section_taker(SegmentHeader& header, const File& file, const Mapping& mapping, Pace& pace) {
+  return [&](size_t index) {
+    Section& section = header.sections[index];
+    section.checksum = checksum(mapping.data() + section.offset, section.size_bytes);
+    file.begin_sync(section.offset, section.size_bytes);
+    pace.done(section.size_bytes);
+  };
+}
+
+}  // namespace
+
+WrittenSegment write_segment(const std::string& path, uint64_t number, std::span<const Rows> parts, Pace& pace) {
   SegmentArrays arrays = hamming::segment_shape(alive_count(parts));
   SegmentHeader header = header_for(arrays, number);
   File file(path, O_RDWR | O_CREAT | O_TRUNC);
   file.allocate(header.file_bytes);
   {
-    const Mapping mapping(file, header.file_bytes, true);
+    const Mapping mapping(file, header.file_bytes, MapMode::write);
     place_in(arrays, header, mapping.data());
-    hamming::fill(arrays, parts);
-    for (Section& section : header.sections) {
-      section.checksum = checksum(mapping.data() + section.offset, section.size_bytes);
-    }
+    hamming::fill(arrays, parts, section_taker(header, file, mapping, pace));
   }
-  seal(&header, segment_magic, sizeof header);
-  file.write(&header, sizeof header, 0);
-  file.sync();
-  return {number, header.rows, header.preamble.header_checksum, 0};
+  return seal_segment(file, header);
 }
 
-void write_removed(const std::string& folder, uint64_t number, const Tombstones& removed, size_t rows) {
+SegmentWriter::SegmentWriter(const std::string& path, uint64_t number)
+    : path_(path),
+      number_(number),
+      file_(path, O_RDWR | O_CREAT | O_TRUNC),
+      ids_file_(path + ".ids", O_RDWR | O_CREAT | O_TRUNC) {}
+
+SegmentWriter::~SegmentWriter() {
+  try {
+    remove_file(path_ + ".ids");
+    if (!is_finished_) {
+      remove_file(path_);
+    }
+  } catch (const IndexError&) {
+    // The next merge deletes it.
+  }
+}
+
+void SegmentWriter::add(const uint8_t* codes, const int64_t* ids, size_t count) {
+  if (count > hamming::max_segment_rows - rows_) {
+    throw IndexError(IndexFault::failed, "index: " + path_ + " would have more than " +
+                                             std::to_string(hamming::max_segment_rows) + " rows");
+  }
+  const size_t codes_bytes = count * hamming::code_bytes;
+  const size_t codes_offset = page_bytes + rows_ * hamming::code_bytes;
+  file_.write(codes, codes_bytes, codes_offset);
+  file_.begin_sync(codes_offset, codes_bytes);
+  ids_file_.write(ids, count * sizeof *ids, rows_ * sizeof *ids);
+  codes_checksum_ = checksum(codes, codes_bytes, codes_checksum_);
+  ids_checksum_ = checksum(ids, count * sizeof *ids, ids_checksum_);
+  rows_ += count;
+}
+
+WrittenSegment SegmentWriter::finish() {
+  SegmentArrays arrays = hamming::segment_shape(rows_);
+  SegmentHeader header = header_for(arrays, number_);
+  file_.allocate(header.file_bytes);
+  {
+    const Mapping mapping(file_, header.file_bytes, MapMode::write);
+    place_in(arrays, header, mapping.data());
+    const Section& ids = header.sections[ids_section];
+    if (ids_file_.read(mapping.data() + ids.offset, ids.size_bytes, 0) < ids.size_bytes) {
+      truncated(ids_file_.path(), ids_file_.size_bytes(), ids.size_bytes);
+    }
+    ids_file_.truncate(0);
+    Pace no_limit(0);
+    hamming::fill_tables(arrays, section_taker(header, file_, mapping, no_limit));
+  }
+  header.sections[codes_section].checksum = codes_checksum_;
+  header.sections[ids_section].checksum = ids_checksum_;
+  const WrittenSegment written = seal_segment(file_, header);
+  is_finished_ = true;
+  return written;
+}
+
+void write_removed(const std::string& folder, const WrittenSegment& segment, const Tombstones& removed) {
   RemovedHeader header{};
-  header.number = number;
-  header.rows = rows;
-  seal(&header, removed_magic, sizeof header);
-  const size_t word_count = Tombstones::words_for(rows);
+  header.number = segment.entry.number;
+  header.rows = segment.entry.rows;
+  header.segment_inode = segment.stamp.inode;
+  header.segment_modified_ns = segment.stamp.modified_ns;
+  seal(&header, removed_magic, removed_header_bytes);
+  const size_t word_count = Tombstones::words_for(segment.entry.rows);
   std::vector<uint8_t> bytes(removed_bits_offset + word_count * sizeof(uint64_t));
   std::memcpy(bytes.data(), &header, sizeof header);
   for (size_t index = 0; index < word_count; ++index) {
     const uint64_t word = removed.word(index);
     std::memcpy(bytes.data() + removed_bits_offset + index * sizeof word, &word, sizeof word);
   }
-  File file(removed_path(folder, number), O_WRONLY | O_CREAT | O_TRUNC);
+  File file(removed_path(folder, segment.entry.number), O_WRONLY | O_CREAT | O_TRUNC);
   file.write(bytes.data(), bytes.size(), 0);
   file.sync();
 }

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "hamming_merge.hpp"
@@ -27,7 +28,7 @@ class Control {
  public:
   Control() = default;
   // Makes the file when `create` says so and it is not usable.
-  Control(const std::string& folder, bool create);
+  Control(const std::string& folder, bool create, MapMode mode);
 
   bool of_this_boot() const;
   void set_boot();
@@ -43,6 +44,16 @@ class Control {
   Mapping mapping_;
 };
 
+// A segment on its way to become one; deleted by the next merge or build when its writer died.
+constexpr std::string_view merging_prefix = "merging-";
+void remove_unfinished_merges(const std::string& folder);
+
+// The number at the end of "segment-12", "removed-12" or "tail-12"; 0 for every other name.
+uint64_t number_of(std::string_view name);
+
+// A number above all that the folder's files have.
+uint64_t numbers_end(const std::string& folder);
+
 }  // namespace baken::index
 
 namespace baken {
@@ -57,14 +68,27 @@ class IndexFolder::State {
   SearchResult search(const uint8_t* codes, size_t count, int radius_bits);
   size_t apply(const IndexChange& change);
   void clear();
-  size_t merge();
-  void verify() const;
+  void condemn();
+  size_t merge(size_t bytes_per_second);
+  bool read_only() const { return read_only_; }
+
+  void check_writable() const;  // throws IndexError(read_only)
+
+  // Of a builder, which holds the merge lock.
+  double lock_timeout_seconds() const { return options_.lock_timeout_seconds; }
+  const std::string& folder() const { return folder_; }
+  uint64_t take_number() { return control_.take_number(); }
+  std::string merging_path(uint64_t number) const;
+  void put_in_place(const std::optional<index::WrittenSegment>& built, const index::Applied& applied);
 
  private:
   std::optional<SearchResult> try_search(const uint8_t* codes, size_t count, int radius_bits) const;
 
-  // Of a writer that holds the lock.
+  void open_lock_files();
   void open(bool reset);
+  void open_to_read();
+
+  // Of a writer that holds the lock.
   void begin();
   void replay(bool all);
   size_t write(const IndexChange& change);
@@ -72,11 +96,13 @@ class IndexFolder::State {
   void freeze();
   void swap(index::Manifest next);
   void make_empty();
+  void begin_tail(index::Manifest& next, const index::Applied& applied);
+  void adopt(const index::WrittenSegment& merged, const hamming::Tombstones& removed);
   void remove_unused() const;
 
   // Of a merger.
-  bool merge_once();
-  bool replace(const index::View& before, hamming::Run run, const index::ManifestSegment& merged,
+  bool merge_once(index::Pace& pace);
+  bool replace(const index::View& before, hamming::Run run, const index::WrittenSegment& merged,
                const std::vector<std::unique_ptr<hamming::Tombstones>>& removed_before);
 
   std::shared_ptr<const index::View> load() const;
@@ -85,6 +111,8 @@ class IndexFolder::State {
 
   std::string folder_;
   IndexOptions options_;
+  bool read_only_ = false;
+  index::MapMode mode_ = index::MapMode::write;  // of segments and tails
   index::File lock_file_;
   index::File merge_lock_file_;
   index::Control control_;

@@ -20,16 +20,16 @@ constexpr size_t first_capacity_rows = 1024;
 constexpr size_t checked_from = 2 * sizeof(uint32_t);  // behind the mark and the checksum itself
 constexpr uint64_t row_bytes = code_bytes + sizeof(int64_t);
 
-uint64_t size_of(const BatchHeader& header) {
-  return sizeof header + header.removed_count * sizeof(int64_t) + header.count * row_bytes;
+uint64_t size_of(const BatchHeader& header, size_t header_bytes) {
+  return header_bytes + header.removed_count * sizeof(int64_t) + header.count * row_bytes;
 }
 
 // Counts beyond this are no counts; their sizes could overflow.
 constexpr uint64_t max_count = uint64_t{1} << 40;
 
-bool may_be_batch(const BatchHeader& header, uint64_t room_bytes) {
+bool may_be_batch(const BatchHeader& header, size_t header_bytes, uint64_t room_bytes) {
   return header.mark == batch_mark && header.removed_count < max_count && header.count < max_count &&
-         header.size_bytes == size_of(header) && header.size_bytes <= room_bytes;
+         header.size_bytes == size_of(header, header_bytes) && header.size_bytes <= room_bytes;
 }
 
 std::shared_ptr<Tail> with_room(const std::shared_ptr<Tail>& rows, size_t count) {
@@ -47,21 +47,27 @@ std::shared_ptr<Tail> with_room(const std::shared_ptr<Tail>& rows, size_t count)
 
 std::string tail_path(const std::string& folder, uint64_t number) { return folder + "/tail-" + std::to_string(number); }
 
-void FolderTail::create(const std::string& folder, uint64_t number, int64_t applied_seq) {
+void FolderTail::create(const std::string& folder, uint64_t number, const Applied& applied) {
   File file(tail_path(folder, number), O_RDWR | O_CREAT | O_TRUNC);
   file.allocate(page_bytes);
+  // The mapped numbers may be lost in a power cut, so an empty batch says what was applied before.
+  BatchHeader first{batch_mark, 0, sizeof first, applied.seq, 0, 0, applied.token};
+  first.checksum = checksum(&first.size_bytes, sizeof first - checked_from);
+  file.write(&first, sizeof first, page_bytes);
   TailHeader header{};
   header.number = number;
-  header.published_bytes = page_bytes;
-  header.settled_bytes = page_bytes;
-  header.applied_seq = applied_seq;
+  header.published_bytes = page_bytes + sizeof first;
+  header.settled_bytes = page_bytes + sizeof first;
+  header.applied_seq = applied.seq;
+  header.applied_token = applied.token;
   seal(&header, tail_magic, tail_header_bytes);
   file.write(&header, sizeof header, 0);
   file.sync();
 }
 
-FolderTail::FolderTail(const std::string& folder, uint64_t number)
-    : file_(tail_path(folder, number), O_RDWR), rows_(std::make_shared<Tail>(first_capacity_rows)) {
+FolderTail::FolderTail(const std::string& folder, uint64_t number, MapMode mode)
+    : file_(tail_path(folder, number), mode == MapMode::write ? O_RDWR : O_RDONLY),
+      rows_(std::make_shared<Tail>(first_capacity_rows)) {
   const std::string path = tail_path(folder, number);
   std::vector<uint8_t> page(page_bytes);
   const size_t got_bytes = file_.read(page.data(), page.size(), 0);
@@ -70,31 +76,32 @@ FolderTail::FolderTail(const std::string& folder, uint64_t number)
     throw IndexError(IndexFault::truncated, "index: " + path + " has " + std::to_string(got_bytes) +
                                                 " bytes, expected at least " + std::to_string(page_bytes));
   }
-  mapping_ = Mapping(file_, page_bytes, true);
+  mapping_ = Mapping(file_, page_bytes, mode);
   if (header().number != number) {
     corrupt(path, "it is not the tail of its name");
   }
 }
 
 std::optional<Batch> FolderTail::read(uint64_t offset, uint64_t end) const {
-  BatchHeader header{};
-  if (end - offset < sizeof header || file_.read(&header, sizeof header, offset) < sizeof header ||
-      !may_be_batch(header, end - offset)) {
+  const size_t header_bytes = batch_header_bytes(header().preamble.version);
+  BatchHeader batch{};
+  if (end - offset < header_bytes || file_.read(&batch, header_bytes, offset) < header_bytes ||
+      !may_be_batch(batch, header_bytes, end - offset)) {
     return std::nullopt;
   }
-  std::vector<uint64_t> words(header.size_bytes / sizeof(uint64_t));
-  const size_t got_bytes = file_.read(words.data(), header.size_bytes, offset);
+  std::vector<uint64_t> words(batch.size_bytes / sizeof(uint64_t));
+  const size_t got_bytes = file_.read(words.data(), batch.size_bytes, offset);
   const auto* bytes = reinterpret_cast<const uint8_t*>(words.data());
-  if (got_bytes < header.size_bytes ||
-      checksum(bytes + checked_from, header.size_bytes - checked_from) != header.checksum) {
+  if (got_bytes < batch.size_bytes ||
+      checksum(bytes + checked_from, batch.size_bytes - checked_from) != batch.checksum) {
     return std::nullopt;
   }
-  return Batch(std::move(words));
+  return Batch(batch, header_bytes, std::move(words));
 }
 
-uint64_t FolderTail::append(const IndexChange& change, int64_t applied_seq) {
-  BatchHeader header{batch_mark, 0, 0, applied_seq, change.removed_count, change.count};
-  header.size_bytes = size_of(header);
+uint64_t FolderTail::append(const IndexChange& change, const Applied& applied) {
+  BatchHeader header{batch_mark, 0, 0, applied.seq, change.removed_count, change.count, applied.token};
+  header.size_bytes = size_of(header, sizeof header);
   const auto view = [](const void* data, size_t size_bytes) {
     return std::span(static_cast<const uint8_t*>(data), size_bytes);
   };
@@ -138,11 +145,17 @@ void FolderTail::begin_removal() {
   header().removals.fetch_add(1);
 }
 
-void FolderTail::settle(uint64_t end, int64_t applied_seq) {
+void FolderTail::settle(uint64_t end, const Applied& applied) {
   step("settle", file_.path());
-  header().applied_seq.store(applied_seq, std::memory_order_release);
+  header().applied_token.store(applied.token, std::memory_order_release);
+  header().applied_seq.store(applied.seq, std::memory_order_release);
   step("settle", file_.path());
   header().settled_bytes.store(end, std::memory_order_release);
+}
+
+void FolderTail::condemn() {
+  step("condemn", file_.path());
+  header().applied_seq.store(Applied{}.seq, std::memory_order_release);
 }
 
 std::shared_ptr<Tail> FolderTail::rows() {

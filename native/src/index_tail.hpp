@@ -16,21 +16,31 @@ namespace baken::index {
 
 std::string tail_path(const std::string& folder, uint64_t number);
 
+// A change of the database, and what tells it from the change of that number in another history; 0: not known.
+struct Applied {
+  int64_t seq = -1;
+  uint64_t token = 0;
+
+  friend bool operator==(const Applied&, const Applied&) = default;
+};
+
 // One step of the history as the file holds it.
 class Batch {
  public:
-  explicit Batch(std::vector<uint64_t> words) : words_(std::move(words)) {}
+  Batch(const BatchHeader& header, size_t header_bytes, std::vector<uint64_t> words)
+      : header_(header), header_words_(header_bytes / sizeof(uint64_t)), words_(std::move(words)) {}
 
-  const BatchHeader& header() const { return *reinterpret_cast<const BatchHeader*>(words_.data()); }
-  const int64_t* removed_ids() const { return reinterpret_cast<const int64_t*>(words_.data() + header_words); }
+  const BatchHeader& header() const { return header_; }
+  Applied applied() const { return {header_.applied_seq, header_.applied_token}; }
+  const int64_t* removed_ids() const { return reinterpret_cast<const int64_t*>(words_.data() + header_words_); }
   hamming::Rows rows() const {
     const int64_t* ids = removed_ids() + header().removed_count;
     return {reinterpret_cast<const uint8_t*>(ids + header().count), ids, header().count, nullptr};
   }
 
  private:
-  static constexpr size_t header_words = sizeof(BatchHeader) / sizeof(uint64_t);
-
+  BatchHeader header_;
+  size_t header_words_;
   std::vector<uint64_t> words_;
 };
 
@@ -44,24 +54,31 @@ struct RemovalMark {
 
 class FolderTail {
  public:
-  static void create(const std::string& folder, uint64_t number, int64_t applied_seq);
+  static void create(const std::string& folder, uint64_t number, const Applied& applied);
 
-  FolderTail(const std::string& folder, uint64_t number);
+  // With MapMode::copy what is published and settled stays in this process.
+  FolderTail(const std::string& folder, uint64_t number, MapMode mode);
+
+  // Whether this version of Baken may append to it.
+  bool is_current_version() const { return header().preamble.version == format_version; }
 
   uint64_t published_bytes() const { return header().published_bytes.load(std::memory_order_acquire); }
   uint64_t settled_bytes() const { return header().settled_bytes.load(std::memory_order_acquire); }
-  int64_t applied_seq() const { return header().applied_seq.load(std::memory_order_acquire); }
+  Applied applied() const {
+    return {header().applied_seq.load(std::memory_order_acquire), header().applied_token.load(std::memory_order_acquire)};
+  }
   uint64_t file_bytes() const { return file_.size_bytes(); }
 
   // The batch at `offset`, or nothing when it is not whole before `end`.
   std::optional<Batch> read(uint64_t offset, uint64_t end) const;
 
   // Of the writer. Writes the batch behind what is published and returns where it ends; nobody sees it yet.
-  uint64_t append(const IndexChange& change, int64_t applied_seq);
+  uint64_t append(const IndexChange& change, const Applied& applied);
   void cut(uint64_t end);
   void publish(uint64_t end);
   void begin_removal();  // between publish() and the first bit set in a segment
-  void settle(uint64_t end, int64_t applied_seq);
+  void settle(uint64_t end, const Applied& applied);
+  void condemn();  // applied() is that of an empty index from now on
 
   RemovalMark removal_mark() const {
     return {header().removals.load(std::memory_order_acquire), removals_.load(std::memory_order_acquire)};

@@ -154,8 +154,11 @@ class IndexFolder:
             ValueError: a shape is wrong, the lengths differ, or an array has gaps in memory.
         """
 
-    def commit(self, applied_seq: int, sync: bool = True) -> None:
-        """Say that the index equals the database up to this change; a number below the last one changes nothing."""
+    def commit(self, applied_seq: int, sync: bool = True, applied_token: int = 0) -> None:
+        """Say that the index equals the database up to this change; a number below the last one changes nothing.
+
+        `applied_token`, 0 to 2**64 - 1, tells the change from that of this number in another history.
+        """
 
     def search(
         self, codes: NDArray[np.uint8], radius_bits: int
@@ -165,10 +168,20 @@ class IndexFolder:
     def clear(self) -> None:
         """Remove everything; `applied_seq` is -1 afterwards."""
 
-    def merge(self) -> int:
+    def condemn(self) -> None:
+        """Tell all processes that the index must not be trusted: `applied_seq` is -1 until it is cleared or built.
+
+        Takes no space on the disk.
+        """
+
+    def merge(self, bytes_per_second: int = 0) -> int:
         """Merge segments until none is due and return how many were written; others search and write meanwhile.
 
-        Returns 0 at once when another thread or process is merging. Takes 8 bytes of memory a merged row.
+        Returns 0 at once when another thread or process is merging. Takes 8 bytes of memory a merged row, at most 256
+        MiB, and writes at most `bytes_per_second` (0: no limit).
+
+        Raises:
+            IndexCorruptError: a checksum of what would be merged is wrong; nothing is.
         """
 
     def verify(self) -> None:
@@ -189,6 +202,14 @@ class IndexFolder:
         """The last change of the database that is in the index; -1 when none is."""
 
     @property
+    def applied_token(self) -> int:
+        """What was committed with `applied_seq`; 0 when nothing was."""
+
+    @property
+    def read_only(self) -> bool:
+        """Whether this process may only read the folder; whatever would write raises `IndexReadOnlyError` then."""
+
+    @property
     def segment_count(self) -> int:
         """How many segments a search goes through."""
 
@@ -199,3 +220,47 @@ class IndexFolder:
     @property
     def mapped_bytes(self) -> int:
         """Mapped files that all processes share, in bytes."""
+
+@final
+class IndexBuild:
+    """Makes a whole new index of rows that come in any number of calls, beside the index that counts.
+
+    Nothing else merges or builds the index meanwhile. Memory does not grow with the rows: 256 MiB at most, the rest
+    goes to files.
+    """
+
+    def __init__(self, folder: IndexFolder) -> None:
+        """Begin.
+
+        Raises:
+            IndexLockedError: another process merges or builds for longer than the folder's timeout.
+        """
+
+    def add(self, codes: NDArray[np.uint8], ids: NDArray[np.int64]) -> None:
+        """Add uint8[N, 32] codes under int64[N] ids; an id may repeat.
+
+        Raises:
+            TypeError: an argument is no array of its dtype.
+            ValueError: a shape is wrong, the lengths differ, or an array has gaps in memory.
+        """
+
+    def finish(self, applied_seq: int, applied_token: int = 0) -> None:
+        """Put the built index, in one step, in the place of everything that the folder holds."""
+
+    def close(self) -> None:
+        """Give up what is not finished; repeating it does nothing."""
+
+@final
+class IndexCheck:
+    """Checks every checksum of an index as it was when this was made, a piece at a time.
+
+    It reads the files and leaves the system's cache as it was.
+    """
+
+    def __init__(self, folder: IndexFolder) -> None: ...
+    def step(self, size_bytes: int) -> int:
+        """Check up to `size_bytes` more and return how many; 0 when all is done.
+
+        Raises:
+            IndexFileError: a checksum is wrong, or the files cannot be read.
+        """

@@ -11,6 +11,7 @@ from typing import Self
 from baken.decisions import Policy
 from baken.images import DecodeLimits
 from baken.known import KnownFollower
+from baken.known_guard import KnownGuard
 from baken.pipeline import Gate
 from baken.seen import SeenKeeper
 from baken.seen_index import SeenIndex
@@ -26,15 +27,20 @@ SEEN_FOLDER = Path("index", "seen")
 
 @dataclass(frozen=True, slots=True)
 class Baken:
-    """One process's Baken: settings, store, gate and keeper. Close it, or use it as a context manager."""
+    """One process's Baken: settings, store, gate, and what looks after the indexes in a process that serves.
+
+    Close it, or use it as a context manager.
+    """
 
     settings: Settings
     store: Store
     gate: Gate
     keeper: SeenKeeper
+    index_guard: KnownGuard
 
     def close(self) -> None:
         """Close the indexes and the store; idempotent."""
+        self.index_guard.close()
         self.keeper.close()
         self.gate.known.close()
         self.store.close()
@@ -86,4 +92,5 @@ def _with_store(settings: Settings, store: Store) -> Baken:
         SeenIndex(store, settings.data_dir / SEEN_FOLDER),
         retention=timedelta(days=settings.seen_retention_days) if _remembers(settings) else None,
     )
-    return Baken(settings, store, gate, keeper)
+    guard = KnownGuard(gate.known, verify_interval_seconds=settings.index_verify_interval_seconds)
+    return Baken(settings, store, gate, keeper, guard)

@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from baken import assemble
+from baken import assemble, known_inspection
 from baken._native import instruction_path, instruction_paths
 from baken.errors import BakenError, NotInitialisedError, SettingError
+from baken.known_inspection import IndexState
 from baken.model import EntryState, NoticeKind, Purpose, UnscreenableReason, Verdict
 from baken.settings import DATABASE_FILE_NAME, ENV_PREFIX, SECRET_NAMES, Settings
 from baken.store import Store
@@ -32,6 +33,7 @@ CATALOGUE = {
     "BK-E003": "The data folder cannot be used by this user.",
     "BK-E004": "The database does not answer.",
     "BK-E005": "The disk of the data folder is full.",
+    "BK-E006": "The index on disk is damaged.",
     "BK-W001": "Other users of this machine can read the data folder.",
     "BK-W002": "There is no bank, so nothing can match.",
     "BK-W003": "No API key is valid, so nobody can use the server.",
@@ -43,8 +45,14 @@ CATALOGUE = {
     "BK-W009": "A bank is active and has no active entry.",
     "BK-W010": "A bank of known abuse lets its matches pass.",
     "BK-W011": "An entry is quarantined by the flood breaker and waits for a person.",
+    "BK-W012": "This user may only read the index on disk, and falls back to memory when it is not current.",
+    "BK-W013": "The index on disk cannot be used, so each process keeps the known entries in memory.",
+    "BK-W014": "The index on disk is of another database, or of a time before a backup of this one was restored.",
+    "BK-I001": "There is no index on disk yet.",
+    "BK-I002": "The index on disk is behind the database.",
 }
-"""Every finding there is, by id: E for errors, W for warnings. An id is never given a second meaning."""
+"""Every finding there is, by id: E for errors, W for warnings, I for what is only good to know. An id is never given a
+second meaning."""
 
 
 class Level(StrEnum):
@@ -52,6 +60,7 @@ class Level(StrEnum):
 
     ERROR = "error"
     WARNING = "warning"
+    INFO = "info"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +73,11 @@ class CheckFinding:
 
     @property
     def level(self) -> Level:
-        """Error or warning, as the id says."""
-        return Level.ERROR if self.id.startswith("BK-E") else Level.WARNING
+        """Error, warning or info, as the id says."""
+        return _LEVELS[self.id[3]]
+
+
+_LEVELS = {"E": Level.ERROR, "W": Level.WARNING, "I": Level.INFO}
 
 
 def setting_finding(error: SettingError) -> CheckFinding:
@@ -84,7 +96,7 @@ def run(settings: Settings, environment: Mapping[str, str]) -> list[CheckFinding
         *_instructions(),
         *_database(settings),
     ]
-    return sorted(findings, key=lambda finding: finding.id)
+    return sorted(findings, key=lambda finding: ("EWI".index(finding.id[3]), finding.id))
 
 
 def _environment(environment: Mapping[str, str]) -> Iterator[CheckFinding]:
@@ -160,6 +172,7 @@ def _database(settings: Settings) -> Iterator[CheckFinding]:
             yield from _banks(baken.store)
             yield from _quarantines(baken.store)
             yield from _keys(baken.store)
+            yield from _index(settings, baken.store)
     except NotInitialisedError as error:
         yield CheckFinding("BK-E002", error.message, error.hint)
     except BakenError as error:
@@ -199,3 +212,24 @@ def _keys(store: Store) -> Iterator[CheckFinding]:
     if not any(key.revoked_at is None and (key.expires_at is None or key.expires_at > now) for key in keys):
         message = "no API key is valid: the server answers nobody"
         yield CheckFinding("BK-W003", message, "Make one with `baken key create NAME --scope screen`.")
+
+
+def _index(settings: Settings, store: Store) -> Iterator[CheckFinding]:
+    report = known_inspection.inspect(settings.data_dir / assemble.INDEX_FOLDER, store)
+    match report.state:
+        case IndexState.DAMAGED:
+            hint = "`baken index verify` builds it again now, the next search otherwise; look for what is wrong."
+            yield CheckFinding("BK-E006", report.detail, hint)
+        case IndexState.READ_ONLY:
+            yield CheckFinding("BK-W012", report.detail, "Run as the user who made it, or give it to this user.")
+        case IndexState.UNUSABLE:
+            hint = "Mend what the message says; a process uses the disk again once it is restarted."
+            yield CheckFinding("BK-W013", report.detail, hint)
+        case IndexState.OTHER_HISTORY:
+            yield CheckFinding("BK-W014", report.detail, "Nothing to do: the next search builds it again.")
+        case IndexState.MISSING:
+            yield CheckFinding("BK-I001", report.detail, "Nothing to do: the next search builds it.")
+        case IndexState.BEHIND:
+            yield CheckFinding("BK-I002", report.detail, "Nothing to do: the next search applies what is missing.")
+        case IndexState.CURRENT:
+            pass

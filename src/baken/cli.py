@@ -13,7 +13,7 @@ from pathlib import Path
 
 import typer
 
-from baken import cli_bank, cli_case, cli_entry, cli_key, cli_notice, cli_operate, cli_screen, cli_seen
+from baken import cli_bank, cli_case, cli_entry, cli_index, cli_key, cli_notice, cli_operate, cli_screen, cli_seen
 from baken import cli_output as output
 from baken.cli_common import EXIT_FAILURE, EXIT_USAGE, DataDir
 from baken.errors import BakenError, UsageError
@@ -36,6 +36,7 @@ app.command()(cli_screen.fingerprint)
 app.add_typer(cli_case.app, name="case")
 app.add_typer(cli_seen.app, name="seen")
 app.add_typer(cli_key.app, name="key")
+app.add_typer(cli_index.index_app, name="index")
 app.command()(cli_operate.serve)
 app.command()(cli_operate.check)
 app.command()(cli_operate.versions)

@@ -22,7 +22,7 @@ from baken.checks import CheckFinding, Level
 from baken.cli_common import EXIT_FAILURE, AsJson, DataDir, load_settings
 from baken.errors import SettingError
 
-_LEVEL_STYLES = {Level.ERROR: "bold red", Level.WARNING: "yellow"}
+_LEVEL_STYLES = {Level.ERROR: "bold red", Level.WARNING: "yellow", Level.INFO: "cyan"}
 
 
 def init(context: typer.Context, *, data_dir: DataDir = None) -> None:
@@ -52,7 +52,7 @@ def serve(
 
 
 def check(context: typer.Context, *, as_json: AsJson = False, data_dir: DataDir = None) -> None:
-    """Look for what is not as it should be: settings, data folder, database, banks, keys, disk, processor.
+    """Look for what is not as it should be: settings, data folder, database, banks, keys, index, disk, processor.
 
     Exit status 1 when a finding is an error.
     """
@@ -78,8 +78,8 @@ def _print_findings(findings: list[CheckFinding]) -> None:
         head = Text(f"{finding.id} {finding.level.value}", style=_LEVEL_STYLES[finding.level])
         console.print(head + Text(f": {output.clean(finding.message)}"), soft_wrap=True)
         console.print(f"  {output.clean(finding.hint)}", soft_wrap=True)
-    errors = sum(finding.level is Level.ERROR for finding in findings)
-    console.print(f"{errors} errors, {len(findings) - errors} warnings")
+    counts = {level: sum(finding.level is level for finding in findings) for level in Level}
+    console.print(f"{counts[Level.ERROR]} errors, {counts[Level.WARNING]} warnings")
 
 
 def versions(*, as_json: AsJson = False) -> None:

@@ -23,6 +23,9 @@ from baken.errors import (
 
 LOCK_TIMEOUT_SECONDS = 60.0
 
+MERGE_BYTES_PER_SECOND = 256 << 20
+"""What a merge may write: about as fast as it computes, so that it never fills the disk's queue for long."""
+
 _LOCK_POLL_SECONDS = 0.002
 _REBUILT_AFTER = (
     IndexMissingError,
@@ -83,17 +86,21 @@ def follower_turn(folder: Path, timeout_seconds: float) -> Iterator[None]:
         os.close(descriptor)  # which unlocks it
 
 
+def is_locked_now(descriptor: int) -> bool:
+    """Take an open file's lock, unless another process holds it; closing the file gives it back."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _wait_for(descriptor: int, folder: Path, timeout_seconds: float) -> None:
     end = time.monotonic() + timeout_seconds
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() < end:
-                time.sleep(_LOCK_POLL_SECONDS)
-                continue
+    while not is_locked_now(descriptor):
+        if time.monotonic() >= end:
             raise IndexLockedError(
                 f"another process has been updating the index in {folder} for more than {timeout_seconds:g} s",
                 hint="try again; building an index of ten million entries takes about a minute",
-            ) from None
-        return
+            )
+        time.sleep(_LOCK_POLL_SECONDS)

@@ -3,6 +3,10 @@
 The database is the truth, the index a rebuildable cache. `refresh` is called before every search: one cheap read tells
 whether anything changed, so an added, paused or withdrawn entry counts on the very next request, whichever process
 wrote it. With a folder, all processes of the machine share one index on disk; without, each has its own in memory.
+
+A number alone does not say that nothing changed: a backup may have been restored, and the database have grown to the
+same number again. So the token of the last change is remembered with it, and compared whenever changes are applied and
+by `check_history`, which a server calls now and then.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from baken.errors import IndexFileError, IndexLockedError
-from baken.known_files import KnownFiles, KnownReader
+from baken.known_files import KnownFiles, KnownReader, Wait
 from baken.matching import KnownEntries
 from baken.model import FingerprintKind
 from baken.store import Change, Store
@@ -31,6 +35,7 @@ class KnownFollower:
         self._files: KnownFiles | None = None
         self._known = KnownEntries()
         self._seq = -1
+        self._token: int | None = None
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -45,6 +50,11 @@ class KnownFollower:
         """The number of the last change that counts; -1 before the first load."""
         return self._seq
 
+    def is_current(self) -> bool:
+        """Whether `refresh` would return at once, without a change to apply or an index to build."""
+        head = self._store.head_seq()
+        return head == self._seq and not self._is_behind(head)
+
     def refresh(self) -> KnownEntries:
         """Bring the index up to the database's last change and return the known entries.
 
@@ -52,14 +62,48 @@ class KnownFollower:
             NotReadyError: the database could not be read, or another process is still building the index. Answering
                 from a stale index would be a guess.
         """
+        known = self._known
+        # The same before and after: entries that are loaded anew meanwhile are not those that were found current.
+        if self.is_current() and known is self._known:
+            return known
         head = self._store.head_seq()
-        if head != self._seq or self._is_behind(head):
-            with self._lock:
-                if self._folder is not None:
-                    self._follow_files(self._folder, head)
-                else:
-                    self._follow_in_memory(head)
-        return self._known
+        with self._lock:
+            if self._folder is not None:
+                self._follow_files(self._folder, head)
+            else:
+                self._follow_in_memory(head)
+            return self._known
+
+    def check_history(self) -> None:
+        """Begin anew when the database's change log is no longer the one that was followed.
+
+        Raises:
+            NotReadyError: the database could not be read, or another process is still building the index.
+        """
+        with self._lock:
+            if self._seq <= 0 or self._store.change_token(self._seq) == self._token:
+                return
+            self._seq = -1
+            if self._files is not None:
+                self._files.doubt_history()
+        self.refresh()
+
+    def verify_when_due(self, interval_seconds: float, wait: Wait) -> None:
+        """Read the index on disk through, unless that was done less than the interval ago, and mend what is damaged.
+
+        Raises:
+            NotReadyError: it was damaged and could not be built again yet; until it is, nobody takes an answer from it.
+        """
+        files = self._files
+        if files is None:
+            return
+        try:
+            files.verify_when_due(interval_seconds, wait)
+        except IndexLockedError:
+            raise
+        except IndexFileError as error:
+            _log.error("the index is built again from the database, it is damaged: %s", error.message)
+            self.refresh()
 
     def _is_behind(self, head: int) -> bool:
         """Whether another process emptied the index, to build it again."""
@@ -78,7 +122,7 @@ class KnownFollower:
             # Memory serves as well, only not shared: a full disk must not stop the screening.
             _log.warning("this process keeps the known entries in memory: %s; %s", error.message, error.hint)
             self._files = None
-            self._folder, self._seq, self._known = None, -1, KnownEntries()
+            self._folder, self._seq = None, -1
             self._follow_in_memory(head)
 
     def _bring_files_to(self, folder: Path, head: int) -> None:
@@ -98,7 +142,8 @@ class KnownFollower:
             known = KnownEntries(KnownReader(files.pdq, head), KnownReader(files.digests, head))
         known.set_banks(self._store.banks())
         known.seq = head
-        self._known, self._seq = known, head
+        self._known, self._token = known, self._store.change_token(head)
+        self._seq = head
 
     def _opened(self, folder: Path) -> KnownFiles:
         if self._files is None:
@@ -106,6 +151,9 @@ class KnownFollower:
         return self._files
 
     def _follow_in_memory(self, head: int) -> None:
+        if self._seq > 0 and self._store.change_token(self._seq) != self._token:
+            _log.warning("the known entries are loaded again: the database has another history; was it restored?")
+            self._seq = -1
         if self._seq < 0:
             self._load()
         self._follow(head)
@@ -115,8 +163,10 @@ class KnownFollower:
         # The head is read before the rows: a change committed between the two is loaded now and applied again by
         # `_follow`, which is harmless because applying is idempotent; the other order would lose it.
         head = self._store.head_seq()
+        self._known = KnownEntries()
         self._known.set_banks(self._store.banks())
         self._put_codes(1, None)
+        self._token = self._store.change_token(head)
         self._seq = head
 
     def _follow(self, head: int) -> None:
@@ -126,6 +176,7 @@ class KnownFollower:
                 return
             for change in changes:
                 self._apply(change)
+            self._token = changes[-1].token
             self._seq = changes[-1].seq
 
     def _apply(self, change: Change) -> None:

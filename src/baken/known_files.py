@@ -1,26 +1,53 @@
 """The known entries' indexes on disk, shared by all processes of a machine and kept equal to the database.
 
 The first process that sees a change applies it under a lock; the others find it done. The database is the truth: an
-index that is missing, damaged or of another database is built again from it, and a log line says so.
+index that is missing, damaged, of another database or of another history of this one (a backup was restored) is built
+again from it, and a log line says so.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import threading
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from baken._native import IndexFolder
-from baken.errors import IndexFileError, IndexMissingError
-from baken.index_files import LOCK_TIMEOUT_SECONDS, follower_turn, make_folder, open_or_reset
+from baken._native import IndexBuild, IndexCheck, IndexFolder
+from baken.errors import (
+    IndexCorruptError,
+    IndexFileError,
+    IndexForeignError,
+    IndexMissingError,
+    IndexReadOnlyError,
+    IndexTruncatedError,
+)
+from baken.index_files import (
+    LOCK_TIMEOUT_SECONDS,
+    MERGE_BYTES_PER_SECOND,
+    follower_turn,
+    is_locked_now,
+    make_folder,
+    open_or_reset,
+)
 from baken.matching import index_codes, index_ids
 from baken.model import PDQ_BYTES, FingerprintKind
 from baken.store import Change, Store
 
+VERIFY_BYTES_PER_SECOND = 64 << 20
+"""What the check of an index beside the serving may read: ten million entries take 14 s, a hundred million 140 s."""
+
+_VERIFY_PIECE_BYTES = 1 << 20
+_DAMAGE = (IndexForeignError, IndexTruncatedError, IndexCorruptError)
+
 _log = logging.getLogger(__name__)
+
+Wait = Callable[[float], bool]
+"""Waits so many seconds and returns whether to stop; `threading.Event.wait` is one."""
 
 
 class KnownReader:
@@ -77,6 +104,9 @@ class KnownFiles:
         database_id = store.history_id()
         self.pdq = open_or_reset(folder / "pdq", database_id, lock_timeout_seconds)
         self.digests = open_or_reset(folder / "digests", database_id, lock_timeout_seconds)
+        self.is_read_only = self.pdq.read_only or self.digests.read_only
+        """Whether this process may only read the indexes: it uses them as long as others keep them current."""
+        self._is_history_known = False
         self._merger = threading.Thread()
 
     def close(self) -> None:
@@ -91,6 +121,10 @@ class KnownFiles:
         """The last change of the database that is in both indexes; -1 when they must be loaded."""
         return min(self.pdq.applied_seq, self.digests.applied_seq)
 
+    def doubt_history(self) -> None:
+        """Compare the indexes with the database's change log again, the next time they are brought to its head."""
+        self._is_history_known = False
+
     def bring_to(self, head: int) -> None:
         """Apply every change up to `head`, or wait for who does.
 
@@ -98,25 +132,104 @@ class KnownFiles:
             IndexFileError: the files could not be read or written in time.
             NotReadyError: the database could not be read.
         """
-        if self.applied_seq == head or head < self.applied_seq <= self._store.head_seq():
+        is_current = self.applied_seq == head or head < self.applied_seq <= self._store.head_seq()
+        if is_current and self._is_history_known:
+            return
+        if self.is_read_only:
+            self._require(is_current=is_current)
             return
         with follower_turn(self._folder, self._lock_timeout_seconds):
-            # A database that is behind its own index was restored from a backup: its numbers mean other changes now.
-            if not 0 <= self.applied_seq <= self._store.head_seq():
-                self._load()
+            stale = [index for index in self._indexes if not self._is_of_this_history(index)]
+            if any(index.applied_seq >= 0 for index in stale):
+                _log.warning(
+                    "the index is built again from the database: %s holds change %d of another history; was a backup "
+                    "of the database restored?",
+                    self._folder,
+                    self.applied_seq,
+                )
+            if stale:
+                self._load(stale)
             self._follow(head)
+        self._is_history_known = True
         self._merge_beside()
 
-    def _load(self) -> None:
+    def verify_when_due(self, interval_seconds: float, wait: Wait) -> None:
+        """Read both indexes through, slowly, unless another process does or did so less than the interval ago.
+
+        Raises:
+            IndexFileError: they are damaged; all processes know it, and the next `bring_to` builds them again.
+        """
+        if self.is_read_only:
+            return
+        descriptor = os.open(self._folder / "verify-lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            age_seconds = time.time() - os.fstat(descriptor).st_mtime
+            if not 0 <= age_seconds < interval_seconds and is_locked_now(descriptor) and self.verify(wait):
+                os.utime(descriptor)
+        finally:
+            os.close(descriptor)  # which unlocks it
+
+    def verify(self, wait: Wait) -> bool:
+        """Check every checksum; False when `wait` said to stop before the end.
+
+        Raises:
+            IndexFileError: an index is damaged; all processes know it, and the next `bring_to` builds it again.
+        """
+        for index in self._indexes:
+            try:
+                check = IndexCheck(index)
+                while size_bytes := check.step(_VERIFY_PIECE_BYTES):
+                    if wait(size_bytes / VERIFY_BYTES_PER_SECOND):
+                        return False
+            except IndexFileError:
+                self._condemn(index)
+                raise
+        return True
+
+    @property
+    def _indexes(self) -> tuple[IndexFolder, IndexFolder]:
+        return (self.pdq, self.digests)
+
+    def _condemn(self, index: IndexFolder) -> None:
+        with follower_turn(self._folder, self._lock_timeout_seconds):
+            index.condemn()
+
+    def _require(self, *, is_current: bool) -> None:
+        if not is_current or not all(self._is_of_this_history(index) for index in self._indexes):
+            raise IndexReadOnlyError(
+                f"the index in {self._folder} is not that of the database's last change, and this process may only "
+                "read it",
+                hint="let a process that may write there follow the database, or let this one write there",
+            )
+        self._is_history_known = True
+
+    def _is_of_this_history(self, index: IndexFolder) -> bool:
+        """Whether the index is equal to the database as it was at a change that the database still has."""
+        seq, token = index.applied_seq, index.applied_token
+        if seq < 0:
+            return False
+        found = self._store.change_token(seq)
+        return found is not None and token in {0, found}
+
+    def _load(self, indexes: Sequence[IndexFolder]) -> None:
+        # What was there is gone before anything else: nobody may take an answer from it, and its space is needed.
+        for index in indexes:
+            index.clear()
         # The head is read before the rows: a change committed between the two is applied again, which is harmless.
-        self.pdq.clear()
-        self.digests.clear()
         head = self._store.head_seq()
-        for kind in FingerprintKind:
-            for chunk in self._store.active_codes(kind):
-                codes = index_codes(kind, chunk.values)
-                self._index_of(kind).add(codes, index_ids(chunk.entry_ids, chunk.bank_ids), sync=False)
-        self._commit(head)
+        token = self._store.change_token(head)
+        for index in indexes:
+            build = IndexBuild(index)
+            try:
+                for kind in self._kinds_of(index):
+                    for chunk in self._store.active_codes(kind):
+                        build.add(index_codes(kind, chunk.values), index_ids(chunk.entry_ids, chunk.bank_ids))
+                build.finish(head, token or 0)
+            finally:
+                build.close()
+
+    def _kinds_of(self, index: IndexFolder) -> list[FingerprintKind]:
+        return [kind for kind in FingerprintKind if kind.is_exact == (index is self.digests)]
 
     def _follow(self, head: int) -> None:
         while self.applied_seq < head:
@@ -125,12 +238,12 @@ class KnownFiles:
                 return
             for change in changes:
                 self._reload(change)
-            self._commit(changes[-1].seq)
+            self._commit(changes[-1])
 
-    def _commit(self, seq: int) -> None:
+    def _commit(self, change: Change) -> None:
         # Without waiting for the disk: after a power cut the index is merely behind the database, and follows again.
-        self.digests.commit(seq, sync=False)
-        self.pdq.commit(seq, sync=False)
+        for index in (self.digests, self.pdq):
+            index.commit(change.seq, sync=False, applied_token=change.token)
 
     def _reload(self, change: Change) -> None:
         """Take the entries of one change as they are now; doing it twice is harmless."""
@@ -138,9 +251,8 @@ class KnownFiles:
             return
         entry_ids = np.arange(change.first_entry_id, change.last_entry_id + 1, dtype=np.int64)
         removed_ids = index_ids(entry_ids, np.full_like(entry_ids, change.bank_id))
-        exact = [kind for kind in FingerprintKind if kind.is_exact]
-        for index, kinds in ((self.digests, exact), (self.pdq, [FingerprintKind.PDQ])):
-            codes, ids = self._entries(kinds, change.first_entry_id, change.last_entry_id)
+        for index in (self.digests, self.pdq):
+            codes, ids = self._entries(self._kinds_of(index), change.first_entry_id, change.last_entry_id)
             index.replace(removed_ids, codes, ids, -1, sync=False)
 
     def _entries(
@@ -154,17 +266,17 @@ class KnownFiles:
                 ids.append(index_ids(chunk.entry_ids, chunk.bank_ids))
         return np.concatenate(codes), np.concatenate(ids)
 
-    def _index_of(self, kind: FingerprintKind) -> IndexFolder:
-        return self.pdq if kind is FingerprintKind.PDQ else self.digests
-
     def _merge_beside(self) -> None:
         if not self._merger.is_alive() and (self.pdq.merge_due or self.digests.merge_due):
             self._merger = threading.Thread(target=self._merge, name="index-merge")
             self._merger.start()
 
     def _merge(self) -> None:
-        try:
-            self.pdq.merge()
-            self.digests.merge()
-        except IndexFileError as error:
-            _log.warning("merging the index failed and is tried again after the next change: %s", error.message)
+        for index in self._indexes:
+            try:
+                index.merge(MERGE_BYTES_PER_SECOND)
+            except _DAMAGE as error:
+                _log.error("the index is built again from the database, it is damaged: %s", error.message)
+                self._condemn(index)
+            except IndexFileError as error:
+                _log.warning("merging the index failed and is tried again after the next change: %s", error.message)

@@ -19,7 +19,13 @@ from numpy.typing import NDArray
 from baken._native import IndexFolder
 from baken.errors import IndexFileError, IndexLockedError
 from baken.fingerprints.orientations import MIRRORINGS, transposed
-from baken.index_files import LOCK_TIMEOUT_SECONDS, follower_turn, make_folder, open_or_reset
+from baken.index_files import (
+    LOCK_TIMEOUT_SECONDS,
+    MERGE_BYTES_PER_SECOND,
+    follower_turn,
+    make_folder,
+    open_or_reset,
+)
 from baken.matching import index_codes
 from baken.model import DEFAULT_RADIUS_BITS, PDQ_BYTES, FingerprintKind, Transform
 from baken.store import Store
@@ -87,7 +93,7 @@ class SeenIndex:
         """Merge what is due; takes a while, beside which others search and write."""
         for index in self._files().all():
             if index.merge_due:
-                index.merge()
+                index.merge(MERGE_BYTES_PER_SECOND)
 
     def files_near(self, codes: NDArray[np.uint8], radius_bits: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The files within the radius of each PDQ, uint8[N, 32], in any orientation.

@@ -67,6 +67,13 @@ class Settings(BaseSettings):
     decode_threads: int = Field(
         0, ge=0, le=1024, description="Pictures decoded at once in one server process; 0 shares the cores out to them."
     )
+    index_verify_interval_seconds: float = Field(
+        86400.0,
+        ge=0,
+        le=31_622_400,
+        description="How often a server reads the index on disk through to find damage, slowly and in one process of "
+        "the machine; 0: never.",
+    )
     max_upload_size_bytes: int = Field(
         64 * 1024 * 1024,
         ge=1024,

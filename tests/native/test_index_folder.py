@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from baken import errors
-from baken._native import IndexFolder
+from baken._native import IndexBuild, IndexCheck, IndexFolder
 
 Codes = NDArray[np.uint8]
 Ids = NDArray[np.int64]
@@ -158,7 +158,7 @@ def cut(path: Path) -> None:
 
 DAMAGES: list[tuple[Callable[[Path], None], type[errors.IndexFileError]]] = [
     (lambda path: overwrite(path, 0, b"BMPIMAGE"), errors.IndexForeignError),
-    (lambda path: overwrite(path, 12, b"\2\0\0\0"), errors.IndexNewerError),
+    (lambda path: overwrite(path, 12, b"\3\0\0\0"), errors.IndexNewerError),
     (lambda path: overwrite(path, 20, b"?"), errors.IndexCorruptError),
     (cut, errors.IndexTruncatedError),
     (Path.unlink, errors.IndexMissingError),
@@ -214,6 +214,55 @@ def test_applied_seq_never_goes_back_unless_the_index_is_cleared(tmp_path: Path)
         assert index.applied_seq == expected
     index.clear()
     assert index.applied_seq == -1
+
+
+def test_a_build_takes_the_place_of_what_was_there_when_it_is_finished(tmp_path: Path) -> None:
+    index, reader = make(tmp_path), IndexFolder(str(tmp_path), DATABASE)
+    old, new = np.split(random_codes(np.random.default_rng(8), 200), 2)
+    index.add(old, np.arange(100))
+    build = IndexBuild(index)
+    build.add(new[:60], np.arange(60))
+    build.add(new[60:], np.arange(60, 100))
+    assert search(reader, old, 0) == [(row, 0, row) for row in range(100)]
+    build.finish(7, applied_token=2**64 - 1)
+    assert search(reader, old, 0) == []
+    assert search(reader, new, 0) == [(row, 0, row) for row in range(100)]
+    assert (reader.applied_seq, reader.applied_token) == (7, 2**64 - 1)
+    with pytest.raises(ValueError, match="ended"):
+        build.add(new, np.arange(100))
+
+
+def test_a_build_checks_its_arguments_and_may_be_given_up(tmp_path: Path) -> None:
+    index = make(tmp_path)
+    build = IndexBuild(index)
+    with pytest.raises(ValueError, match="ids"):
+        build.add(random_codes(np.random.default_rng(8), 3), np.arange(2))
+    build.close()
+    build.close()
+    assert len(index) == 0
+    assert not list(tmp_path.glob("merging-*"))
+
+
+def test_a_check_goes_through_everything_in_pieces(tmp_path: Path) -> None:
+    index = make(tmp_path)
+    index.add(random_codes(np.random.default_rng(5), TAIL_ROWS), np.arange(TAIL_ROWS))
+    check, pieces = IndexCheck(index), []
+    while size_bytes := check.step(100_000):
+        pieces.append(size_bytes)
+    [segment] = tmp_path.glob("segment-*")
+    assert max(pieces) == 100_000
+    assert segment.stat().st_size * 0.9 < sum(pieces) < segment.stat().st_size
+
+
+def test_a_condemned_index_is_that_of_no_change(tmp_path: Path) -> None:
+    index, reader = make(tmp_path), IndexFolder(str(tmp_path), DATABASE)
+    index.commit(3, applied_token=9)
+    assert (reader.applied_seq, reader.applied_token) == (3, 9)
+    index.condemn()
+    assert reader.applied_seq == -1
+    index.clear()
+    index.commit(3, applied_token=9)
+    assert (reader.applied_seq, reader.applied_token) == (3, 9)
 
 
 def fixture_codes() -> Codes:

@@ -6,14 +6,16 @@ import itertools
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import delete, insert
 from store_samples import ORIGIN, add, digest, full_entry, make_bank
 
 from baken.model import Bank, BankState, EntryState, FingerprintKind
-from baken.store import Change, Store
+from baken.store import Change, Store, schema
 from baken.store.address import parse_address
 from baken.store.changes import mutation
 from baken.store.engine import Database
@@ -293,3 +295,21 @@ def test_a_follower_equals_the_database_after_any_changes(store: Store, operatio
         if name == "refresh":
             assert ours(follower, model) == model.expected()
     assert ours(Follower(store), model) == model.expected()
+
+
+def test_a_token_tells_a_change_from_that_of_the_same_number_in_another_history(store: Store, store_url: str):
+    make_bank(store)
+    assert store.change_token(2) is None
+    add(store, 1)
+    log = store.changes_since(0)
+    assert len({change.token for change in log}) == 2
+    with Store.open(store_url) as other:
+        assert [other.change_token(change.seq) for change in log] == [change.token for change in log]
+    database = Database(parse_address(store_url), busy_timeout_seconds=5)
+    with database.write() as connection:
+        connection.execute(delete(schema.changes).where(schema.changes.c.seq == 2))
+        again = {"seq": 2, "kind": "entries", "bank_id": 1, "first_entry_id": 1, "last_entry_id": 1}
+        connection.execute(insert(schema.changes), again | {"created_at": datetime.now(UTC)})
+    database.close()
+    assert store.change_token(1) == log[0].token
+    assert store.change_token(2) not in {None, log[1].token}

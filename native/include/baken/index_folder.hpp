@@ -43,6 +43,7 @@ struct IndexChange {
   size_t count = 0;
   int64_t applied_seq = -1;  // the index equals the database up to this number; less than it was changes nothing
   bool sync = true;          // whether the change survives a power cut once apply() returned; it survives kill -9 anyway
+  uint64_t applied_token = 0;  // what tells the change `applied_seq` from that of another history; 0: nothing is known
 };
 
 struct IndexOptions {
@@ -57,7 +58,8 @@ struct IndexOptions {
 // returned, and the next writer cleans up after it. An object must not be used in a forked child.
 class IndexFolder {
  public:
-  // Opens the index, or makes or empties it (`IndexOptions::reset`). Throws IndexError.
+  // Opens the index, or makes or empties it (`IndexOptions::reset`). A process that may only read the folder opens it
+  // to read: whatever would write throws IndexError(read_only) then. Throws IndexError.
   IndexFolder(const std::string& path, const IndexOptions& options);
   ~IndexFolder();
   IndexFolder(const IndexFolder&) = delete;
@@ -69,9 +71,14 @@ class IndexFolder {
   // Empties the index: applied_seq() is -1 afterwards.
   void clear();
 
+  // Tells all processes at once that the index must not be trusted: applied_seq() is -1 until it is cleared or built.
+  // Takes no space on the disk.
+  void condemn();
+
   // Merges segments until none is due; others search and write meanwhile. Returns how many segments were written: none
-  // when another process is merging.
-  size_t merge();
+  // when another process is merging. Writes at most `bytes_per_second`; 0 is no limit. Throws IndexError(corrupt) rather
+  // than take over rows whose checksum is wrong.
+  size_t merge(size_t bytes_per_second = 0);
   bool merge_due() const;
 
   // As HammingIndex::search.
@@ -79,6 +86,8 @@ class IndexFolder {
 
   size_t size() const;
   int64_t applied_seq() const;
+  uint64_t applied_token() const;
+  bool read_only() const;
   size_t segment_count() const;
   size_t memory_bytes() const;  // private to this process
   size_t mapped_bytes() const;  // shared with all processes
@@ -87,8 +96,50 @@ class IndexFolder {
   void verify() const;
 
  private:
+  friend class IndexBuild;
+  friend class IndexCheck;
   class State;
   std::unique_ptr<State> state_;
+};
+
+// Makes a whole new index of rows that come in any number of calls, as one segment, beside the index that counts; it
+// takes its place in one step at the end. Nothing else merges or builds meanwhile. Memory does not grow with the rows:
+// codes, ids and tables go to files. Not thread-safe; the folder must outlive it.
+class IndexBuild {
+ public:
+  // Throws IndexError(locked) when another process merges or builds for longer than the folder's timeout.
+  explicit IndexBuild(IndexFolder& folder);
+  ~IndexBuild();  // gives up what is not finished
+  IndexBuild(const IndexBuild&) = delete;
+  IndexBuild& operator=(const IndexBuild&) = delete;
+
+  void add(const uint8_t* codes, const int64_t* ids, size_t count);
+
+  // The built rows replace everything that the index holds. Call it once.
+  void finish(int64_t applied_seq, uint64_t applied_token);
+
+ private:
+  class Parts;
+  IndexFolder::State& state_;
+  std::unique_ptr<Parts> parts_;
+};
+
+// Checks an index as it is now, a piece at a time, so that the caller sets the pace. It reads the files and leaves the
+// system's cache as it was.
+class IndexCheck {
+ public:
+  explicit IndexCheck(const IndexFolder& folder);
+  ~IndexCheck();
+  IndexCheck(const IndexCheck&) = delete;
+  IndexCheck& operator=(const IndexCheck&) = delete;
+
+  // Checks up to `size_bytes` more and returns how many it checked, 0 when all is done. Throws IndexError at the first
+  // checksum that is wrong.
+  size_t step(size_t size_bytes);
+
+ private:
+  class Place;
+  std::unique_ptr<Place> place_;
 };
 
 }  // namespace baken

@@ -9,14 +9,15 @@ two open transactions, and when 8 commits first, a follower that reads 8 never c
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from baken.errors import StoreError
 from baken.store import schema
@@ -40,6 +41,8 @@ class Change:
         first_entry_id: first id of the range, for `entries`. The range may hold entries that did not change, but only
             entries of this bank.
         last_entry_id: last id of the range, itself included.
+        token: tells the change from the one of this number in another history, such as that of the same database after
+            an older backup was restored; 1 to 2**64 - 1. It follows from the row, the time to the microsecond included.
     """
 
     seq: int
@@ -47,6 +50,7 @@ class Change:
     bank_id: int | None
     first_entry_id: int | None
     last_entry_id: int | None
+    token: int = field(default=0, compare=False)
 
 
 class Mutation:
@@ -100,14 +104,29 @@ def mutation(database: Database) -> Iterator[Mutation]:
 def changes_since(database: Database, seq: int, limit: int) -> list[Change]:
     """The changes after number `seq`, in order, at most `limit`."""
     columns = schema.changes.c
-    query = (
-        select(columns.seq, columns.kind, columns.bank_id, columns.first_entry_id, columns.last_entry_id)
-        .where(columns.seq > cursor_id(seq))
-        .order_by(columns.seq)
-        .limit(page_limit(limit))
-    )
+    query = _changes().where(columns.seq > cursor_id(seq)).order_by(columns.seq).limit(page_limit(limit))
     with database.read() as connection:
-        return [Change(*row) for row in connection.execute(query)]
+        return [_change(row) for row in connection.execute(query)]
+
+
+def change_token(database: Database, seq: int) -> int | None:
+    """The token of one change; None when there is none of this number."""
+    with database.read() as connection:
+        row = connection.execute(_changes().where(schema.changes.c.seq == cursor_id(seq))).first()
+    return None if row is None else _change(row).token
+
+
+def _changes() -> Select[Any]:
+    columns = schema.changes.c
+    return select(
+        columns.seq, columns.kind, columns.bank_id, columns.first_entry_id, columns.last_entry_id, columns.created_at
+    )
+
+
+def _change(row: Row[Any]) -> Change:
+    text = "|".join(map(str, row[:5])) + "|" + row.created_at.isoformat()
+    token = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+    return Change(row.seq, row.kind, row.bank_id, row.first_entry_id, row.last_entry_id, max(token, 1))
 
 
 def history_id(database: Database) -> str:

@@ -348,6 +348,10 @@ class Store:
         """
         return asking.question_of(self._database, change, after_entry_id=after_entry_id, limit=limit)
 
+    def change_token(self, seq: int) -> int | None:
+        """What tells the change of this number from that of another history (`Change.token`); None if there is none."""
+        return changes.change_token(self._database, seq)
+
     def active_codes(
         self,
         kind: FingerprintKind,

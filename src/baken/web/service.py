@@ -45,7 +45,7 @@ class Service:
 
     def answers_inline(self) -> bool:
         """Whether a small search may run on the event loop: nothing to wait for, and nothing new to load first."""
-        return self.reads_locally and self.baken.store.head_seq() == self.baken.gate.known.seq
+        return self.reads_locally and self.baken.gate.known.is_current()
 
     async def load(self) -> None:
         """Load the known entries; keep trying while the database cannot be read."""
@@ -58,6 +58,7 @@ class Service:
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
                 self.is_loaded = True
+                self.baken.index_guard.start()
                 elapsed_seconds = round(time.perf_counter() - started, 3)
                 _log.info("index_loaded", known_codes=len(known), elapsed_seconds=elapsed_seconds)
                 self.housekeeper.start()

@@ -1,0 +1,47 @@
+"""Looks after the index in a process that serves: reads it through now and then, and notices a restored database."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from baken.errors import NotReadyError
+from baken.known import KnownFollower
+
+WAKE_SECONDS = 60.0
+"""How often the change log is compared, and whether a verification is due looked up; one small query each."""
+
+_log = logging.getLogger(__name__)
+
+
+class KnownGuard:
+    """A thread beside the requests; whichever process of the machine is first does the reading."""
+
+    def __init__(self, follower: KnownFollower, *, verify_interval_seconds: float) -> None:
+        """Guard one follower; an interval of 0 never reads the index through."""
+        self._follower = follower
+        self._verify_interval_seconds = verify_interval_seconds
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="index-guard", daemon=True)
+
+    def start(self) -> None:
+        """Begin; to be called once the known entries were loaded."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop, within a second also in the midst of a verification; repeating it does nothing."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        wake_seconds = WAKE_SECONDS
+        if self._verify_interval_seconds:
+            wake_seconds = min(wake_seconds, self._verify_interval_seconds)
+        while not self._stop.wait(wake_seconds):
+            try:
+                self._follower.check_history()
+                if self._verify_interval_seconds:
+                    self._follower.verify_when_due(self._verify_interval_seconds, self._stop.wait)
+            except (NotReadyError, OSError) as error:
+                _log.warning("the index could not be looked after and is tried again: %s", error)
