@@ -16,11 +16,12 @@ from baken import assemble, settings
 from baken.model import BankState, EntryState, Fingerprint, FingerprintKind, NewEntry, Provenance
 from baken.store import Store
 from bench.baken_server import BANK, DataFolder, distances_of
-from bench.load import Connection
+from bench.load import Connection, LoadError
 from bench.servers import Server, worker_of
 
 _REASON = "benchmark"
 _TIMEOUT_SECONDS = 60.0
+_POLL_SECONDS = 0.01
 _WORDS = {"active": "resume", "paused": "pause", "withdrawn": "withdraw"}
 """The API's word for bringing something into a state."""
 
@@ -127,9 +128,14 @@ def two_workers(folder: DataFolder, server: Server) -> Iterator[tuple[Changer, R
         by_worker: dict[int, Connection] = {}
         while len(by_worker) < 2:
             connection = Connection(server.port)
-            stack.callback(connection.close)
-            connection.exchange(probe)
-            by_worker[worker_of(server, connection.local_port)] = connection
+            _wait_until_ready(connection, probe)
+            worker = worker_of(server, connection.local_port)
+            if worker in by_worker:
+                connection.close()
+                time.sleep(_POLL_SECONDS)  # the other worker may still be starting
+            else:
+                by_worker[worker] = connection
+                stack.callback(connection.close)
         changing, reading = by_worker.values()
 
         def read(code: bytes, is_known: bool) -> Seen:
@@ -137,6 +143,21 @@ def two_workers(folder: DataFolder, server: Server) -> Iterator[tuple[Changer, R
             return _until(lambda: bool(distances_of(reading.exchange(request))), is_known)
 
         yield HttpChanger(folder, changing), read
+
+
+def _wait_until_ready(connection: Connection, probe: bytes) -> None:
+    """One worker may answer while another one still loads the known entries and refuses."""
+    end = time.monotonic() + _TIMEOUT_SECONDS
+    while True:
+        try:
+            connection.exchange(probe)
+        except LoadError:
+            connection.close()  # which the server may have done after refusing
+            if time.monotonic() > end:
+                raise
+            time.sleep(_POLL_SECONDS)
+        else:
+            return
 
 
 def _read_until_told(path: Path, pipe: Pipe) -> None:

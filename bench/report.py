@@ -24,6 +24,7 @@ def lines_of(result: Result) -> list[str]:
     """A result for the terminal: ratios first."""
     lines = [f"{result.scenario}: {result.question}", f"  goal: {result.goal}"]
     lines += [f"  {_ratio_text(figure):24} {figure.name:44} {_sides_text(figure)}" for figure in result.figures]
+    lines.append(f"  sizes: {_sizes_text(result)}")
     lines += [f"  note: {note}" for note in result.notes]
     return [*lines, f"  goal met: {_MET_TEXT[result.met].strip('*')}"]
 
@@ -77,9 +78,12 @@ def _row(result: Result, figure: Figure) -> str:
 def _origin(result: Result) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in sorted(result.peers.items())) or "no peer"
     machine = f"{result.machine.cpu}, {result.machine.cores} cores, {result.machine.instruction_path or 'no'} path"
-    sizes = ", ".join(f"{name} {size:,}" for name, size in result.sizes.items())
     notes = "".join(f" {note}" for note in result.notes)
-    return f"- `{result.scenario}` ({result.date}; {machine}; {versions}; {sizes}).{notes}"
+    return f"- `{result.scenario}` ({result.date}; {machine}; {versions}; {_sizes_text(result)}).{notes}"
+
+
+def _sizes_text(result: Result) -> str:
+    return ", ".join(f"{name} {size:,}" for name, size in result.sizes.items())
 
 
 def _ratio_text(figure: Figure) -> str:

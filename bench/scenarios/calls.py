@@ -62,7 +62,8 @@ def _run_orientations(scale: Scale) -> Answer:
         "turns": _ORIENTATION_ROUNDS,
         "radius_bits": DEFAULT_RADIUS_BITS,
     }
-    return Answer(figures, sizes, notes=_NOTES)
+    notes = [*_NOTES, "The eight codes of a search are independent and random; every second one lies near a code."]
+    return Answer(figures, sizes, notes=notes)
 
 
 def _orientation_figures(turns: Turns) -> list[Figure]:
