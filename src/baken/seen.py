@@ -97,7 +97,6 @@ class SeenKeeper:
             else:
                 self._turn.give_back()
             self._index.follow()
-            self._index.merge()
             return True
 
     def settle(self, *, timeout_seconds: float = WAIT_SECONDS) -> bool:
@@ -163,6 +162,7 @@ class SeenKeeper:
 
     def _step(self) -> bool:
         """One bounded piece of each kind of work; whether there was any."""
+        self._index.merge_beside()
         gathered = self._gather()
         removed = self._remove(Selection(before=self._forget_before()))
         if removed and self._retention is None:

@@ -62,9 +62,12 @@ class SeenIndex:
         self._folder = folder
         self._opened: _Files | None = None
         self._opening = threading.Lock()
+        self._merger = threading.Thread()
 
     def close(self) -> None:
-        """Let go of the files; repeating it does nothing."""
+        """Let go of the files; a merge that runs is finished first. Repeating it does nothing."""
+        if self._merger.is_alive():
+            self._merger.join()
         if self._opened is not None:
             for index in self._opened.all():
                 index.close()
@@ -89,11 +92,12 @@ class SeenIndex:
         """
         self._trying_twice(self._follow)
 
-    def merge(self) -> None:
-        """Merge what is due; takes a while, beside which others search and write."""
-        for index in self._files().all():
-            if index.merge_due:
-                index.merge(MERGE_BYTES_PER_SECOND)
+    def merge_beside(self) -> None:
+        """Begin to merge what is due in a thread of its own; searches and writes go on meanwhile."""
+        files = self._files()
+        if not self._merger.is_alive() and any(index.merge_due for index in files.all()):
+            self._merger = threading.Thread(target=_merge, args=(files,), name="seen-index-merge")
+            self._merger.start()
 
     def files_near(self, codes: NDArray[np.uint8], radius_bits: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The files within the radius of each PDQ, uint8[N, 32], in any orientation.
@@ -164,6 +168,14 @@ class SeenIndex:
             self._opened = None  # let go, not closed: other threads may be searching them
             self._follow()
             return work()
+
+
+def _merge(files: _Files) -> None:
+    try:
+        for index in files.all():
+            index.merge(MERGE_BYTES_PER_SECOND)
+    except IndexFileError as error:
+        _log.warning("merging the seen index failed and is tried again later: %s", error.message)
 
 
 def nearest(
