@@ -184,7 +184,8 @@ class KnownFiles:
         """Check every checksum; False when `wait` said to stop before the end.
 
         Raises:
-            IndexFileError: an index is damaged; all processes know it, and the next `bring_to` builds it again.
+            IndexFileError: an index is damaged. Unless this process may only read it, all processes know now, and the
+                next `bring_to` builds it again.
         """
         for index in self._indexes:
             try:
@@ -193,7 +194,8 @@ class KnownFiles:
                     if wait(size_bytes / VERIFY_BYTES_PER_SECOND):
                         return False
             except IndexFileError:
-                self._condemn(index)
+                if not self.is_read_only:
+                    self._condemn(index)
                 raise
         return True
 
@@ -247,6 +249,11 @@ class KnownFiles:
             descriptor = os.open(self._folder / "follow-lock", os.O_RDWR | os.O_CREAT, 0o600)
         except FileNotFoundError:
             raise IndexMissingError(f"the folder {self._folder} was deleted", hint="it is made again") from None
+        except OSError as error:
+            raise IndexFileError(
+                f"the lock in {self._folder} cannot be opened: {error.strerror}",
+                hint="let the user of Baken write into the data folder, and see whether its disk is full",
+            ) from error
         try:
             self._wait_for(descriptor)
             yield
