@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+from baken import known_inspection
 from baken.known import KnownFollower
 from baken.model import Fingerprint, FingerprintKind
 from baken.store import Store
@@ -19,11 +20,16 @@ def value(number: int) -> bytes:
     return hashlib.blake2b(str(number).encode(), digest_size=32).digest()
 
 
+def give_up_rights() -> None:
+    if os.getuid() == 0:  # who is root may write everywhere
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+
+
 def answers(url: str, folder: str, *numbers: str, may_write: bool = True) -> None:
     with Store.open(url) as store:
-        if not may_write and os.getuid() == 0:  # who is root may write everywhere
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
+        if not may_write:
+            give_up_rights()
         follower = KnownFollower(store, Path(folder))
         for number in numbers:
             [answer] = follower.refresh().lookup([Fingerprint(FingerprintKind.PDQ, value(int(number)))])
@@ -35,6 +41,13 @@ def answers_reading(url: str, folder: str, *numbers: str) -> None:
     answers(url, folder, *numbers, may_write=False)
 
 
+def verifies_reading(url: str, folder: str) -> None:
+    with Store.open(url) as store:
+        give_up_rights()
+        report = known_inspection.verify(Path(folder), store)
+        print(report.state.value, report.is_rebuilt)  # noqa: T201 - its parent reads it
+
+
 def answers_forever(url: str, folder: str, *numbers: str) -> None:
     while True:
         answers(url, folder, *numbers)
@@ -42,4 +55,4 @@ def answers_forever(url: str, folder: str, *numbers: str) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(stream=sys.stdout, format="%(message)s")
-    {each.__name__: each for each in (answers, answers_reading, answers_forever)}[sys.argv[1]](*sys.argv[2:])
+    {each.__name__: each for each in (answers, answers_reading, verifies_reading, answers_forever)}[sys.argv[1]](*sys.argv[2:])

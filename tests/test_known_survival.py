@@ -410,12 +410,16 @@ def test_a_process_that_may_only_read_uses_the_index_while_it_is_current(
 ):
     with Store.initialise(postgresql_url) as store:
         make_bank(store)
-        add(store, 1, 2, 3)
+        add(store, 1, 2, 3, 5)
         follower = follow(store)
         assert found(follower, 2) == [2]
         allow_reading_only(folder)
         said = run_child("answers_reading", postgresql_url, folder, "2", "3")
         assert said == ["[2]", "[3]"]
+        assert run_child("verifies_reading", postgresql_url, folder) == ["read_only False"]
+        damage(folder)
+        assert run_child("verifies_reading", postgresql_url, folder) == ["damaged False"]
+        damage(folder)  # which turns the byte back
         [late] = add(store, 4)
         said = run_child("answers_reading", postgresql_url, folder, "2", "4")
         assert said[-2:] == ["[2]", f"[{late}]"]

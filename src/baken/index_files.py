@@ -14,6 +14,7 @@ from baken._native import IndexFolder
 from baken.errors import (
     IndexCorruptError,
     IndexDatabaseError,
+    IndexFileError,
     IndexForeignError,
     IndexLockedError,
     IndexMissingError,
@@ -74,11 +75,17 @@ def follower_turn(folder: Path, timeout_seconds: float) -> Iterator[None]:
     Raises:
         IndexLockedError: another has been at it for longer than the timeout.
         IndexMissingError: the folder was deleted.
+        IndexFileError: its lock cannot be opened.
     """
     try:
         descriptor = os.open(folder / "follow-lock", os.O_RDWR | os.O_CREAT, 0o600)
     except FileNotFoundError:
         raise IndexMissingError(f"the folder {folder} was deleted", hint="it is made again") from None
+    except OSError as error:
+        raise IndexFileError(
+            f"the lock in {folder} cannot be opened: {error.strerror}",
+            hint="let the user of Baken write into the data folder, and see whether its disk is full",
+        ) from error
     try:
         _wait_for(descriptor, folder, timeout_seconds)
         yield

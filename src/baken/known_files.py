@@ -173,7 +173,8 @@ class KnownFiles:
         """Check every checksum; False when `wait` said to stop before the end.
 
         Raises:
-            IndexFileError: an index is damaged; all processes know it, and the next `bring_to` builds it again.
+            IndexFileError: an index is damaged. Unless this process may only read it, all processes know now, and the
+                next `bring_to` builds it again.
         """
         for index in self._indexes:
             try:
@@ -182,7 +183,8 @@ class KnownFiles:
                     if wait(size_bytes / VERIFY_BYTES_PER_SECOND):
                         return False
             except IndexFileError:
-                self._condemn(index)
+                if not self.is_read_only:
+                    self._condemn(index)
                 raise
         return True
 
