@@ -19,6 +19,8 @@ uint32_t checksum_of(const void* header, size_t header_bytes) {
   return checksum(static_cast<const uint8_t*>(header) + checksum_end, header_bytes - checksum_end);
 }
 
+uint32_t newest_version(const Magic& magic) { return magic == segment_magic ? segment_version : format_version; }
+
 }  // namespace
 
 void corrupt(const std::string& path, const std::string& what) {
@@ -26,7 +28,7 @@ void corrupt(const std::string& path, const std::string& what) {
 }
 
 void seal(void* header, const Magic& magic, size_t header_bytes) {
-  const Preamble preamble{magic, byte_order_mark, format_version, static_cast<uint32_t>(header_bytes),
+  const Preamble preamble{magic, byte_order_mark, newest_version(magic), static_cast<uint32_t>(header_bytes),
                           checksum_of(header, header_bytes)};
   std::memcpy(header, &preamble, sizeof preamble);
 }
@@ -39,9 +41,9 @@ void check_preamble(const void* header, size_t size_bytes, const Magic& magic, s
                                      (size_bytes >= sizeof preamble && preamble.byte_order != byte_order_mark))) {
     throw IndexError(IndexFault::foreign, "index: " + path + " is no such file of an index of this machine's byte order");
   }
-  if (size_bytes >= sizeof preamble && preamble.version > format_version) {
+  if (size_bytes >= sizeof preamble && preamble.version > newest_version(magic)) {
     throw IndexError(IndexFault::newer, "index: " + path + " has format version " + std::to_string(preamble.version) +
-                                            ", expected at most " + std::to_string(format_version));
+                                            ", expected at most " + std::to_string(newest_version(magic)));
   }
   if (size_bytes < header_bytes) {
     throw IndexError(IndexFault::truncated, "index: " + path + " has " + std::to_string(size_bytes) +

@@ -12,7 +12,9 @@
 
 namespace baken::index {
 
+// Of each kind of file; segments of version 1 had postings without bits of the next table's key.
 constexpr uint32_t format_version = 1;
+constexpr uint32_t segment_version = 2;
 constexpr uint32_t byte_order_mark = 0x01020304;
 constexpr size_t page_bytes = 4096;
 

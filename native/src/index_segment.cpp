@@ -14,11 +14,12 @@ namespace {
 
 using hamming::Rows;
 using hamming::SegmentArrays;
+using hamming::TableShape;
 using hamming::Tombstones;
 
 size_t pages(size_t size_bytes) { return (size_bytes + page_bytes - 1) / page_bytes * page_bytes; }
 
-SegmentHeader header_for(const SegmentArrays& shape, uint64_t number) {
+SegmentHeader header_for(const TableShape& shape, uint64_t number) {
   SegmentHeader header{};
   header.number = number;
   header.rows = shape.rows;
@@ -36,22 +37,40 @@ SegmentHeader header_for(const SegmentArrays& shape, uint64_t number) {
   return header;
 }
 
-void place_in(SegmentArrays& shape, const SegmentHeader& header, uint8_t* file) {
+SegmentArrays placed_in(const TableShape& shape, const SegmentHeader& header, uint8_t* file) {
   hamming::SectionPlaces places{};
   for (size_t section = 0; section < hamming::section_count; ++section) {
     places[section] = file + header.sections[section].offset;
   }
-  hamming::place(shape, places);
+  return hamming::placed(shape, places);
 }
 
-// Whether the header is the one this version writes for so many rows: then every offset lies in the file.
-bool same_shape(const SegmentHeader& header, const SegmentHeader& expected) {
-  bool same = header.file_bytes == expected.file_bytes && header.code_bits == expected.code_bits &&
-              header.table_count == expected.table_count && header.high_bits == expected.high_bits &&
-              header.slot_bits == expected.slot_bits;
+// Codes, ids and id ranges as in every version, and no tables.
+SegmentArrays placed_without_tables(const SegmentHeader& header, uint8_t* file) {
+  SegmentArrays arrays = placed_in(hamming::table_shape(header.rows), header, file);
+  arrays.directory.fill(nullptr);
+  arrays.postings.fill(nullptr);
+  return arrays;
+}
+
+// The first three sections, which all versions share; the tables of version 1 lay otherwise.
+constexpr size_t first_table_section = 3;
+
+// Whether the header is one that is written for so many rows: then every offset lies in the file.
+bool has_expected_shape(const SegmentHeader& header) {
+  const SegmentHeader expected = header_for(hamming::table_shape(header.rows), header.number);
+  const bool is_newest = header.preamble.version == segment_version;
+  bool same = header.code_bits == expected.code_bits && header.table_count == expected.table_count;
+  if (is_newest) {
+    same = same && header.file_bytes == expected.file_bytes && header.high_bits == expected.high_bits &&
+           header.slot_bits == expected.slot_bits;
+  }
   for (size_t section = 0; section < hamming::section_count; ++section) {
-    same = same && header.sections[section].offset == expected.sections[section].offset &&
-           header.sections[section].size_bytes == expected.sections[section].size_bytes;
+    const Section& found = header.sections[section];
+    same = same && (is_newest || section < first_table_section
+                        ? found.offset == expected.sections[section].offset &&
+                              found.size_bytes == expected.sections[section].size_bytes
+                        : found.offset <= header.file_bytes && found.size_bytes <= header.file_bytes - found.offset);
   }
   return same;
 }
@@ -94,8 +113,7 @@ void FolderSegment::map_arrays() {
       header.preamble.header_checksum != entry_.header_checksum) {
     corrupt(path_, "it is not the segment that the manifest names");
   }
-  SegmentArrays shape = hamming::segment_shape(header.rows);
-  if (!same_shape(header, header_for(shape, header.number))) {
+  if (!has_expected_shape(header)) {
     corrupt(path_, "its sections are not where they belong");
   }
   if (size_bytes < header.file_bytes) {
@@ -103,10 +121,12 @@ void FolderSegment::map_arrays() {
   }
   arrays_ = Mapping(file, header.file_bytes, false);
   arrays_.wish_for_huge_pages();
-  place_in(shape, header, arrays_.data());
+  const SegmentArrays arrays = header.preamble.version == segment_version
+                                   ? placed_in(hamming::table_shape(header.rows), header, arrays_.data())
+                                   : placed_without_tables(header, arrays_.data());
   const std::span words(reinterpret_cast<Tombstones::Word*>(removed_.data() + removed_bits_offset),
                         Tombstones::words_for(header.rows));
-  segment_ = std::make_unique<hamming::Segment>(shape, words);
+  segment_ = std::make_unique<hamming::Segment>(arrays, words);
 }
 
 void FolderSegment::map_removed(const std::string& folder) {
@@ -138,14 +158,13 @@ void FolderSegment::verify() const {
 }
 
 ManifestSegment write_segment(const std::string& path, uint64_t number, std::span<const Rows> parts) {
-  SegmentArrays arrays = hamming::segment_shape(alive_count(parts));
-  SegmentHeader header = header_for(arrays, number);
+  const hamming::TableShape shape = hamming::table_shape(alive_count(parts));
+  SegmentHeader header = header_for(shape, number);
   File file(path, O_RDWR | O_CREAT | O_TRUNC);
   file.allocate(header.file_bytes);
   {
     const Mapping mapping(file, header.file_bytes, true);
-    place_in(arrays, header, mapping.data());
-    hamming::fill(arrays, parts);
+    hamming::fill(placed_in(shape, header, mapping.data()), parts);
     for (Section& section : header.sections) {
       section.checksum = checksum(mapping.data() + section.offset, section.size_bytes);
     }

@@ -20,6 +20,7 @@ struct View {
   std::shared_ptr<FolderTail> tail;
 
   std::vector<hamming::SegmentSize> sizes() const;
+  std::vector<const hamming::Segment*> all() const;
 };
 
 // The few words that all processes look at before a search.
@@ -54,15 +55,15 @@ class IndexFolder::State {
   // The newest; reads the manifest only when another process swapped it.
   std::shared_ptr<const index::View> view() const;
 
-  SearchResult search(const uint8_t* codes, size_t count, int radius_bits);
+  SearchResult search(const Question& question);
+  // Nothing when rows went beside it.
+  std::optional<SearchResult> try_search(const Question& question) const;
   size_t apply(const IndexChange& change);
   void clear();
   size_t merge();
   void verify() const;
 
  private:
-  std::optional<SearchResult> try_search(const uint8_t* codes, size_t count, int radius_bits) const;
-
   // Of a writer that holds the lock.
   void open(bool reset);
   void begin();

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import typer
 
-from baken import cli_bank, cli_key, cli_operate, cli_screen
+from baken import cli_bank, cli_index, cli_key, cli_operate, cli_screen
 from baken import cli_output as output
 from baken.cli_common import EXIT_FAILURE, EXIT_USAGE, DataDir
 from baken.errors import BakenError, UsageError
@@ -32,6 +32,7 @@ app.add_typer(cli_bank.app, name="bank")
 app.command()(cli_screen.screen)
 app.command()(cli_screen.fingerprint)
 app.add_typer(cli_key.app, name="key")
+app.add_typer(cli_index.app, name="index")
 app.command()(cli_operate.serve)
 app.command()(cli_operate.check)
 app.command()(cli_operate.versions)

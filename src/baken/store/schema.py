@@ -28,7 +28,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from baken.errors import InvalidValueError
 from baken.model import MAX_RADIUS_BITS
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0004")
 """Every schema revision this version knows, oldest first; the last one is what it works with."""
 
 
@@ -216,6 +216,7 @@ screenings = Table(
     Column("reason", PlainText),
     Column("matches", _Json, nullable=False),
     Column("suppressed", _Json, nullable=False),
+    Column("unlisted_count", _Id, nullable=False, server_default="0"),
     Column("elapsed_ms", Float, nullable=False),
     Column("case_id", PlainText),
     Column("idempotency_key_id", PlainText),

@@ -35,6 +35,9 @@ Note = Annotated[str, Meta(max_length=2000, pattern=_NO_NUL)]
 Label = Annotated[str, Meta(max_length=200, pattern=_NO_NUL)]
 Hex = Annotated[str, Meta(max_length=200, description="Hexadecimal, in either case.")]
 Percent = Annotated[int, Meta(ge=0, le=100)]
+MatchCount = Annotated[
+    int, Meta(ge=0, description="How many entries matched, suppressed ones included, listed or not; exact.")
+]
 EntryId = Annotated[int, Meta(ge=1, le=ID_LIMIT - 1)]
 
 
@@ -86,6 +89,8 @@ class Screening(msgspec.Struct):
     detail: str | None
     matches: list[Match]
     suppressed: list[Match]
+    match_count: MatchCount
+    truncated: bool
     fingerprints: Fingerprints
     case_id: str | None
     elapsed_ms: float
@@ -115,6 +120,8 @@ class LookupAnswer(msgspec.Struct):
     reason: str | None
     matches: list[Match]
     suppressed: list[Match]
+    match_count: MatchCount
+    truncated: bool
 
 
 class LookupAnswers(msgspec.Struct):
@@ -287,6 +294,8 @@ def screening(given: model.Screening) -> Screening:
         None if unscreenable is None else unscreenable.detail,
         [match(each) for each in outcome.matches],
         [match(each) for each in outcome.suppressed],
+        outcome.match_count,
+        outcome.is_truncated,
         fingerprints(computed),
         given.case_id,
         round(given.elapsed_ms, 3),
@@ -315,6 +324,8 @@ def lookup_answer(asked: model.Fingerprint, outcome: model.Outcome) -> LookupAns
         outcome.reason,
         [match(each) for each in outcome.matches],
         [match(each) for each in outcome.suppressed],
+        outcome.match_count,
+        outcome.is_truncated,
     )
 
 
