@@ -290,7 +290,7 @@ def test_a_capped_search_decides_as_an_uncapped_one_and_counts_exactly(seed: int
             expected.match_count,
         )
         assert capped.matches == expected.matches[:max_matches]
-        assert capped.suppressed == expected.suppressed[: len(capped.suppressed)]
+        assert set(capped.suppressed) <= set(expected.suppressed)
         assert capped.suppressed or capped.matches or not expected.suppressed
 
 

@@ -39,7 +39,8 @@ struct PostingForm {
 // Slot lists are written in whole vectors, up to this many elements past their end.
 constexpr size_t vector_slack = 16;
 
-// What the steps of a search cost. Only their ratios matter, and only to speed.
+// What the steps of a search cost, as native/bench/bench_hamming_costs.cpp prints it (Zen 4, two busy cores). Only their
+// ratios matter, and only to speed: a search is exact whatever they are.
 struct Costs {
   float probe_ns;      // one bucket: its directory entry, its first line, the start of the filter
   float posting_ns;    // one posting in the filter, further lines included

@@ -181,8 +181,8 @@ class HammingIndex:
         """Find the `limit` nearest matches of each item in each group of ids, and count all of them.
 
         Args:
-            codes: uint8[Q, 32]; each `codes_an_item` rows ask for one item. A code of the index counts once for an item,
-                at its distance to the nearest of the item's codes.
+            codes: uint8[Q, 32]; each `codes_an_item` rows ask for one item. A code of the index counts once for an
+                item, at its distance to the nearest of the item's codes.
             codes_an_item: a divisor of Q.
             groups: which ids count, each group within its own radius.
             limit: how many matches are returned of an item and group, the nearest first, then by id.

@@ -48,8 +48,8 @@ class Policy:
 def decide_found(unscreenable: Unscreenable | None, found: Found, policy: Policy, max_matches: int) -> Outcome:
     """`decide`, then list at most `max_matches` of what counts and of what is suppressed, the weightiest first.
 
-    The verdict and its reason are those of all matches: `found` holds the nearest of every bank, and no other match of a
-    bank can weigh more than its nearest.
+    The verdict and its reason are those of all matches: `found` holds the nearest of every bank, and no other match of
+    a bank can weigh more than its nearest.
     """
     outcome = decide(unscreenable, found.matches, policy)
     matches, suppressed = outcome.matches[:max_matches], outcome.suppressed[:max_matches]

@@ -163,8 +163,8 @@ class KnownEntries:
     def search(self, fingerprints: Fingerprints, max_matches: int = MAX_MATCHES) -> Found:
         """The matches of one item: exact digests, and PDQ in all eight orientations when it may be compared.
 
-        Of each bank the nearest `max_matches` are kept, for each kind of exact digest and for PDQ. An entry is one match:
-        by an exact digest (the strongest) rather than by PDQ, in the orientation in which it is nearest.
+        Of each bank the nearest `max_matches` are kept, for each kind of exact digest and for PDQ. An entry is one
+        match: by an exact digest (the strongest) rather than by PDQ, in the orientation in which it is nearest.
         """
         banks, finds = self._banks, _Finds()
         digest_ids = self._find_digests(fingerprints.digests(), banks, max_matches, finds)

@@ -230,10 +230,11 @@ def test_an_item_of_eight_codes_counts_each_row_once_in_its_group(
 
 def test_a_batch_finds_what_one_query_after_the_other_finds(path: str) -> None:
     rng = np.random.default_rng(41)
-    codes = np.concatenate([random_codes(rng, 300_000), np.repeat(random_codes(rng, 1), 20_000, axis=0)])
+    codes = np.concatenate([random_codes(rng, 1_100_000), np.repeat(random_codes(rng, 1), 5_000, axis=0)])
     index = index_of(codes, np.arange(len(codes)))
-    queries = np.concatenate([flipped(rng, codes[rng.integers(0, len(codes), 600)], 31), random_codes(rng, 600)])
-    queries = np.repeat(queries, 2, axis=0)  # enough for tables to be gone through slice by slice
+    # Enough for tables to be gone through slice by slice.
+    planted = flipped(rng, codes[rng.integers(0, len(codes), 340)], 31)
+    queries = np.concatenate([planted, random_codes(rng, 350), flipped(rng, np.repeat(codes[-1:], 10, axis=0), 31)])
     batch = index.search_nearest(queries, 31, 5)
     single = [index.search_nearest(query.reshape(1, -1), 31, 5) for query in queries]
     assert batch.id.tolist() == [each for one in single for each in one.id.tolist()], path
