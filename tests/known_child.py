@@ -33,7 +33,7 @@ def answers(url: str, folder: str, *numbers: str, may_write: bool = True) -> Non
         follower = KnownFollower(store, Path(folder))
         for number in numbers:
             [answer] = follower.refresh().lookup([Fingerprint(FingerprintKind.PDQ, value(int(number)))])
-            print([match.entry_id for match in answer], flush=True)  # noqa: T201 - its parent reads it
+            print([match.entry_id for match in answer.matches], flush=True)  # noqa: T201 - its parent reads it
         follower.close()
 
 

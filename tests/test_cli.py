@@ -90,6 +90,8 @@ def test_json_has_one_object_for_each_file_in_the_order_of_the_walk(baken: Comma
             }
         ],
         "suppressed": [],
+        "match_count": 1,
+        "truncated": False,
         "fingerprints": {
             "pdq": computed.pdq.hex(),
             "quality_percent": 100,

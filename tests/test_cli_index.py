@@ -31,7 +31,7 @@ def search(baken: Command) -> int:
     """How many entries match; builds the index, or brings it to the database's head."""
     with assemble.open_existing(settings.load({}, data_dir=baken.data_dir)) as opened:
         [answer] = opened.gate.known.refresh().lookup([Fingerprint(FingerprintKind.PDQ, VALUE)])
-        return len(answer)
+        return answer.match_count
 
 
 def pdq_folder(baken: Command) -> Path:

@@ -57,7 +57,7 @@ def follow(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Follow]:
 
 def entries_found(follower: KnownFollower, number: int) -> list[int]:
     [answer] = follower.refresh().lookup([Fingerprint(FingerprintKind.PDQ, value(number))])
-    return sorted(match.entry_id for match in answer)
+    return sorted(match.entry_id for match in answer.matches)
 
 
 def test_an_entry_added_elsewhere_counts_on_the_next_search(follow: Follow, store: Store, store_url: str):
@@ -122,7 +122,7 @@ def test_digests_and_pdq_of_one_entry_come_and_go_together(follow: Follow, store
     follower = follow(store)
     for fingerprint in fingerprints:
         [answer] = follower.refresh().lookup([fingerprint])
-        assert [match.entry_id for match in answer] == [entry_id]
+        assert [match.entry_id for match in answer.matches] == [entry_id]
     store.set_entry_states("b", [entry_id], EntryState.WITHDRAWN, actor="bob", reason="test")
     assert len(follower.refresh()) == 0
 

@@ -47,7 +47,7 @@ def add(store: Store, *numbers: int) -> list[int]:
 
 def found(follower: KnownFollower, number: int) -> list[int]:
     [answer] = follower.refresh().lookup([Fingerprint(FingerprintKind.PDQ, value(number))])
-    return sorted(match.entry_id for match in answer)
+    return sorted(match.entry_id for match in answer.matches)
 
 
 def make_bank(store: Store) -> None:

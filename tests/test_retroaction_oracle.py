@@ -102,7 +102,7 @@ class History:
         known = fresh.refresh()
         pairs = set()
         for screening, shown in self.recorded:
-            matches = decisions.decide(shown.unscreenable, known.search(shown), self.world.gate.policy).matches
+            matches = decisions.decide(shown.unscreenable, known.search(shown).matches, self.world.gate.policy).matches
             live = {match.entry_id for match in screening.outcome.matches}
             pairs |= {(screening.id, match.entry_id) for match in matches if match.entry_id not in live}
         return pairs

@@ -172,16 +172,12 @@ def _lookup_figures(
             plain("lookup, median", "us", statistics.median(warm)),
             plain("first lookups after opening, median", "us", statistics.median(cold[: len(cold) // 20])),
         ]
-<<<<<<< HEAD
         if flat is not None:
-            few = asked[: scale.pick(200, 10)]
+            few = asked[: scale.pick(100, 10)]
             differing = count_differing(index.search(few, DEFAULT_RADIUS_BITS), flat.found(few))
             name = f"matches of {len(few)} queries that differ from the flat scan's"
             figures.append(plain(name, "matches", differing, goal=Goal(GoalKind.OURS_AT_MOST, 0)))
         return figures
-=======
-        return figures if flat is None else [*figures, agreement(index, flat, asked[: scale.pick(100, 10)])]
->>>>>>> folder
 
 
 def _lookup_us(index: IndexFolder, queries: Codes) -> list[float]:

@@ -71,15 +71,39 @@ void time_queries(const baken::HammingIndex& index, const Codes& queries, int ra
 void count_work(const Codes& codes, const std::vector<int64_t>& ids, const Codes& queries, int radius_bits) {
   const baken::hamming::Rows rows = {codes.data(), ids.data(), ids.size(), nullptr};
   const baken::hamming::Segment segment(std::span(&rows, 1));
-  baken::hamming::Lookup lookup(baken::hamming::active_kernels(), radius_bits);
-  std::vector<baken::hamming::Hit> hits;
+  const baken::hamming::Kernels& kernels = baken::hamming::active_kernels();
+  baken::hamming::Lookup lookup(kernels, radius_bits);
   for (size_t query = 0; query < query_count; ++query) {
-    lookup.find(segment, queries.data() + query * code_bytes, hits);
+    const baken::Question question{queries.data() + query * code_bytes, 1, radius_bits};
+    baken::hamming::Gathering gathering(kernels, question, 0, 1);
+    lookup.find(segment, gathering);
   }
   const baken::hamming::LookupCounts& counts = lookup.counts();
   std::printf("  a query: %zu buckets, %zu postings, %zu candidates verified, %zu codes scanned\n",
               counts.probes / query_count, counts.postings / query_count, counts.candidates / query_count,
               counts.flat_rows / query_count);
+}
+
+// Many queries a call, and eight of one item.
+void time_batches(const baken::HammingIndex& index, const Codes& codes, int radius_bits) {
+  std::mt19937_64 rng(3);
+  Codes queries;
+  for (size_t i = 0; i < 5; ++i) {
+    const Codes more = planted_queries(codes, rng);
+    queries.insert(queries.end(), more.begin(), more.end());
+  }
+  const size_t count = queries.size() / code_bytes;
+  for (const size_t at_once : {size_t{8}, size_t{100}, size_t{1000}, count}) {
+    std::vector<double> times_us;
+    for (size_t first = 0; first + at_once <= std::min(count, 200 * at_once); first += at_once) {
+      const auto start = std::chrono::steady_clock::now();
+      index.search(queries.data() + first * code_bytes, at_once, radius_bits);
+      times_us.push_back(seconds_since(start) * 1e6);
+    }
+    std::sort(times_us.begin(), times_us.end());
+    std::printf("  %zu at once: %8.1f us a query\n", at_once,
+                times_us[times_us.size() / 2] / static_cast<double>(at_once));
+  }
 }
 
 void run(size_t rows, int radius_bits) {
@@ -97,6 +121,7 @@ void run(size_t rows, int radius_bits) {
   const Codes queries = planted_queries(codes, rng);
   count_work(codes, ids, queries, radius_bits);
   time_queries(index, queries, radius_bits);
+  time_batches(index, codes, radius_bits);
 }
 
 }  // namespace

@@ -133,6 +133,25 @@ size_t merge(const Folder& folder, size_t bytes_per_second) {
   return without_gil(folder, [=](baken::IndexFolder& index) { return index.merge(bytes_per_second); });
 }
 
+nb::object search_nearest(const Folder& folder, nb::handle codes, int radius_bits, std::int64_t limit) {
+  return bindings::nearest(codes, radius_bits, limit, [&](const baken::Question& question) {
+    return without_gil(folder, [&](const baken::IndexFolder& index) { return index.search(question); });
+  });
+}
+
+nb::object search_groups(const Folder& folder, nb::handle codes, std::int64_t codes_an_item,
+                         const bindings::GroupsArgument& groups, std::int64_t limit, nb::handle excluded_ids) {
+  const auto search = [&](const baken::Question& question) {
+    return without_gil(folder, [&](const baken::IndexFolder& index) { return index.search(question); });
+  };
+  return bindings::nearest_of_groups(codes, codes_an_item, groups, limit, excluded_ids, search);
+}
+
+nb::list explain(const Folder& folder, int radius_bits) {
+  return bindings::plans(
+      without_gil(folder, [&](const baken::IndexFolder& index) { return index.explain(radius_bits); }));
+}
+
 // Work on an index that takes many calls. It keeps the index; one call at a time.
 template <typename Work>
 class Running {
@@ -211,6 +230,13 @@ void register_folder(nb::module_& module) {
       .def("search", search, nb::arg("codes").none(), nb::arg("radius_bits"),
            "Find every code at most radius_bits (0 to 256) from each uint8[Q, 32] query, as (query_row, id, "
            "distance_bits).")
+      .def("search_nearest", search_nearest, nb::arg("codes").none(), nb::arg("radius_bits"), nb::arg("limit"),
+           "As HammingIndex.search_nearest.")
+      .def("search_groups", search_groups, nb::arg("codes").none(), nb::arg("codes_an_item"), nb::arg("groups"),
+           nb::arg("limit"), nb::arg("excluded_ids").none(),
+           "As HammingIndex.search_groups.")
+      .def("explain", explain, nb::arg("radius_bits"),
+           "As HammingIndex.explain.")
       .def("clear", call<&IndexFolder::clear>, "Remove everything; applied_seq is -1 afterwards.")
       .def("condemn", call<&IndexFolder::condemn>,
            "Tell all processes that the index must not be trusted: applied_seq is -1 until it is cleared or built.")

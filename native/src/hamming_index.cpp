@@ -26,6 +26,14 @@ using hamming::Tail;
 struct Snapshot {
   std::vector<std::shared_ptr<Segment>> segments;
   std::shared_ptr<Tail> tail;
+
+  std::vector<const Segment*> all() const {
+    std::vector<const Segment*> all;
+    for (const std::shared_ptr<Segment>& segment : segments) {
+      all.push_back(segment.get());
+    }
+    return all;
+  }
 };
 
 }  // namespace
@@ -124,13 +132,14 @@ void HammingIndex::add(const uint8_t* codes, const int64_t* ids, size_t count) {
 
 size_t HammingIndex::remove(const int64_t* ids, size_t count) { return state_->remove(IdSet(ids, count)); }
 
-SearchResult HammingIndex::search(const uint8_t* codes, size_t count, int radius_bits) const {
+SearchResult HammingIndex::search(const Question& question) const {
   const std::shared_ptr<const Snapshot> snapshot = state_->snapshot();
-  std::vector<const hamming::Segment*> segments;
-  for (const std::shared_ptr<Segment>& segment : snapshot->segments) {
-    segments.push_back(segment.get());
-  }
-  return hamming::search_all(segments, snapshot->tail->rows(), codes, count, radius_bits);
+  return hamming::search_all(snapshot->all(), snapshot->tail->rows(), question);
+}
+
+std::vector<SearchPlan> HammingIndex::explain(int radius_bits) const {
+  const std::shared_ptr<const Snapshot> snapshot = state_->snapshot();
+  return hamming::explain_all(snapshot->all(), snapshot->tail->rows(), radius_bits);
 }
 
 size_t HammingIndex::size() const { return state_->size(); }

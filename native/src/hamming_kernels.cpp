@@ -6,6 +6,15 @@
 namespace baken {
 namespace hamming {
 
+const Kernels* kernels_of(size_t path) {
+#if defined(__x86_64__)
+  static constexpr const Kernels* compiled[path_count] = {&scalar_kernels, &avx2_kernels, &avx512_kernels};
+#else
+  static constexpr const Kernels* compiled[path_count] = {&scalar_kernels, nullptr, nullptr};
+#endif
+  return compiled[path];
+}
+
 const Kernels& active_kernels() {
 #if defined(__x86_64__)
   switch (active_path()) {

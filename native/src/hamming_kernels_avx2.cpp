@@ -68,28 +68,51 @@ struct CompressTable {
 };
 constexpr CompressTable compress_table;
 
-size_t filter_postings(const uint32_t* postings, const Bucket* buckets, size_t bucket_count, PostingForm form,
+__m256i bits_in_words(__m256i words) {
+  const __m256i pairs = _mm256_maddubs_epi16(bits_in_bytes(words), _mm256_set1_epi8(1));
+  return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+}
+
+size_t filter_postings(const uint32_t* postings, const Bucket* buckets, size_t bucket_count, const PostingForm& form,
                        uint32_t* slots) {
-  const __m256i query = _mm256_set1_epi32(static_cast<int>(form.query_low));
-  const __m256i low_mask = _mm256_set1_epi32(static_cast<int>(form.low_mask));
-  const __m256i slot_mask = _mm256_set1_epi32(static_cast<int>(form.slot_mask));
-  const __m256i ones = _mm256_set1_epi8(1);
+  const auto all = [](uint32_t word) { return _mm256_set1_epi32(static_cast<int>(word)); };
+  const __m256i query = all(form.query_word);
+  const __m256i nibble = all(form.query_nibble);
+  const __m256i low_mask = all(form.low_mask);
+  const __m256i chain_mask = all(form.chain_mask);
+  const __m256i slot_mask = all(form.slot_mask);
+  const __m256i nibble_places = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
   uint32_t* out = slots;
   for (const Bucket* bucket = buckets; bucket != buckets + bucket_count; ++bucket) {
-    const __m256i allowed = _mm256_set1_epi32(static_cast<int>(bucket->allowed_bits));
-    for (uint32_t i = bucket->begin; i < bucket->end; i += 8) {
-      const uint32_t left = bucket->end - i;
-      const uint32_t valid = left >= 8 ? 0xffU : (1U << left) - 1;
-      const __m256i posting = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(postings + i));
-      const __m256i differing = _mm256_and_si256(_mm256_xor_si256(posting, query), low_mask);
-      const __m256i bits16 = _mm256_maddubs_epi16(bits_in_bytes(differing), ones);
-      const __m256i bits = _mm256_madd_epi16(bits16, _mm256_set1_epi16(1));
-      const __m256i above = _mm256_cmpgt_epi32(bits, allowed);
-      const uint32_t passed = ~static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(above))) & valid;
-      const __m256i order = _mm256_load_si256(reinterpret_cast<const __m256i*>(compress_table.lanes[passed]));
-      const __m256i kept = _mm256_permutevar8x32_epi32(_mm256_and_si256(posting, slot_mask), order);
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), kept);
-      out += __builtin_popcount(passed);
+    const __m256i allowed = all(bucket->allowed_bits);
+    const __m256i chain_allowed = all(bucket->allowed_bits + form.chain_bits);
+    const uint32_t* line = postings + size_t{bucket->line} * line_words;
+    uint32_t first = bucket->lane;
+    for (uint32_t left = first + bucket->count; left > first;) {
+      const uint32_t end = left < line_postings ? left : line_postings;
+      const uint32_t valid = ((1U << end) - 1) >> first << first;
+      for (uint32_t half = 0; half < 2; ++half) {
+        const uint32_t lanes = valid >> (8 * half) & 0xffU;
+        if (lanes == 0) {
+          continue;
+        }
+        const __m256i posting = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(line + 8 * half));
+        const __m256i differing = _mm256_xor_si256(posting, query);
+        const __m256i nibbles = _mm256_srlv_epi32(all(line[line_postings + half]), nibble_places);
+        const __m256i next = _mm256_and_si256(_mm256_xor_si256(nibbles, nibble), all(15));
+        const __m256i chain = _mm256_or_si256(_mm256_and_si256(differing, chain_mask), next);
+        const __m256i above =
+            _mm256_or_si256(_mm256_cmpgt_epi32(bits_in_words(_mm256_and_si256(differing, low_mask)), allowed),
+                            _mm256_cmpgt_epi32(bits_in_words(chain), chain_allowed));
+        const uint32_t passed = ~static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(above))) & lanes;
+        const __m256i order = _mm256_load_si256(reinterpret_cast<const __m256i*>(compress_table.lanes[passed]));
+        const __m256i kept = _mm256_permutevar8x32_epi32(_mm256_and_si256(posting, slot_mask), order);
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), kept);
+        out += __builtin_popcount(passed);
+      }
+      left -= end;
+      first = 0;
+      line += line_words;
     }
   }
   return static_cast<size_t>(out - slots);
@@ -170,7 +193,7 @@ void distances(const uint8_t* query, const uint8_t* codes, size_t count, int32_t
 
 }  // namespace
 
-const Kernels avx2_kernels = {filter_postings, verify, scan_flat, distances, 1.3F, 0.6F};
+const Kernels avx2_kernels = {filter_postings, verify, scan_flat, distances, 1, {13.0F, 1.5F, 2.0F, 1.0F}, {33.0F, 2.5F, 5.5F, 1.5F}};
 
 }  // namespace baken::hamming
 #endif

@@ -56,33 +56,41 @@ uint32_t distance(__m512i query, const uint8_t* code) {
   return static_cast<uint32_t>(_mm_cvtsi128_si64(halves) + _mm_extract_epi64(halves, 1));
 }
 
-size_t filter_postings(const uint32_t* postings, const Bucket* buckets, size_t bucket_count, PostingForm form,
+size_t filter_postings(const uint32_t* postings, const Bucket* buckets, size_t bucket_count, const PostingForm& form,
                        uint32_t* slots) {
-  const __m512i query = _mm512_set1_epi32(static_cast<int>(form.query_low));
-  const __m512i low_mask = _mm512_set1_epi32(static_cast<int>(form.low_mask));
-  const __m512i slot_mask = _mm512_set1_epi32(static_cast<int>(form.slot_mask));
+  const auto all = [](uint32_t word) { return _mm512_set1_epi32(static_cast<int>(word)); };
+  const __m512i query = all(form.query_word);
+  const __m512i nibble = all(form.query_nibble);
+  const __m512i low_mask = all(form.low_mask);
+  const __m512i chain_mask = all(form.chain_mask);
+  const __m512i slot_mask = all(form.slot_mask);
+  const __m512i four_bits = all(15);
+  const __m512i nibble_words = _mm512_setr_epi32(14, 14, 14, 14, 14, 14, 14, 14, 15, 15, 15, 15, 15, 15, 15, 15);
+  const __m512i nibble_places = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28);
   uint32_t* out = slots;
   for (const Bucket* bucket = buckets; bucket != buckets + bucket_count; ++bucket) {
-    const __m512i allowed = _mm512_set1_epi32(static_cast<int>(bucket->allowed_bits));
-    // A bucket that lies in one line is read by reading that line, for a vector that starts at the bucket would nearly
-    // always touch the next line too, and wait for it.
-    const uint32_t line = bucket->begin & ~15U;
-    uint32_t i = bucket->end <= line + 16 ? line : bucket->begin;
-    uint32_t lanes = 0xffffU << (bucket->begin - i);
-    do {
-      const uint32_t left = bucket->end - i;
-      lanes &= left >= 16 ? 0xffffU : (1U << left) - 1;
-      const __m512i posting = _mm512_loadu_si512(postings + i);
-      const __m512i differing = _mm512_ternarylogic_epi32(posting, query, low_mask, 0x28);  // (posting ^ query) & low
-      const __mmask16 passed =
-          _mm512_mask_cmple_epu32_mask(static_cast<__mmask16>(lanes), _mm512_popcnt_epi32(differing), allowed);
-      const int kept = __builtin_popcount(_cvtmask16_u32(passed));
+    const __m512i allowed = all(bucket->allowed_bits);
+    const __m512i chain_allowed = all(bucket->allowed_bits + form.chain_bits);
+    const uint32_t* line = postings + size_t{bucket->line} * line_words;
+    uint32_t first = bucket->lane;
+    for (uint32_t left = first + bucket->count; left > first;) {
+      const uint32_t end = left < line_postings ? left : line_postings;
+      const auto lanes = static_cast<__mmask16>(((1U << end) - 1) >> first << first);
+      const __m512i posting = _mm512_loadu_si512(line);
+      const __m512i differing = _mm512_xor_si512(posting, query);
+      const __m512i low_bits = _mm512_popcnt_epi32(_mm512_and_si512(differing, low_mask));
+      const __m512i nibbles = _mm512_srlv_epi32(_mm512_permutexvar_epi32(nibble_words, posting), nibble_places);
+      const __m512i next = _mm512_ternarylogic_epi32(nibbles, nibble, four_bits, 0x28);          // (a ^ b) & c
+      const __m512i chain = _mm512_ternarylogic_epi32(differing, chain_mask, next, 0xea);        // (a & b) | c
+      const __mmask16 near = _mm512_mask_cmple_epu32_mask(lanes, low_bits, allowed);
+      const __mmask16 passed = _mm512_mask_cmple_epu32_mask(near, _mm512_popcnt_epi32(chain), chain_allowed);
       // Compressing to a register and storing it whole is several times faster than compressing to memory.
       _mm512_storeu_si512(out, _mm512_maskz_compress_epi32(passed, _mm512_and_si512(posting, slot_mask)));
-      out += kept;
-      lanes = 0xffffU;
-      i += 16;
-    } while (i < bucket->end);
+      out += __builtin_popcount(_cvtmask16_u32(passed));
+      left -= end;
+      first = 0;
+      line += line_words;
+    }
   }
   return static_cast<size_t>(out - slots);
 }
@@ -159,7 +167,7 @@ void distances(const uint8_t* query, const uint8_t* codes, size_t count, int32_t
 
 }  // namespace
 
-const Kernels avx512_kernels = {filter_postings, verify, scan_flat, distances, 1.0F, 0.33F};
+const Kernels avx512_kernels = {filter_postings, verify, scan_flat, distances, 2, {18.0F, 0.25F, 1.3F, 0.5F}, {37.0F, 0.8F, 5.0F, 1.3F}};
 
 }  // namespace baken::hamming
 #endif

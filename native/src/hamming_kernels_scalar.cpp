@@ -24,14 +24,26 @@ uint32_t distance(const Words& query, const uint8_t* code) {
   return static_cast<uint32_t>(bits);
 }
 
-size_t filter_postings(const uint32_t* postings, const Bucket* buckets, size_t bucket_count, PostingForm form,
+uint32_t bit_count(uint32_t bits) { return static_cast<uint32_t>(__builtin_popcount(bits)); }
+
+size_t filter_postings(const uint32_t* postings, const Bucket* buckets, size_t bucket_count, const PostingForm& form,
                        uint32_t* slots) {
   uint32_t* out = slots;
   for (const Bucket* bucket = buckets; bucket != buckets + bucket_count; ++bucket) {
-    for (uint32_t i = bucket->begin; i < bucket->end; ++i) {
-      const uint32_t differing = (postings[i] ^ form.query_low) & form.low_mask;
-      *out = postings[i] & form.slot_mask;
-      out += static_cast<uint32_t>(__builtin_popcount(differing)) <= bucket->allowed_bits ? 1 : 0;
+    const uint32_t* line = postings + size_t{bucket->line} * line_words;
+    uint32_t lane = bucket->lane;
+    for (uint32_t i = 0; i < bucket->count; ++i) {
+      const uint32_t differing = line[lane] ^ form.query_word;
+      const uint32_t nibbles = line[line_postings + lane / 8] >> (4 * (lane % 8));
+      const uint32_t chain = (differing & form.chain_mask) | ((nibbles ^ form.query_nibble) & 15U);
+      const bool passes = bit_count(differing & form.low_mask) <= bucket->allowed_bits &&
+                          bit_count(chain) <= bucket->allowed_bits + form.chain_bits;
+      *out = line[lane] & form.slot_mask;
+      out += passes ? 1 : 0;
+      if (++lane == line_postings) {
+        lane = 0;
+        line += line_words;
+      }
     }
   }
   return static_cast<size_t>(out - slots);
@@ -72,6 +84,6 @@ void distances(const uint8_t* query, const uint8_t* codes, size_t count, int32_t
 
 }  // namespace
 
-const Kernels scalar_kernels = {filter_postings, verify, scan_flat, distances, 6.0F, 6.0F};
+const Kernels scalar_kernels = {filter_postings, verify, scan_flat, distances, 0, {14.0F, 5.0F, 12.0F, 12.0F}, {55.0F, 6.0F, 17.0F, 12.0F}};
 
 }  // namespace baken::hamming

@@ -20,8 +20,7 @@ class Buffer {
       return;
     }
     const bool huge = size_bytes >= huge_page_bytes;
-    const size_t unit = huge ? huge_page_bytes : page_bytes;
-    size_bytes_ = (size_bytes + unit - 1) / unit * unit;
+    size_bytes_ = (size_bytes + page_bytes - 1) / page_bytes * page_bytes;
     data_ = huge ? map_huge(size_bytes_) : map(size_bytes_);
   }
 

@@ -17,8 +17,9 @@ constexpr size_t growth = 4;
 struct SegmentSize {
   size_t rows;
   size_t alive;
+  bool is_outdated = false;  // of an older format, without tables that can be used
 
-  bool wasteful() const { return 2 * alive < rows; }
+  bool is_due() const { return is_outdated || 2 * alive < rows; }
 };
 
 // Neighbouring segments, [first, end).
@@ -29,7 +30,8 @@ struct Run {
   bool empty() const { return first == end; }
 };
 
-// The last segments as far as each is not much larger than those behind it together, else one that is mostly removed.
+// The last segments as far as each is not much larger than those behind it together, else one that is mostly
+// removed or outdated.
 inline Run due_run(std::span<const SegmentSize> sizes) {
   size_t merged = 0;
   size_t first = sizes.size();
@@ -45,7 +47,7 @@ inline Run due_run(std::span<const SegmentSize> sizes) {
     return {first, sizes.size()};
   }
   for (size_t segment = 0; segment < sizes.size(); ++segment) {
-    if (sizes[segment].wasteful()) {
+    if (sizes[segment].is_due()) {
       return {segment, segment + 1};
     }
   }

@@ -1,33 +1,45 @@
-// One query against one segment, or against plain rows.
+// Queries against one segment, or against plain rows.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <vector>
 
+#include "hamming_gather.hpp"
 #include "hamming_kernels.hpp"
 #include "hamming_segment.hpp"
 
 namespace baken::hamming {
 
-struct Hit {
-  int32_t distance_bits;
-  int64_t id;
+// Ways to flip `width` bits, those with fewest flips first.
+class Masks {
+ public:
+  struct Mask {
+    uint32_t flips;
+    uint32_t count;
+  };
 
-  friend auto operator<=>(const Hit&, const Hit&) = default;
+  // At most `most` flips of `width` bits are wanted from now on.
+  void prepare(int width, int most);
+
+  const Mask* begin() const { return masks_.data(); }
+  size_t size(int most) const { return ends_[static_cast<size_t>(most)]; }  // those with at most `most` flips
+
+ private:
+  int width_ = -1;
+  std::vector<Mask> masks_;
+  std::vector<size_t> ends_;
 };
 
-// How to change the high bits of a key, the masks with fewest bits first.
-struct HighMask {
-  uint32_t flips;
-  uint32_t flip_count;
-};
-
-// The probes of one table that go through the stages together.
+// Probes of one table for one query that go through the stages together.
 struct Batch {
   static constexpr size_t max_probes = 128;
 
-  int table = -1;  // -1: nothing in this batch
+  bool is_filled = false;
+  int table = 0;
+  size_t query = 0;
+  uint32_t bucket = 0;        // whose number the masks change
+  uint32_t allowed_bits = 0;  // how many bits a mask and what it leaves may differ in
   size_t first_mask = 0;
   size_t bucket_count = 0;
   size_t posting_count = 0;
@@ -36,7 +48,7 @@ struct Batch {
   std::vector<uint32_t> slots;
 };
 
-// How much work the searches of a Lookup were, for benchmarks.
+// How much work the searches of a Lookup were.
 struct LookupCounts {
   size_t flat_rows = 0;
   size_t probes = 0;
@@ -50,41 +62,69 @@ class Lookup {
   Lookup(const Kernels& kernels, int radius_bits)
       : kernels_(kernels), radius_bits_(static_cast<uint32_t>(radius_bits)) {}
 
-  // Appends every live row within the radius, in no order.
-  void find(const Segment& segment, const uint8_t* query, std::vector<Hit>& hits);
-  void find_flat(const Rows& rows, const uint8_t* query, std::vector<Hit>& hits);
+  // Tells `gathering` every live row within the radius, in no order, for all its queries.
+  void find(const Segment& segment, Gathering& gathering);
+  void find_flat(const Rows& rows, Gathering& gathering);
 
   const LookupCounts& counts() const { return counts_; }
 
- private:
-  void prepare(const Segment& segment);
-  bool search_tables(const Rows& rows, const uint8_t* query, std::vector<Hit>& hits);
-  bool next_batch(Batch& batch);
-  size_t probes_of(int table) const { return mask_ends_[radii_[table]]; }
+  // Whether every row is compared because tables would cost more.
+  static bool is_scanned(const Kernels& kernels, const Segment& segment, int radius_bits);
+  static double flat_cost_ns(const Kernels& kernels, size_t rows);
 
-  // The stages of a batch, each a batch behind the one before so that memory arrives while the others compute.
+ private:
+  struct Query {
+    const uint8_t* code;
+    std::array<uint32_t, table_count> keys;
+    float spent_ns;
+  };
+
+  // What find() works on.
+  struct Scene {
+    const Segment* segment = nullptr;
+    Rows rows{};
+    Gathering* gathering = nullptr;
+    TableRadii radii{};
+    float budget_ns = 0;
+  };
+
+  void scan(const Rows& rows, size_t query, Gathering& gathering);
+  void begin(const Segment& segment, Gathering& gathering);
+  void search_table(int table);
+  void search_slices(int table, int slice_bits);
+  void group_queries(int table, int slice_bits);
+  void warm_slice(int table, int slice_bits, uint32_t slice) const;
+  int slice_bits_for(int table);
+
+  // The stages of a batch, each some batches behind the one before so that memory arrives while the others compute.
+  void visit(int table, size_t query, uint32_t bucket, int allowed_bits);
+  void advance();
+  void drain();
+  void set_lag(size_t lag);
   void fetch_directory(const Batch& batch) const;
   void read_directory(Batch& batch);
   void filter(Batch& batch);
-  void verify(Batch& batch, const Rows& rows, std::vector<Hit>& hits);
+  void filter_piecewise(const Batch& batch);
+  void verify(Batch& batch);
+  void take(const Batch& batch, uint32_t* slots, size_t slot_count);
 
-  bool is_first_table(const uint8_t* code, int table) const;
+  bool is_given_up(size_t query) const { return queries_[query].spent_ns > scene_.budget_ns; }
+  PostingForm form_of(const Batch& batch) const;
+  bool passes(const Query& query, const uint8_t* code, int table) const;
+  bool is_first_table(const Query& query, const uint8_t* code, int table) const;
 
   const Kernels& kernels_;
   uint32_t radius_bits_;
-  const SegmentArrays* arrays_ = nullptr;  // of the segment that the next five belong to
-  TableRadii radii_{};
-  float budget_ns_ = 0;
-  int masks_high_bits_ = -1;
-  std::vector<HighMask> masks_;
-  std::vector<size_t> mask_ends_;  // [t]: how many masks have at most t bits
+  Scene scene_;
+  std::vector<Query> queries_;
+  Masks masks_;        // of all high bits, or of those below the slice's
+  Masks slice_masks_;  // of the bits that name a slice
+  std::vector<uint32_t> grouped_;     // queries by the slice of their key
+  std::vector<uint32_t> group_ends_;
 
-  const uint8_t* query_ = nullptr;
-  std::array<uint32_t, table_count> keys_{};
-  float spent_ns_ = 0;
-  int cursor_table_ = 0;
-  size_t cursor_mask_ = 0;
-  std::array<Batch, 4> ring_;
+  size_t lag_ = 1;  // batches between two stages; the ring has 3 * lag_ + 1
+  size_t step_ = 0;
+  std::vector<Batch> ring_ = std::vector<Batch>(4);
   std::vector<Near> near_;
   LookupCounts counts_;
 };

@@ -3,42 +3,80 @@
 #include <algorithm>
 #include <stdexcept>
 #include <string>
-#include <vector>
 
 #include "hamming_search.hpp"
 
 namespace baken::hamming {
 namespace {
 
-void append(const std::vector<Hit>& hits, size_t query_row, SearchResult& result) {
-  for (const Hit& hit : hits) {
-    result.query_row.push_back(static_cast<int64_t>(query_row));
-    result.id.push_back(hit.id);
-    result.distance_bits.push_back(hit.distance_bits);
-  }
-}
+// Enough that each line of a table of ten million rows is met several times, few enough to keep their matches in memory.
+constexpr size_t queries_at_once = 16384;
 
-}  // namespace
-
-SearchResult search_all(std::span<const Segment* const> segments, const Rows& tail, const uint8_t* codes, size_t count,
-                        int radius_bits) {
+void check_radius(int radius_bits) {
   if (radius_bits < 0 || radius_bits > code_bits) {
     throw std::invalid_argument("radius_bits: got " + std::to_string(radius_bits) +
                                 ", expected 0 to 256; 31 is the usual radius for PDQ.");
   }
-  Lookup lookup(active_kernels(), radius_bits);
+}
+
+void check(const Question& question) {
+  check_radius(question.radius_bits);
+  if (question.codes_an_item == 0 || question.count % question.codes_an_item != 0) {
+    throw std::invalid_argument("codes_an_item: got " + std::to_string(question.codes_an_item) + " for " +
+                                std::to_string(question.count) + " codes, expected a divisor.");
+  }
+}
+
+SearchPlan plan_of(const Kernels& kernels, const Rows& rows) {
+  SearchPlan plan;
+  plan.rows = rows.count;
+  plan.removed_rows = rows.count - rows.alive_count();
+  plan.cost_us = Lookup::flat_cost_ns(kernels, rows.count) / 1000;
+  return plan;
+}
+
+}  // namespace
+
+SearchResult search_all(std::span<const Segment* const> segments, const Rows& tail, const Question& question) {
+  check(question);
+  const Kernels& kernels = active_kernels();
+  Lookup lookup(kernels, question.radius_bits);
   SearchResult result;
-  std::vector<Hit> hits;
-  for (size_t query = 0; query < count; ++query) {
-    hits.clear();
+  const size_t items = question.count / question.codes_an_item;
+  const size_t items_at_once = std::max<size_t>(1, queries_at_once / question.codes_an_item);
+  for (size_t first = 0; first < items; first += items_at_once) {
+    Gathering gathering(kernels, question, first, std::min(items_at_once, items - first));
     for (const Segment* segment : segments) {
-      lookup.find(*segment, codes + query * code_bytes, hits);
+      lookup.find(*segment, gathering);
+      gathering.settle();
     }
-    lookup.find_flat(tail, codes + query * code_bytes, hits);
-    std::sort(hits.begin(), hits.end());
-    append(hits, query, result);
+    lookup.find_flat(tail, gathering);
+    gathering.settle();
+    gathering.append_to(result);
   }
   return result;
+}
+
+std::vector<SearchPlan> explain_all(std::span<const Segment* const> segments, const Rows& tail, int radius_bits) {
+  check_radius(radius_bits);
+  const Kernels& kernels = active_kernels();
+  std::vector<SearchPlan> plans;
+  for (const Segment* segment : segments) {
+    SearchPlan plan = plan_of(kernels, segment->rows());
+    if (!Lookup::is_scanned(kernels, *segment, radius_bits)) {
+      const TableRadii radii = segment->split(kernels).radii_for(radius_bits);
+      const Work work = work_for(segment->arrays().shape, radii);
+      plan.is_scanned = false;
+      plan.table_radii.assign(radii.begin(), radii.end());
+      plan.probes = work.probes;
+      plan.postings = work.postings;
+      plan.candidates = work.candidates;
+      plan.cost_us = work.cost_ns(costs_of(kernels, plan.rows)) / 1000;
+    }
+    plans.push_back(plan);
+  }
+  plans.push_back(plan_of(kernels, tail));
+  return plans;
 }
 
 }  // namespace baken::hamming

@@ -11,13 +11,10 @@
 namespace baken::hamming {
 namespace {
 
-constexpr size_t line_bytes = 64;
-constexpr size_t postings_per_bucket = 6;
+constexpr size_t line_bytes = line_words * sizeof(uint32_t);
 
-int high_bits_for(size_t rows) {
-  const int bits = static_cast<int>(std::bit_width(rows / postings_per_bucket));
-  return std::clamp(bits - 1, 0, max_high_bits);
-}
+// Codes of a segment no larger than this (8 MB) are likely to stay in the last-level cache from one query to the next.
+constexpr size_t cached_rows = size_t{1} << 18;
 
 size_t alive_count(std::span<const Rows> parts) {
   size_t alive = 0;
@@ -35,26 +32,38 @@ Value* writable(const Value* array) {
   return const_cast<Value*>(array);
 }
 
-Buffer allocate(SegmentArrays& arrays) {
-  const SectionBytes sizes = section_bytes(arrays);
+Buffer allocate(const TableShape& shape) {
   size_t size_bytes = 0;
-  for (const size_t section : sizes) {
+  for (const size_t section : section_bytes(shape)) {
     size_bytes += lines(section);
   }
-  Buffer buffer(size_bytes);
+  return Buffer(size_bytes);
+}
+
+SegmentArrays placed_in(const Buffer& buffer, const TableShape& shape) {
+  const SectionBytes sizes = section_bytes(shape);
   SectionPlaces places{};
   uint8_t* next = buffer.data();
   for (size_t section = 0; section < section_count; ++section) {
     places[section] = std::exchange(next, next + lines(sizes[section]));
   }
-  place(arrays, places);
-  return buffer;
+  return placed(shape, places);
+}
+
+std::array<Split, path_count> splits_for(const SegmentArrays& arrays) {
+  std::array<Split, path_count> splits{};
+  for (size_t path = 0; path < path_count && arrays.has_tables(); ++path) {
+    if (const Kernels* kernels = kernels_of(path)) {
+      splits[path] = split_for(arrays.shape, costs_of(*kernels, arrays.rows()));
+    }
+  }
+  return splits;
 }
 
 void fill_id_ranges(const SegmentArrays& arrays) {
   IdRange* range = writable(arrays.id_ranges);
-  for (size_t first = 0; first < arrays.rows; first += id_block_rows) {
-    const size_t end = std::min(first + id_block_rows, arrays.rows);
+  for (size_t first = 0; first < arrays.rows(); first += id_block_rows) {
+    const size_t end = std::min(first + id_block_rows, arrays.rows());
     const auto [least, greatest] = std::minmax_element(arrays.ids + first, arrays.ids + end);
     *range++ = {*least, *greatest};
   }
@@ -87,10 +96,11 @@ class TableBuilder {
  public:
   TableBuilder(const SegmentArrays& arrays, size_t scratch_rows)
       : arrays_(arrays),
-        shelf_bits_(arrays.high_bits / 2),
-        bucket_bits_(arrays.high_bits - shelf_bits_) {
+        shape_(arrays.shape),
+        shelf_bits_(shape_.high_bits / 2),
+        bucket_bits_(shape_.high_bits - shelf_bits_) {
     count_shelves();
-    scratch_rows_ = std::max(std::min(arrays.rows, scratch_rows), largest_shelf());
+    scratch_rows_ = std::max(std::min(shape_.rows, scratch_rows), largest_shelf());
     keyed_slots_ = Buffer(scratch_rows_ * sizeof(uint64_t));
   }
 
@@ -106,10 +116,14 @@ class TableBuilder {
         begin = end;
       }
     }
-    writable(arrays_.directory[table])[size_t{1} << arrays_.high_bits] = static_cast<uint32_t>(arrays_.rows);
+    writable(arrays_.directory[table])[size_t{1} << shape_.high_bits] = static_cast<uint32_t>(shape_.rows);
   }
 
  private:
+  // A row on its way: its key above 40 bits with what a posting holds of the next table's key, above the slot.
+  static constexpr int key_place = 40;
+  static_assert(TableShape::posting_bits <= key_place && key_place + max_key_bits <= 64);
+
   size_t shelves() const { return size_t{1} << shelf_bits_; }
 
   size_t shelf_of(uint32_t key, int table) const { return key >> (substrings[table].bits - shelf_bits_); }
@@ -117,7 +131,7 @@ class TableBuilder {
   // shelf_ends_ holds each shelf's first place; filling the shelf moves it to the end.
   void count_shelves() {
     shelf_ends_.assign(table_count, std::vector<uint32_t>(shelves() + 1));
-    for (size_t row = 0; row < arrays_.rows; ++row) {
+    for (size_t row = 0; row < shape_.rows; ++row) {
       for (int table = 0; table < table_count; ++table) {
         ++shelf_ends_[table][shelf_of(key_of(arrays_.codes + row * code_bytes, table), table) + 1];
       }
@@ -153,11 +167,14 @@ class TableBuilder {
     uint64_t* keyed_slots = reinterpret_cast<uint64_t*>(keyed_slots_.data());
     std::vector<uint32_t>& ends = shelf_ends_[table];
     const uint32_t first = ends[first_shelf];
-    for (size_t row = 0; row < arrays_.rows; ++row) {
-      const uint32_t key = key_of(arrays_.codes + row * code_bytes, table);
+    const uint64_t next_mask = (uint64_t{1} << shape_.next_bits(table)) - 1;
+    for (size_t row = 0; row < shape_.rows; ++row) {
+      const uint8_t* code = arrays_.codes + row * code_bytes;
+      const uint32_t key = key_of(code, table);
       const size_t shelf = shelf_of(key, table);
       if (shelf - first_shelf < end_shelf - first_shelf) {
-        keyed_slots[ends[shelf]++ - first] = uint64_t{key} << 32 | row;
+        const uint64_t next = key_of(code, next_table(table)) & next_mask;
+        keyed_slots[ends[shelf]++ - first] = uint64_t{key} << key_place | next << shape_.slot_bits | row;
       }
     }
   }
@@ -166,11 +183,12 @@ class TableBuilder {
   void sort_shelf(int table, size_t shelf, uint32_t begin, uint32_t end, uint32_t first) {
     const uint64_t* keyed_slots = reinterpret_cast<const uint64_t*>(keyed_slots_.data());
     const auto keyed_slot = [=](uint32_t place) { return keyed_slots[place - first]; };
-    uint32_t* postings = writable(arrays_.postings[table]);
     uint32_t* directory = writable(arrays_.directory[table]) + (shelf << bucket_bits_);
-    const int low_bits = arrays_.low_bits(table);
+    const int low_bits = shape_.low_bits(table);
     const uint32_t bucket_mask = (uint32_t{1} << bucket_bits_) - 1;
-    const auto bucket_of = [=](uint64_t keyed) { return static_cast<uint32_t>(keyed >> (32 + low_bits)) & bucket_mask; };
+    const auto bucket_of = [=](uint64_t keyed) {
+      return static_cast<uint32_t>(keyed >> (key_place + low_bits)) & bucket_mask;
+    };
     places_.assign(size_t{bucket_mask} + 1, 0);
     for (uint32_t i = begin; i < end; ++i) {
       ++places_[bucket_of(keyed_slot(i))];
@@ -180,15 +198,25 @@ class TableBuilder {
       directory[bucket] = next;
       next += std::exchange(places_[bucket], next);
     }
-    const uint32_t low_mask = (uint32_t{1} << low_bits) - 1;
     for (uint32_t i = begin; i < end; ++i) {
-      const uint32_t low = static_cast<uint32_t>(keyed_slot(i) >> 32) & low_mask;
-      const uint32_t slot = static_cast<uint32_t>(keyed_slot(i));
-      postings[places_[bucket_of(keyed_slot(i))]++] = (low << arrays_.slot_bits) | slot;
+      put(table, places_[bucket_of(keyed_slot(i))]++, keyed_slot(i));
     }
   }
 
+  // Into a line that is zero where nothing was put.
+  void put(int table, uint32_t place, uint64_t keyed_slot) {
+    const uint32_t lane = place % line_postings;
+    uint32_t* line = writable(arrays_.postings[table]) + size_t{place / line_postings} * line_words;
+    const int slot_bits = shape_.slot_bits;
+    const uint64_t slot = keyed_slot & ((uint64_t{1} << slot_bits) - 1);
+    const uint64_t next = keyed_slot >> slot_bits & ((uint64_t{1} << shape_.next_bits(table)) - 1);
+    const uint64_t low = keyed_slot >> key_place & ((uint64_t{1} << shape_.low_bits(table)) - 1);
+    line[lane] = static_cast<uint32_t>(posting_word(shape_, table, low, next) | slot);
+    line[line_postings + lane / 8] |= static_cast<uint32_t>(next & 15U) << (4 * (lane % 8));
+  }
+
   const SegmentArrays& arrays_;
+  const TableShape shape_;
   int shelf_bits_;
   int bucket_bits_;
   size_t scratch_rows_ = 0;
@@ -199,32 +227,27 @@ class TableBuilder {
 
 }  // namespace
 
-SegmentArrays segment_shape(size_t rows) {
-  SegmentArrays shape{};
-  shape.rows = rows;
-  shape.high_bits = high_bits_for(rows);
-  shape.slot_bits = static_cast<int>(std::bit_width(rows));
-  return shape;
-}
-
-SectionBytes section_bytes(const SegmentArrays& shape) {
+SectionBytes section_bytes(const TableShape& shape) {
   SectionBytes sizes{shape.rows * code_bytes, shape.rows * sizeof(int64_t),
                      (shape.rows + id_block_rows - 1) / id_block_rows * sizeof(IdRange)};
   for (size_t table = 0; table < table_count; ++table) {
     sizes[directory_section(table)] = ((size_t{1} << shape.high_bits) + 1) * sizeof(uint32_t);
-    sizes[postings_section(table)] = (shape.rows + vector_slack) * sizeof(uint32_t);
+    sizes[postings_section(table)] = (shape.rows / line_postings + 1) * line_bytes;  // an empty last bucket has one too
   }
   return sizes;
 }
 
-void place(SegmentArrays& shape, const SectionPlaces& places) {
-  shape.codes = places[0];
-  shape.ids = reinterpret_cast<const int64_t*>(places[1]);
-  shape.id_ranges = reinterpret_cast<const IdRange*>(places[2]);
+SegmentArrays placed(const TableShape& shape, const SectionPlaces& places) {
+  SegmentArrays arrays{};
+  arrays.shape = shape;
+  arrays.codes = places[0];
+  arrays.ids = reinterpret_cast<const int64_t*>(places[1]);
+  arrays.id_ranges = reinterpret_cast<const IdRange*>(places[2]);
   for (size_t table = 0; table < table_count; ++table) {
-    shape.directory[table] = reinterpret_cast<const uint32_t*>(places[directory_section(table)]);
-    shape.postings[table] = reinterpret_cast<const uint32_t*>(places[postings_section(table)]);
+    arrays.directory[table] = reinterpret_cast<const uint32_t*>(places[directory_section(table)]);
+    arrays.postings[table] = reinterpret_cast<const uint32_t*>(places[postings_section(table)]);
   }
+  return arrays;
 }
 
 void fill(const SegmentArrays& arrays, std::span<const Rows> parts, const SectionDone& done) {
@@ -245,15 +268,19 @@ void fill_tables(const SegmentArrays& arrays, const SectionDone& done, size_t sc
   }
 }
 
+const Costs& costs_of(const Kernels& kernels, size_t rows) {
+  return rows <= cached_rows ? kernels.cached_costs : kernels.memory_costs;
+}
+
 Segment::Segment(std::span<const Rows> parts)
-    : arrays_(segment_shape(alive_count(parts))),
-      buffer_(allocate(arrays_)),
-      tombstones_(arrays_.rows),
-      split_(split_for(arrays_.rows, arrays_.high_bits)) {
+    : buffer_(allocate(table_shape(alive_count(parts)))),
+      arrays_(placed_in(buffer_, table_shape(alive_count(parts)))),
+      tombstones_(arrays_.rows()),
+      splits_(splits_for(arrays_)) {
   fill(arrays_, parts, [](size_t) {});
 }
 
 Segment::Segment(const SegmentArrays& arrays, std::span<Tombstones::Word> tombstones)
-    : arrays_(arrays), tombstones_(tombstones), split_(split_for(arrays_.rows, arrays_.high_bits)) {}
+    : arrays_(arrays), tombstones_(tombstones), splits_(splits_for(arrays_)) {}
 
 }  // namespace baken::hamming

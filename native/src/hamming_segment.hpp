@@ -7,6 +7,7 @@
 #include <functional>
 #include <span>
 
+#include "hamming_kernels.hpp"
 #include "hamming_memory.hpp"
 #include "hamming_rows.hpp"
 #include "hamming_split.hpp"
@@ -16,21 +17,25 @@ namespace baken::hamming {
 // The tables of a segment as plain arrays, wherever they lie.
 //
 // Table i holds a posting for each row, grouped into 2^high_bits coarse buckets by the high bits of the row's key:
-// bucket b is postings[i][directory[i][b]] up to postings[i][directory[i][b + 1]]. A posting is the key's remaining low
-// bits above the row number ("slot"), in 32 bits. About eight postings share a bucket, so that a line or two of memory
-// answers for all keys that differ from the query's only in low bits.
+// bucket b holds the postings directory[i][b] up to directory[i][b + 1]. A posting is the row number ("slot"), the key's
+// remaining low bits and a few bits of table i + 1's key, in 36 bits (see PostingForm), 14 to a line of memory. About
+// twelve share a bucket, so that a line or two answers for all keys that differ from the query's only in low bits.
 struct SegmentArrays {
   const uint8_t* codes;
   const int64_t* ids;
   const IdRange* id_ranges;  // one for every id_block_rows rows
-  size_t rows;
-  int high_bits;
-  int slot_bits;
+  TableShape shape;
   std::array<const uint32_t*, table_count> directory;
-  std::array<const uint32_t*, table_count> postings;
+  std::array<const uint32_t*, table_count> postings;  // null in a segment of an older format, which is only scanned
 
-  int low_bits(int table) const { return substrings[table].bits - high_bits; }
+  size_t rows() const { return shape.rows; }
+  bool has_tables() const { return postings[0] != nullptr; }
 };
+
+// The word of a posting without its slot; the lowest four bits of `next` stand in the nibble.
+inline uint64_t posting_word(const TableShape& shape, int table, uint64_t low, uint64_t next) {
+  return (low << (shape.next_bits(table) - 4) | next >> 4) << shape.slot_bits;
+}
 
 // The row number must fit beside the low key bits.
 constexpr size_t max_segment_rows = size_t{1} << 31;
@@ -45,10 +50,8 @@ constexpr size_t postings_section(size_t table) { return 4 + 2 * table; }
 using SectionBytes = std::array<size_t, section_count>;
 using SectionPlaces = std::array<uint8_t*, section_count>;
 
-// For that many rows, with no array placed yet.
-SegmentArrays segment_shape(size_t rows);
-SectionBytes section_bytes(const SegmentArrays& shape);
-void place(SegmentArrays& shape, const SectionPlaces& places);
+SectionBytes section_bytes(const TableShape& shape);
+SegmentArrays placed(const TableShape& shape, const SectionPlaces& places);
 
 // 256 MiB. A larger segment's tables are built in several passes over its codes.
 constexpr size_t max_scratch_rows = size_t{32} << 20;
@@ -73,17 +76,20 @@ class Segment {
   Segment(const SegmentArrays& arrays, std::span<Tombstones::Word> tombstones);
 
   const SegmentArrays& arrays() const { return arrays_; }
-  const Split& split() const { return split_; }
-  Rows rows() const { return {arrays_.codes, arrays_.ids, arrays_.rows, &tombstones_}; }
+  const Split& split(const Kernels& kernels) const { return splits_[kernels.path]; }
+  Rows rows() const { return {arrays_.codes, arrays_.ids, arrays_.rows(), &tombstones_}; }
   size_t memory_bytes() const { return buffer_.size_bytes() + tombstones_.size_bytes(); }
 
   size_t remove(const IdSet& ids) { return bury(rows(), ids, tombstones_, arrays_.id_ranges); }
 
  private:
-  SegmentArrays arrays_;
   Buffer buffer_;
+  SegmentArrays arrays_;
   Tombstones tombstones_;
-  Split split_;
+  std::array<Split, path_count> splits_;
 };
+
+// What the steps of a search in so many rows cost.
+const Costs& costs_of(const Kernels& kernels, size_t rows);
 
 }  // namespace baken::hamming

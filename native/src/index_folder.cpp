@@ -1,7 +1,9 @@
 #include "baken/index_folder.hpp"
 
 #include <algorithm>
+#include <optional>
 
+#include "hamming_search_all.hpp"
 #include "index_state.hpp"
 
 namespace baken {
@@ -11,8 +13,31 @@ using index::View;
 
 namespace {
 
-constexpr size_t queries_at_once = 16;
 constexpr size_t verified_at_once_bytes = size_t{1} << 20;
+constexpr size_t many_queries = 16384;
+constexpr size_t few_queries = 16;
+
+Question part_of(const Question& question, size_t first, size_t count) {
+  Question part = question;
+  part.codes += first * hamming::code_bytes;
+  part.count = std::min(count, question.count - first);
+  return part;
+}
+
+// `first` is the query that `found` begins with.
+void append(const SearchResult& found, size_t first, size_t codes_an_item, SearchResult& all) {
+  const auto moved = [](const std::vector<int64_t>& from, size_t by, std::vector<int64_t>& to) {
+    for (const int64_t row : from) {
+      to.push_back(row + static_cast<int64_t>(by));
+    }
+  };
+  moved(found.query_row, first, all.query_row);
+  moved(found.count_item, first / codes_an_item, all.count_item);
+  all.id.insert(all.id.end(), found.id.begin(), found.id.end());
+  all.distance_bits.insert(all.distance_bits.end(), found.distance_bits.begin(), found.distance_bits.end());
+  all.count_group.insert(all.count_group.end(), found.count_group.begin(), found.count_group.end());
+  all.count.insert(all.count.end(), found.count.begin(), found.count.end());
+}
 
 }  // namespace
 
@@ -30,20 +55,27 @@ size_t IndexFolder::merge(size_t bytes_per_second) { return state_->merge(bytes_
 
 bool IndexFolder::merge_due() const { return !hamming::due_run(state_->view()->sizes()).empty(); }
 
-// Few queries at a time, so that a removal beside a long list of them repeats few.
-SearchResult IndexFolder::search(const uint8_t* codes, size_t count, int radius_bits) const {
-  SearchResult all = state_->search(codes, 0, radius_bits);
-  for (size_t first = 0; first < count; first += queries_at_once) {
-    const size_t here = std::min(queries_at_once, count - first);
-    SearchResult found = state_->search(codes + first * hamming::code_bytes, here, radius_bits);
-    for (int64_t& row : found.query_row) {
-      row += static_cast<int64_t>(first);
+// Many queries at a time, because that is much faster; after a removal beside them few, so that the next one repeats few.
+SearchResult IndexFolder::search(const Question& question) const {
+  SearchResult all;
+  const size_t step = std::max(many_queries / question.codes_an_item, size_t{1}) * question.codes_an_item;
+  for (size_t first = 0; first == 0 || first < question.count; first += step) {
+    const Question part = part_of(question, first, step);
+    if (const std::optional<SearchResult> found = state_->try_search(part)) {
+      append(*found, first, part.codes_an_item, all);
+      continue;
     }
-    all.query_row.insert(all.query_row.end(), found.query_row.begin(), found.query_row.end());
-    all.id.insert(all.id.end(), found.id.begin(), found.id.end());
-    all.distance_bits.insert(all.distance_bits.end(), found.distance_bits.begin(), found.distance_bits.end());
+    const size_t few = std::max(few_queries / question.codes_an_item, size_t{1}) * question.codes_an_item;
+    for (size_t next = 0; next < part.count; next += few) {
+      append(state_->search(part_of(part, next, few)), first + next, part.codes_an_item, all);
+    }
   }
   return all;
+}
+
+std::vector<SearchPlan> IndexFolder::explain(int radius_bits) const {
+  const std::shared_ptr<const View> view = state_->view();
+  return hamming::explain_all(view->all(), view->tail->rows()->rows(), radius_bits);
 }
 
 size_t IndexFolder::size() const {

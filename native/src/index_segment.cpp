@@ -17,11 +17,12 @@ using hamming::codes_section;
 using hamming::ids_section;
 using hamming::Rows;
 using hamming::SegmentArrays;
+using hamming::TableShape;
 using hamming::Tombstones;
 
 size_t pages(size_t size_bytes) { return (size_bytes + page_bytes - 1) / page_bytes * page_bytes; }
 
-SegmentHeader header_for(const SegmentArrays& shape, uint64_t number) {
+SegmentHeader header_for(const TableShape& shape, uint64_t number) {
   SegmentHeader header{};
   header.number = number;
   header.rows = shape.rows;
@@ -39,22 +40,40 @@ SegmentHeader header_for(const SegmentArrays& shape, uint64_t number) {
   return header;
 }
 
-void place_in(SegmentArrays& shape, const SegmentHeader& header, uint8_t* file) {
+SegmentArrays placed_in(const TableShape& shape, const SegmentHeader& header, uint8_t* file) {
   hamming::SectionPlaces places{};
   for (size_t section = 0; section < hamming::section_count; ++section) {
     places[section] = file + header.sections[section].offset;
   }
-  hamming::place(shape, places);
+  return hamming::placed(shape, places);
 }
 
-// Whether the header is the one this version writes for so many rows: then every offset lies in the file.
-bool same_shape(const SegmentHeader& header, const SegmentHeader& expected) {
-  bool same = header.file_bytes == expected.file_bytes && header.code_bits == expected.code_bits &&
-              header.table_count == expected.table_count && header.high_bits == expected.high_bits &&
-              header.slot_bits == expected.slot_bits;
+// Codes, ids and id ranges as in every version, and no tables.
+SegmentArrays placed_without_tables(const SegmentHeader& header, uint8_t* file) {
+  SegmentArrays arrays = placed_in(hamming::table_shape(header.rows), header, file);
+  arrays.directory.fill(nullptr);
+  arrays.postings.fill(nullptr);
+  return arrays;
+}
+
+// The first three sections, which all versions share; the tables of version 1 lay otherwise.
+constexpr size_t first_table_section = 3;
+
+// Whether the header is one that is written for so many rows: then every offset lies in the file.
+bool has_expected_shape(const SegmentHeader& header) {
+  const SegmentHeader expected = header_for(hamming::table_shape(header.rows), header.number);
+  const bool is_newest = header.preamble.version == format_version;
+  bool same = header.code_bits == expected.code_bits && header.table_count == expected.table_count;
+  if (is_newest) {
+    same = same && header.file_bytes == expected.file_bytes && header.high_bits == expected.high_bits &&
+           header.slot_bits == expected.slot_bits;
+  }
   for (size_t section = 0; section < hamming::section_count; ++section) {
-    same = same && header.sections[section].offset == expected.sections[section].offset &&
-           header.sections[section].size_bytes == expected.sections[section].size_bytes;
+    const Section& found = header.sections[section];
+    same = same && (is_newest || section < first_table_section
+                        ? found.offset == expected.sections[section].offset &&
+                              found.size_bytes == expected.sections[section].size_bytes
+                        : found.offset <= header.file_bytes && found.size_bytes <= header.file_bytes - found.offset);
   }
   return same;
 }
@@ -98,8 +117,7 @@ void FolderSegment::map_arrays() {
       header.preamble.header_checksum != entry_.header_checksum) {
     corrupt(path_, "it is not the segment that the manifest names");
   }
-  SegmentArrays shape = hamming::segment_shape(header.rows);
-  if (!same_shape(header, header_for(shape, header.number))) {
+  if (!has_expected_shape(header)) {
     corrupt(path_, "its sections are not where they belong");
   }
   if (size_bytes < header.file_bytes) {
@@ -110,10 +128,12 @@ void FolderSegment::map_arrays() {
   }
   arrays_ = Mapping(arrays_file_, header.file_bytes, MapMode::read);
   arrays_.wish_for_huge_pages();
-  place_in(shape, header, arrays_.data());
+  const SegmentArrays arrays = header.preamble.version == format_version
+                                   ? placed_in(hamming::table_shape(header.rows), header, arrays_.data())
+                                   : placed_without_tables(header, arrays_.data());
   const std::span words(reinterpret_cast<Tombstones::Word*>(removed_.data() + removed_bits_offset),
                         Tombstones::words_for(header.rows));
-  segment_ = std::make_unique<hamming::Segment>(shape, words);
+  segment_ = std::make_unique<hamming::Segment>(arrays, words);
 }
 
 void FolderSegment::map_removed(const std::string& folder, MapMode mode) {
@@ -218,14 +238,13 @@ auto section_taker(SegmentHeader& header, const File& file, const Mapping& mappi
 }  // namespace
 
 WrittenSegment write_segment(const std::string& path, uint64_t number, std::span<const Rows> parts, Pace& pace) {
-  SegmentArrays arrays = hamming::segment_shape(alive_count(parts));
-  SegmentHeader header = header_for(arrays, number);
+  const TableShape shape = hamming::table_shape(alive_count(parts));
+  SegmentHeader header = header_for(shape, number);
   File file(path, O_RDWR | O_CREAT | O_TRUNC);
   file.allocate(header.file_bytes);
   {
     const Mapping mapping(file, header.file_bytes, MapMode::write);
-    place_in(arrays, header, mapping.data());
-    hamming::fill(arrays, parts, section_taker(header, file, mapping, pace));
+    hamming::fill(placed_in(shape, header, mapping.data()), parts, section_taker(header, file, mapping, pace));
   }
   return seal_segment(file, header);
 }
@@ -263,18 +282,18 @@ void SegmentWriter::add(const uint8_t* codes, const int64_t* ids, size_t count) 
 }
 
 WrittenSegment SegmentWriter::finish() {
-  SegmentArrays arrays = hamming::segment_shape(rows_);
-  SegmentHeader header = header_for(arrays, number_);
+  const TableShape shape = hamming::table_shape(rows_);
+  SegmentHeader header = header_for(shape, number_);
   file_.allocate(header.file_bytes);
   {
     const Mapping mapping(file_, header.file_bytes, MapMode::write);
-    place_in(arrays, header, mapping.data());
     const Section& ids = header.sections[ids_section];
     if (ids_file_.read(mapping.data() + ids.offset, ids.size_bytes, 0) < ids.size_bytes) {
       truncated(ids_file_.path(), ids_file_.size_bytes(), ids.size_bytes);
     }
     ids_file_.truncate(0);
     Pace no_limit(0);
+    const SegmentArrays arrays = placed_in(shape, header, mapping.data());
     hamming::fill_tables(arrays, section_taker(header, file_, mapping, no_limit));
   }
   header.sections[codes_section].checksum = codes_checksum_;

@@ -21,6 +21,7 @@ struct View {
   std::shared_ptr<FolderTail> tail;
 
   std::vector<hamming::SegmentSize> sizes() const;
+  std::vector<const hamming::Segment*> all() const;
 };
 
 // The few words that all processes look at before a search.
@@ -65,7 +66,9 @@ class IndexFolder::State {
   // The newest; reads the manifest only when another process swapped it.
   std::shared_ptr<const index::View> view() const;
 
-  SearchResult search(const uint8_t* codes, size_t count, int radius_bits);
+  SearchResult search(const Question& question);
+  // Nothing when rows went beside it.
+  std::optional<SearchResult> try_search(const Question& question) const;
   size_t apply(const IndexChange& change);
   void clear();
   void condemn();
@@ -82,8 +85,6 @@ class IndexFolder::State {
   void put_in_place(const std::optional<index::WrittenSegment>& built, const index::Applied& applied);
 
  private:
-  std::optional<SearchResult> try_search(const uint8_t* codes, size_t count, int radius_bits) const;
-
   void open_lock_files();
   void open(bool reset);
   void open_to_read();

@@ -12,9 +12,17 @@ std::vector<hamming::SegmentSize> View::sizes() const {
   std::vector<hamming::SegmentSize> sizes;
   for (const std::shared_ptr<FolderSegment>& segment : segments) {
     const hamming::Rows rows = segment->segment().rows();
-    sizes.push_back({rows.count, rows.alive_count()});
+    sizes.push_back({rows.count, rows.alive_count(), !segment->segment().arrays().has_tables()});
   }
   return sizes;
+}
+
+std::vector<const hamming::Segment*> View::all() const {
+  std::vector<const hamming::Segment*> all;
+  for (const std::shared_ptr<FolderSegment>& segment : segments) {
+    all.push_back(&segment->segment());
+  }
+  return all;
 }
 
 }  // namespace index
@@ -85,9 +93,9 @@ std::shared_ptr<const View> IndexFolder::State::load_once() const {
   return next;
 }
 
-SearchResult IndexFolder::State::search(const uint8_t* codes, size_t count, int radius_bits) {
+SearchResult IndexFolder::State::search(const Question& question) {
   for (int attempt = 0; attempt < search_attempts; ++attempt) {
-    std::optional<SearchResult> result = try_search(codes, count, radius_bits);
+    std::optional<SearchResult> result = try_search(question);
     if (result) {
       return *std::move(result);
     }
@@ -98,21 +106,17 @@ SearchResult IndexFolder::State::search(const uint8_t* codes, size_t count, int 
   if (!read_only_) {
     begin();
   }
-  return *try_search(codes, count, radius_bits);
+  return *try_search(question);
 }
 
 // A row that was replaced beside the search may be missed: its new code came after the tail was looked at, and its old
 // one went before the segments were. So a search during which rows went, or the manifest changed, does not count.
-std::optional<SearchResult> IndexFolder::State::try_search(const uint8_t* codes, size_t count, int radius_bits) const {
+std::optional<SearchResult> IndexFolder::State::try_search(const Question& question) const {
   const std::shared_ptr<const View> current = view();
   const index::RemovalMark before = current->tail->removal_mark();
   const std::shared_ptr<hamming::Tail> tail = current->tail->rows();
   const index::RemovalMark unmoved = {before.in_segments, current->tail->removal_mark().in_rows};
-  std::vector<const hamming::Segment*> segments;
-  for (const std::shared_ptr<FolderSegment>& segment : current->segments) {
-    segments.push_back(&segment->segment());
-  }
-  SearchResult result = hamming::search_all(segments, tail->rows(), codes, count, radius_bits);
+  SearchResult result = hamming::search_all(current->all(), tail->rows(), question);
   const bool counts =
       current->tail->removal_mark() == unmoved && control_.generation() <= current->manifest.generation;
   return counts ? std::optional(std::move(result)) : std::nullopt;

@@ -244,6 +244,67 @@ TEST(a_crowd_of_identical_codes_is_found_whole) {
   check_every_path(index, banked, queries, 31);
 }
 
+TEST(the_nearest_are_the_first_of_all_and_the_count_is_exact) {
+  std::mt19937_64 rng = check::fixed_rng(10);
+  const Banked banked = mixed(40'000, rng);
+  baken::HammingIndex index;
+  add(index, banked);
+  const std::vector<uint8_t> queries = queries_near(banked, 6, rng);
+  const size_t query_count = queries.size() / code_bytes;
+  for (const int radius_bits : {0, 11, 31, 64, 256}) {
+    const std::vector<Match> all = brute_force(banked, queries, radius_bits);
+    for (const size_t limit : {size_t{0}, size_t{1}, size_t{9}, size_t{1000}, baken::no_limit}) {
+      baken::Question question{queries.data(), query_count, radius_bits};
+      question.limit = limit;
+      const baken::SearchResult result = index.search(question);
+      size_t next = 0;
+      size_t next_count = 0;
+      for (size_t query = 0, first = 0; query < query_count; ++query) {
+        size_t end = first;
+        for (; end < all.size() && std::get<0>(all[end]) == static_cast<int64_t>(query); ++end) {
+        }
+        for (size_t i = first; i < std::min(end, first + std::min(limit, end - first)); ++i, ++next) {
+          CHECK((all[i] == Match(result.query_row[next], result.distance_bits[next], result.id[next])));
+        }
+        if (end != first) {
+          CHECK_EQ(result.count_item[next_count], static_cast<int64_t>(query));
+          CHECK_EQ(result.count[next_count++], static_cast<int64_t>(end - first));
+        }
+        first = end;
+      }
+      CHECK_EQ(result.id.size(), next);
+      CHECK_EQ(result.count.size(), next_count);
+    }
+  }
+}
+
+// Enough queries that the tables are gone through slice by slice, with a crowd among the codes that sends some to a scan.
+TEST(a_batch_finds_what_one_query_after_the_other_finds) {
+  std::mt19937_64 rng = check::fixed_rng(11);
+  constexpr size_t rows = 1'100'000;
+  constexpr size_t query_count = 700;
+  Banked banked{random_codes(rows, rng), {}};
+  for (size_t row = 0; row < rows; ++row) {
+    banked.ids.push_back(static_cast<int64_t>(row));
+    if (row >= rows - 1000) {
+      std::memcpy(banked.codes.data() + row * code_bytes, banked.code(0), code_bytes);
+    }
+  }
+  baken::HammingIndex index;
+  add(index, banked);
+  const std::vector<uint8_t> queries = queries_near(banked, query_count, rng);
+  const std::vector<Match> batch = found(index, queries, 31);
+  std::vector<Match> singles;
+  for (size_t query = 0; query < query_count; ++query) {
+    const std::vector<uint8_t> one(queries.begin() + query * code_bytes, queries.begin() + (query + 1) * code_bytes);
+    for (Match match : found(index, one, 31)) {
+      std::get<0>(match) = static_cast<int64_t>(query);
+      singles.push_back(match);
+    }
+  }
+  CHECK(batch == singles);
+}
+
 // Each batch holds the centre twice, and every other batch is removed again. Readers may see any state between, but a
 // search must see every batch that stays and was added before it, nothing that was removed before it, and no half batch.
 TEST(readers_beside_a_writer_see_what_was_added_before_and_nothing_else) {

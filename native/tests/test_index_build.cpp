@@ -112,15 +112,15 @@ TEST(tables_built_in_many_passes_are_the_same_as_in_one) {
   Step step = random_step(5000, 0, 1, rng);
   std::fill_n(step.codes.begin(), 2000 * code_bytes, uint8_t{7});  // one key for two fifths of the rows
   const auto tables_of = [&](size_t scratch_rows) {
-    hamming::SegmentArrays arrays = hamming::segment_shape(step.ids.size());
-    const hamming::SectionBytes sizes = hamming::section_bytes(arrays);
+    const hamming::TableShape shape = hamming::table_shape(step.ids.size());
+    const hamming::SectionBytes sizes = hamming::section_bytes(shape);
     std::vector<std::vector<uint64_t>> memory;
     hamming::SectionPlaces places{};
     for (size_t section = 0; section < hamming::section_count; ++section) {
       memory.emplace_back(sizes[section] / 8 + 1);
       places[section] = reinterpret_cast<uint8_t*>(memory.back().data());
     }
-    hamming::place(arrays, places);
+    const hamming::SegmentArrays arrays = hamming::placed(shape, places);
     std::memcpy(places[hamming::codes_section], step.codes.data(), step.codes.size());
     std::memcpy(places[hamming::ids_section], step.ids.data(), step.ids.size() * sizeof(int64_t));
     std::vector<size_t> done;

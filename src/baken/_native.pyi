@@ -49,6 +49,92 @@ def set_instruction_path(name: str) -> None:
     """
 
 @final
+class NearestMatches:
+    """What `search_nearest` finds: the first three columns, int64[R], int64[R], int32[R], hold one element a match.
+
+    They are ordered by query_row, distance_bits, id. A query is truncated where `match_count` is above the limit.
+    """
+
+    @property
+    def query_row(self) -> NDArray[np.int64]: ...
+    @property
+    def id(self) -> NDArray[np.int64]: ...
+    @property
+    def distance_bits(self) -> NDArray[np.int32]: ...
+    @property
+    def match_count(self) -> NDArray[np.int64]:
+        """int64[Q]: how many codes lie within the radius of each query, returned or not."""
+
+@final
+class IdGroups:
+    """Which ids count, and within which radius: an id belongs to the group `id >> shift_bits`."""
+
+    def __init__(self, groups: NDArray[np.int64], radius_bits: NDArray[np.int32], shift_bits: int) -> None:
+        """Take int64[G] ascending groups and int32[G] radii; ids of other groups do not count.
+
+        Raises:
+            TypeError: an argument is no array of its dtype.
+            ValueError: the groups do not ascend, the lengths differ, or the shift is not 0 to 63 bits.
+        """
+
+@final
+class GroupMatches:
+    """What `search_groups` finds: the first three columns hold one element a match, the others one an item and group.
+
+    Matches are ordered by item, distance_bits, id; counts by item, group. An item and group without a match is absent.
+    """
+
+    @property
+    def query_row(self) -> NDArray[np.int64]:
+        """int64[R]: the item's code that is nearest to the match, the first of several."""
+
+    @property
+    def id(self) -> NDArray[np.int64]: ...
+    @property
+    def distance_bits(self) -> NDArray[np.int32]: ...
+    @property
+    def count_item(self) -> NDArray[np.int64]: ...
+    @property
+    def count_group(self) -> NDArray[np.int64]: ...
+    @property
+    def count(self) -> NDArray[np.int64]:
+        """int64[C]: how many codes of the group matched the item, returned or not."""
+
+@final
+class SearchPlan:
+    """How one part of an index is searched for one query, and what that is expected to cost for random codes."""
+
+    @property
+    def rows(self) -> int:
+        """Codes in it, removed ones included."""
+
+    @property
+    def removed_rows(self) -> int: ...
+    @property
+    def is_scanned(self) -> bool:
+        """Whether every code is compared; else tables are looked up."""
+
+    @property
+    def table_radii(self) -> list[int]:
+        """How many bits each table looks around the query's key, -1 for a table that is not used; empty for a scan."""
+
+    @property
+    def probes(self) -> float:
+        """Buckets that are looked at."""
+
+    @property
+    def postings(self) -> float:
+        """Postings in them."""
+
+    @property
+    def candidates(self) -> float:
+        """Codes that are fetched and compared."""
+
+    @property
+    def cost_us(self) -> float:
+        """Microseconds, by the costs that were measured for the active instruction path."""
+
+@final
 class HammingIndex:
     """256-bit codes with ids, searched exactly: every code within the radius is found.
 
@@ -84,6 +170,46 @@ class HammingIndex:
         Raises:
             TypeError: `codes` is no uint8 array.
             ValueError: its shape is wrong, it has gaps in memory, or the radius is out of range.
+        """
+
+    def search_nearest(self, codes: NDArray[np.uint8], radius_bits: int, limit: int) -> NearestMatches:
+        """As `search`, but return at most `limit` matches of each query, the nearest, and count all of them.
+
+        Equally near ones are taken by ascending id. Takes memory for twice the limit, however many codes match.
+
+        Raises:
+            TypeError: `codes` is no uint8 array.
+            ValueError: its shape is wrong, it has gaps in memory, or the radius or the limit is out of range.
+        """
+
+    def search_groups(
+        self,
+        codes: NDArray[np.uint8],
+        codes_an_item: int,
+        groups: IdGroups,
+        limit: int,
+        excluded_ids: NDArray[np.int64],
+    ) -> GroupMatches:
+        """Find the `limit` nearest matches of each item in each group of ids, and count all of them.
+
+        Args:
+            codes: uint8[Q, 32]; each `codes_an_item` rows ask for one item. A code of the index counts once for an
+                item, at its distance to the nearest of the item's codes.
+            codes_an_item: a divisor of Q.
+            groups: which ids count, each group within its own radius.
+            limit: how many matches are returned of an item and group, the nearest first, then by id.
+            excluded_ids: int64[E], ids that do not count.
+
+        Raises:
+            TypeError: an argument is no array of its dtype.
+            ValueError: a shape is wrong, an array has gaps in memory, or a number is out of range.
+        """
+
+    def explain(self, radius_bits: int) -> list[SearchPlan]:
+        """How each segment, and last the newest codes, would be searched for one query.
+
+        Raises:
+            ValueError: the radius is not 0 to 256.
         """
 
     def __len__(self) -> int:
@@ -164,6 +290,22 @@ class IndexFolder:
         self, codes: NDArray[np.uint8], radius_bits: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
         """As `HammingIndex.search`."""
+
+    def search_nearest(self, codes: NDArray[np.uint8], radius_bits: int, limit: int) -> NearestMatches:
+        """As `HammingIndex.search_nearest`."""
+
+    def search_groups(
+        self,
+        codes: NDArray[np.uint8],
+        codes_an_item: int,
+        groups: IdGroups,
+        limit: int,
+        excluded_ids: NDArray[np.int64],
+    ) -> GroupMatches:
+        """As `HammingIndex.search_groups`."""
+
+    def explain(self, radius_bits: int) -> list[SearchPlan]:
+        """As `HammingIndex.explain`."""
 
     def clear(self) -> None:
         """Remove everything; `applied_seq` is -1 afterwards."""

@@ -84,6 +84,7 @@ def _with_store(settings: Settings, store: Store) -> Baken:
         policy=Policy(settings.unscreenable_verdicts()),
         limits=DecodeLimits(max_size_bytes=settings.max_upload_size_bytes, max_pixels=settings.max_pixels),
         min_quality_percent=settings.min_quality_percent,
+        max_matches=settings.max_matches,
     )
     keeper = SeenKeeper(
         store,

@@ -131,6 +131,8 @@ def screening_json(path: str, screening: Screening) -> dict[str, object]:
         "detail": None if why is None else why.detail,
         "matches": [match_json(match) for match in outcome.matches],
         "suppressed": [match_json(match) for match in outcome.suppressed],
+        "match_count": outcome.match_count,
+        "truncated": outcome.is_truncated,
         "fingerprints": fingerprints_json(screening.fingerprints),
         "elapsed_ms": round(screening.elapsed_ms, 3),
         "id": screening.id,

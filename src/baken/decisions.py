@@ -6,10 +6,20 @@ A verdict is what the platform should do now; a *decision* is what a person says
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from baken.model import Finding, FingerprintKind, Match, Outcome, Purpose, Unscreenable, UnscreenableReason, Verdict
+from baken.model import (
+    Finding,
+    FingerprintKind,
+    Found,
+    Match,
+    Outcome,
+    Purpose,
+    Unscreenable,
+    UnscreenableReason,
+    Verdict,
+)
 
 DEFAULT_UNSCREENABLE_VERDICTS: Mapping[UnscreenableReason, Verdict] = MappingProxyType(
     {
@@ -35,6 +45,18 @@ class Policy:
     )
 
 
+def decide_found(unscreenable: Unscreenable | None, found: Found, policy: Policy, max_matches: int) -> Outcome:
+    """`decide`, then list at most `max_matches` of what counts and of what is suppressed, the weightiest first.
+
+    The verdict and its reason are those of all matches: `found` holds the nearest of every bank, and no other match of
+    a bank can weigh more than its nearest.
+    """
+    outcome = decide(unscreenable, found.matches, policy)
+    matches, suppressed = outcome.matches[:max_matches], outcome.suppressed[:max_matches]
+    unlisted_count = found.match_count - len(matches) - len(suppressed)
+    return replace(outcome, matches=matches, suppressed=suppressed, unlisted_count=unlisted_count)
+
+
 def decide(unscreenable: Unscreenable | None, matches: Sequence[Match], policy: Policy) -> Outcome:
     """Decide what one item's matches mean.
 
@@ -47,14 +69,14 @@ def decide(unscreenable: Unscreenable | None, matches: Sequence[Match], policy: 
         An outcome for every possible input. `matched` wins over `unscreenable` (an exact digest may catch what cannot
         be decoded), and `unscreenable` is never reported as `clear`.
     """
-    benign = [match for match in matches if match.purpose is Purpose.BENIGN]
+    explanations = _explanations([match for match in matches if match.purpose is Purpose.BENIGN])
     counted: list[Match] = []
     suppressed: list[tuple[Match, Match]] = []
     for match in matches:
         if match.purpose is Purpose.BENIGN:
             continue
-        explanation = _explaining(match, benign)
-        if explanation is None:
+        explanation = explanations[match.kind]
+        if explanation is None or explanation.distance_bits > match.distance_bits:
             counted.append(match)
         else:
             suppressed.append((match, explanation))
@@ -82,18 +104,18 @@ def verdict_of(match: Match) -> Verdict:
     return match.verdict
 
 
-def _explaining(match: Match, benign: Sequence[Match]) -> Match | None:
-    """The nearest benign entry that explains `match` away, if any.
+def _explanations(benign: Sequence[Match]) -> dict[FingerprintKind, Match | None]:
+    """For each kind of match the nearest benign entry that may explain it away, if any.
 
     An exact digest is explained only by an exact digest that is at least as strong (MD5 can be made to collide). A
     perceptual match is explained by any benign entry that is at least as near: a benign twin 25 bits from a known
     picture must not hide the known picture itself.
     """
-    if match.kind.is_exact:
-        explaining = [other for other in benign if other.kind in _AT_LEAST_AS_STRONG[match.kind]]
-    else:
-        explaining = [other for other in benign if other.distance_bits <= match.distance_bits]
-    return min(explaining, key=_by_distance, default=None)
+    strong_enough = {kind: _AT_LEAST_AS_STRONG.get(kind, set(FingerprintKind)) for kind in FingerprintKind}
+    return {
+        kind: min((each for each in benign if each.kind in kinds), key=_by_distance, default=None)
+        for kind, kinds in strong_enough.items()
+    }
 
 
 def _by_weight(match: Match) -> tuple[int, int, int, str, int]:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from baken._native import IndexBuild, IndexCheck, IndexFolder
+from baken._native import GroupMatches, IdGroups, IndexBuild, IndexCheck, IndexFolder, NearestMatches, SearchPlan
 from baken.errors import (
     IndexCorruptError,
     IndexFileError,
@@ -83,9 +83,43 @@ class KnownReader:
                 anything there would mean nothing.
         """
         found = self._index.search(codes, radius_bits)
+        self._check_current()
+        return found
+
+    def search_nearest(self, codes: NDArray[np.uint8], radius_bits: int, limit: int) -> NearestMatches:
+        """Find the nearest codes of each query, and count the others.
+
+        Raises:
+            IndexMissingError: as `search` does.
+        """
+        found = self._index.search_nearest(codes, radius_bits, limit)
+        self._check_current()
+        return found
+
+    def explain(self, radius_bits: int) -> list[SearchPlan]:
+        """How each part would be searched."""
+        return self._index.explain(radius_bits)
+
+    def search_groups(
+        self,
+        codes: NDArray[np.uint8],
+        codes_an_item: int,
+        groups: IdGroups,
+        limit: int,
+        excluded_ids: NDArray[np.int64],
+    ) -> GroupMatches:
+        """Find the nearest codes of each group for each item, and count the others.
+
+        Raises:
+            IndexMissingError: as `search` does.
+        """
+        found = self._index.search_groups(codes, codes_an_item, groups, limit, excluded_ids)
+        self._check_current()
+        return found
+
+    def _check_current(self) -> None:
         if self._index.applied_seq < self._least_seq:
             raise IndexMissingError("the index is being built again", hint="try again in a moment")
-        return found
 
 
 class KnownFiles:

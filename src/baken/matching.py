@@ -1,5 +1,8 @@
 """The known entries in memory: exact search in all active codes, with each bank's own radius and pause switch.
 
+A search keeps the nearest entries of each bank and counts the rest. That is all a verdict depends on, so a crowd of a
+million near-identical entries takes no memory, and hides no entry of another bank.
+
 Pure of storage and web: whoever holds a `KnownEntries` feeds it (`known.py` does, from the database's change log), or
 gives it indexes that are fed (`known_files.py`).
 """
@@ -7,22 +10,25 @@ gives it indexes that are fed (`known_files.py`).
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from baken._native import HammingIndex
+from baken._native import GroupMatches, HammingIndex, IdGroups, NearestMatches, SearchPlan
 from baken.model import (
+    MAX_MATCHES,
     PDQ_BYTES,
     Bank,
     BankState,
     Fingerprint,
     FingerprintKind,
     Fingerprints,
+    Found,
     Match,
+    Purpose,
     Transform,
 )
 
@@ -31,6 +37,7 @@ _ENTRY_ID_BITS = 40
 _ENTRY_ID_MASK = (1 << _ENTRY_ID_BITS) - 1
 
 _TRANSFORMS = tuple(Transform)
+_NO_IDS = np.empty(0, np.int64)
 
 
 class CodeIndex(Protocol):
@@ -53,6 +60,59 @@ class CodeIndex(Protocol):
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
         """Find every code at most `radius_bits` from each query."""
 
+    def search_nearest(self, codes: NDArray[np.uint8], radius_bits: int, limit: int) -> NearestMatches:
+        """Find the nearest codes of each query, and count the others."""
+
+    def search_groups(
+        self,
+        codes: NDArray[np.uint8],
+        codes_an_item: int,
+        groups: IdGroups,
+        limit: int,
+        excluded_ids: NDArray[np.int64],
+    ) -> GroupMatches:
+        """Find the nearest codes of each group for each item, and count the others."""
+
+    def explain(self, radius_bits: int) -> list[SearchPlan]:
+        """How each part would be searched."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ActiveBanks:
+    """The banks that count, and the same as the index wants them: within their radius, or exactly."""
+
+    by_id: dict[int, Bank]
+    near: IdGroups
+    exact: IdGroups
+
+    @classmethod
+    def of(cls, banks: Iterable[Bank]) -> _ActiveBanks:
+        active = sorted((bank for bank in banks if bank.state is BankState.ACTIVE), key=lambda bank: bank.id)
+        ids = np.array([bank.id for bank in active], np.int64)
+        radii = np.array([bank.radius_bits for bank in active], np.int32)
+        groups = (IdGroups(ids, each, _ENTRY_ID_BITS) for each in (radii, np.zeros_like(radii)))
+        return cls({bank.id: bank for bank in active}, *groups)
+
+    def match(self, packed_id: int, kind: FingerprintKind, distance_bits: int, transform: Transform) -> Match:
+        bank = self.by_id[packed_id >> _ENTRY_ID_BITS]
+        entry_id = packed_id & _ENTRY_ID_MASK
+        return Match(bank.id, bank.name, bank.purpose, bank.verdict, entry_id, kind, distance_bits, transform)
+
+
+@dataclass(slots=True)
+class _Finds:
+    """What was found for one item so far."""
+
+    matches: list[Match] = field(default_factory=list)
+    match_count: int = 0
+
+    def count(self, bank: Bank, entries: int) -> None:
+        if bank.purpose is not Purpose.BENIGN:
+            self.match_count += entries
+
+    def found(self) -> Found:
+        return Found(tuple(sorted(self.matches, key=_rank)), self.match_count)
+
 
 class KnownEntries:
     """Every entry that may match, searchable from any number of threads.
@@ -64,11 +124,9 @@ class KnownEntries:
     def __init__(self, pdq: CodeIndex | None = None, digests: CodeIndex | None = None) -> None:
         self._pdq: CodeIndex = HammingIndex() if pdq is None else pdq
         self._digests: CodeIndex = HammingIndex() if digests is None else digests
-        self._banks: dict[int, Bank] = {}
-        self._radius_bits = 0
+        self._banks = _ActiveBanks.of(())
         self.seq = -1
         """The change of the database's log that was applied last, at least; whoever feeds the entries sets it."""
-        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         """How many codes are held, digests included."""
@@ -79,11 +137,13 @@ class KnownEntries:
         """Memory of both indexes."""
         return self._pdq.memory_bytes + self._digests.memory_bytes
 
+    def index(self, name: Literal["pdq", "digests"]) -> CodeIndex:
+        """One of the two indexes."""
+        return self._pdq if name == "pdq" else self._digests
+
     def set_banks(self, banks: Iterable[Bank]) -> None:
         """Replace the banks; entries of a bank that is absent, paused or withdrawn do not match."""
-        with self._lock:
-            self._banks = {bank.id: bank for bank in banks if bank.state is BankState.ACTIVE}
-            self._radius_bits = max((bank.radius_bits for bank in self._banks.values()), default=0)
+        self._banks = _ActiveBanks.of(banks)
 
     def put_codes(
         self,
@@ -102,63 +162,81 @@ class KnownEntries:
         self._pdq.remove(ids)
         self._digests.remove(ids)
 
-    def search(self, fingerprints: Fingerprints) -> tuple[Match, ...]:
-        """All matches of one item: exact digests, and PDQ in all eight orientations when it may be compared."""
-        matches = self._exact(fingerprints.digests())
+    def search(self, fingerprints: Fingerprints, max_matches: int = MAX_MATCHES) -> Found:
+        """The matches of one item: exact digests, and PDQ in all eight orientations when it may be compared.
+
+        Of each bank the nearest `max_matches` are kept, for each kind of exact digest and for PDQ. An entry is one
+        match: by an exact digest (the strongest) rather than by PDQ, in the orientation in which it is nearest.
+        """
+        banks, finds = self._banks, _Finds()
+        digest_ids = self._find_digests(fingerprints.digests(), banks, max_matches, finds)
         if fingerprints.unscreenable is None and fingerprints.pdq_orientations is not None:
-            matches += self._near(fingerprints.pdq_orientations)
-        return _one_per_entry(matches)
+            orientations = fingerprints.pdq_orientations
+            near = self._pdq.search_groups(orientations, len(orientations), banks.near, max_matches, digest_ids)
+            rows = near.query_row.tolist()
+            for row, packed_id, bits in zip(rows, near.id.tolist(), near.distance_bits.tolist(), strict=True):
+                finds.matches.append(banks.match(packed_id, FingerprintKind.PDQ, bits, _TRANSFORMS[row]))
+            for bank_id, count in zip(near.count_group.tolist(), near.count.tolist(), strict=True):
+                finds.count(banks.by_id[bank_id], count)
+        return finds.found()
 
-    def lookup(self, fingerprints: Sequence[Fingerprint]) -> list[tuple[Match, ...]]:
-        """The matches of each fingerprint as it is, in the order asked; no orientations are tried."""
-        answers: list[list[Match]] = [[] for _ in fingerprints]
-        self._lookup_pdq(fingerprints, answers)
-        self._lookup_digests(fingerprints, answers)
-        return [_one_per_entry(matches) for matches in answers]
+    def lookup(self, fingerprints: Sequence[Fingerprint], max_matches: int = MAX_MATCHES) -> list[Found]:
+        """The matches of each fingerprint as it is, in the order asked; no orientations are tried.
 
-    def _lookup_pdq(self, fingerprints: Sequence[Fingerprint], answers: list[list[Match]]) -> None:
-        asked = [row for row, each in enumerate(fingerprints) if each.kind is FingerprintKind.PDQ]
-        if not asked:
-            return
-        joined = b"".join(fingerprints[row].value for row in asked)
-        codes = np.frombuffer(joined, dtype=np.uint8).reshape(-1, PDQ_BYTES)
-        rows, ids, distances = self._pdq.search(codes, self._radius_bits)
-        for row, packed_id, distance_bits in zip(rows.tolist(), ids.tolist(), distances.tolist(), strict=True):
-            match = self._match(packed_id, FingerprintKind.PDQ, distance_bits, Transform.IDENTITY)
-            if match is not None:
-                answers[asked[row]].append(match)
+        Of each bank the nearest `max_matches` are kept.
+        """
+        banks, finds = self._banks, [_Finds() for _ in fingerprints]
+        near = [row for row, each in enumerate(fingerprints) if not each.kind.is_exact]
+        if near:
+            codes = _stack(fingerprints[row].value for row in near)
+            found = self._pdq.search_groups(codes, 1, banks.near, max_matches, _NO_IDS)
+            _sort_in(found, near, fingerprints, banks, finds)
+        exact = [row for row, each in enumerate(fingerprints) if each.kind.is_exact]
+        if exact:
+            codes = _stack(_digest_code(fingerprints[row].kind, fingerprints[row].value) for row in exact)
+            found = self._digests.search_groups(codes, 1, banks.exact, max_matches, _NO_IDS)
+            _sort_in(found, exact, fingerprints, banks, finds)
+        return [each.found() for each in finds]
 
-    def _lookup_digests(self, fingerprints: Sequence[Fingerprint], answers: list[list[Match]]) -> None:
-        asked = [row for row, each in enumerate(fingerprints) if each.kind.is_exact]
-        if not asked:
-            return
-        codes = _stack(_digest_code(fingerprints[row].kind, fingerprints[row].value) for row in asked)
+    def _find_digests(
+        self, digests: Sequence[Fingerprint], banks: _ActiveBanks, max_matches: int, finds: _Finds
+    ) -> NDArray[np.int64]:
+        """Add the entries that share a digest; return the ids of all of them, int64[N].
+
+        All ids are held at once, 8 bytes each, because an entry may share several digests and counts once.
+        """
+        codes = _stack(_digest_code(each.kind, each.value) for each in digests)
         rows, ids, _ = self._digests.search(codes, 0)
-        for row, packed_id in zip(rows.tolist(), ids.tolist(), strict=True):
-            match = self._match(packed_id, fingerprints[asked[row]].kind, 0, Transform.IDENTITY)
-            if match is not None:
-                answers[asked[row]].append(match)
+        if not len(ids):
+            return ids
+        ids, first = np.unique(ids, return_index=True)  # the strongest kind: digests come in that order
+        kinds, bank_ids = rows[first], ids >> _ENTRY_ID_BITS
+        is_active = np.isin(bank_ids, np.fromiter(banks.by_id, np.int64, len(banks.by_id)))
+        ids, kinds, bank_ids = ids[is_active], kinds[is_active], bank_ids[is_active]
+        for bank_id in np.unique(bank_ids).tolist():
+            of_bank = bank_ids == bank_id
+            finds.count(banks.by_id[bank_id], int(of_bank.sum()))
+            for row, digest in enumerate(digests):
+                nearest = ids[of_bank & (kinds == row)][:max_matches]
+                finds.matches += (banks.match(each, digest.kind, 0, Transform.IDENTITY) for each in nearest.tolist())
+        return ids
 
-    def _exact(self, digests: Sequence[Fingerprint]) -> list[Match]:
-        answers: list[list[Match]] = [[] for _ in digests]
-        self._lookup_digests(digests, answers)
-        return [match for answer in answers for match in answer]
 
-    def _near(self, orientations: NDArray[np.uint8]) -> list[Match]:
-        rows, ids, distances = self._pdq.search(orientations, self._radius_bits)
-        found = (
-            self._match(packed_id, FingerprintKind.PDQ, distance_bits, _TRANSFORMS[row])
-            for row, packed_id, distance_bits in zip(rows.tolist(), ids.tolist(), distances.tolist(), strict=True)
-        )
-        return [match for match in found if match is not None]
-
-    def _match(self, packed_id: int, kind: FingerprintKind, distance_bits: int, transform: Transform) -> Match | None:
-        """The match as its bank sees it, or None when the bank does not count or its own radius is smaller."""
-        bank = self._banks.get(packed_id >> _ENTRY_ID_BITS)
-        if bank is None or distance_bits > bank.radius_bits:
-            return None
-        entry_id = packed_id & _ENTRY_ID_MASK
-        return Match(bank.id, bank.name, bank.purpose, bank.verdict, entry_id, kind, distance_bits, transform)
+def _sort_in(
+    found: GroupMatches,
+    asked: Sequence[int],
+    fingerprints: Sequence[Fingerprint],
+    banks: _ActiveBanks,
+    finds: Sequence[_Finds],
+) -> None:
+    """Hand each match and count to the fingerprint that was asked; `asked[i]` is the place of the i-th code."""
+    columns = (found.query_row.tolist(), found.id.tolist(), found.distance_bits.tolist())
+    for row, packed_id, distance_bits in zip(*columns, strict=True):
+        kind = fingerprints[asked[row]].kind
+        finds[asked[row]].matches.append(banks.match(packed_id, kind, distance_bits, Transform.IDENTITY))
+    counts = (found.count_item.tolist(), found.count_group.tolist(), found.count.tolist())
+    for row, bank_id, count in zip(*counts, strict=True):
+        finds[asked[row]].count(banks.by_id[bank_id], count)
 
 
 def index_ids(entry_ids: NDArray[np.int64], bank_ids: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -181,16 +259,6 @@ def _digest_codes(kind: FingerprintKind, values: NDArray[np.uint8]) -> NDArray[n
 
 def _stack(codes: Iterable[bytes]) -> NDArray[np.uint8]:
     return np.frombuffer(b"".join(codes), dtype=np.uint8).reshape(-1, PDQ_BYTES)
-
-
-def _one_per_entry(matches: Iterable[Match]) -> tuple[Match, ...]:
-    """The best match of each entry: an exact digest before a perceptual one, the nearest before the farther."""
-    best: dict[int, Match] = {}
-    for match in matches:
-        known = best.get(match.entry_id)
-        if known is None or _rank(match) < _rank(known):
-            best[match.entry_id] = match
-    return tuple(sorted(best.values(), key=_rank))
 
 
 def _rank(match: Match) -> tuple[bool, int, int, int]:

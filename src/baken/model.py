@@ -31,6 +31,9 @@ MAX_FLOOD_FACTOR = 1_000
 # PDQ's own quality gate: below it the picture carries too little detail for its fingerprint to be compared.
 MIN_QUALITY_PERCENT = 50
 
+# Enough for any person or program to act on; how many there are is counted in any case.
+MAX_MATCHES = 100
+
 ID_LIMIT = 1 << 63
 """One past the largest database id: ids are signed 64-bit integers in SQLite, in PostgreSQL and in the index."""
 
@@ -337,6 +340,20 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found for one item.
+
+    Attributes:
+        matches: the nearest matches of each bank, benign ones included: all that a verdict can depend on.
+        match_count: how many entries lie within their bank's radius, those of benign banks not counted. Exact, and as
+            large as `matches` or larger. An entry counts once, however many of its fingerprints match.
+    """
+
+    matches: tuple[Match, ...] = ()
+    match_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What `decisions.decide` made of one item.
 
@@ -346,7 +363,9 @@ class Outcome:
         reason: a stable code: `matched_<purpose>`, `benign:<bank>/<entry_id>`, an `UnscreenableReason`, or None for
             plain clear.
         matches: the matches that count, strictest verdict and nearest first.
-        suppressed: matches that a benign entry explains; kept so that a reviewer can see them.
+        suppressed: matches that a benign entry explains; kept so that a reviewer can see them. Of a bank with more
+            matches than are listed, nearer ones that count come first.
+        unlisted_count: how many more entries matched than are listed in `matches` and `suppressed`.
     """
 
     finding: Finding
@@ -354,6 +373,17 @@ class Outcome:
     reason: str | None
     matches: tuple[Match, ...] = ()
     suppressed: tuple[Match, ...] = ()
+    unlisted_count: int = 0
+
+    @property
+    def match_count(self) -> int:
+        """How many entries matched, suppressed ones included, listed or not."""
+        return len(self.matches) + len(self.suppressed) + self.unlisted_count
+
+    @property
+    def is_truncated(self) -> bool:
+        """Whether more entries matched than are listed."""
+        return self.unlisted_count > 0
 
 
 @dataclass(frozen=True, slots=True)

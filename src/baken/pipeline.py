@@ -13,7 +13,7 @@ from baken import decisions, fingerprints, images
 from baken.decisions import Policy
 from baken.images import DecodeLimits
 from baken.known import KnownFollower
-from baken.model import MIN_QUALITY_PERCENT, Fingerprints, Idempotency, ItemMeta, Screening
+from baken.model import MAX_MATCHES, MIN_QUALITY_PERCENT, Fingerprints, Idempotency, ItemMeta, Screening
 
 
 class Recorder(Protocol):
@@ -32,6 +32,7 @@ class Gate:
     policy: Policy = field(default_factory=Policy)
     limits: DecodeLimits = field(default_factory=DecodeLimits)
     min_quality_percent: int = MIN_QUALITY_PERCENT
+    max_matches: int = MAX_MATCHES
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
@@ -70,8 +71,8 @@ def judge(computed: Fingerprints, meta: ItemMeta, gate: Gate, started: float) ->
     """Search and decide; `started` is the `time.perf_counter()` at which the item's work began."""
     known = gate.known.refresh()
     known_seq = known.seq  # read before the search: the entries may be newer than it says, never older
-    matches = known.search(computed)
-    outcome = decisions.decide(computed.unscreenable, matches, gate.policy)
+    found = known.search(computed, gate.max_matches)
+    outcome = decisions.decide_found(computed.unscreenable, found, gate.policy, gate.max_matches)
     now = gate.now()
     elapsed_ms = (time.perf_counter() - started) * 1000.0
     return Screening(new_screening_id(now), now, meta, computed, outcome, elapsed_ms, known_seq=known_seq)

@@ -51,7 +51,7 @@ class Judge:
         found: dict[int, tuple[Match, ...]] = {}
         for each in files:
             # Why a picture could not be compared has no part in what it matches.
-            outcome = decisions.decide(None, known.search(_fingerprints(each)), self._policy)
+            outcome = decisions.decide(None, known.search(_fingerprints(each)).matches, self._policy)
             if outcome.matches:
                 found[each.id] = outcome.matches
         return found

@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from baken.errors import SettingError
-from baken.model import MIN_QUALITY_PERCENT, UnscreenableReason, Verdict
+from baken.model import MAX_MATCHES, MIN_QUALITY_PERCENT, UnscreenableReason, Verdict
 
 ENV_PREFIX = "BAKEN_"
 CONFIG_FILE_NAME = "baken.toml"
@@ -94,6 +94,13 @@ class Settings(BaseSettings):
         "keep it as long as a late hit helps someone, not longer. Known copies come up months later, hence 90.",
     )
     max_lookups: int = Field(10_000, ge=1, le=100_000, description="Fingerprints in one call of `POST /v1/lookups`.")
+    max_matches: int = Field(
+        MAX_MATCHES,
+        ge=1,
+        le=10_000,
+        description="Matches that an answer lists and a screening keeps, the weightiest first; "
+        "the verdict and the count are those of all matches.",
+    )
     max_bulk_entries: int = Field(10_000, ge=1, le=10_000, description="Entries in one bulk add.")
     min_quality_percent: int = Field(
         MIN_QUALITY_PERCENT,

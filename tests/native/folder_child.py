@@ -26,5 +26,14 @@ def add_and_die(path: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def search_beside(path: str) -> None:
+    """Search for what a line names and answer how often each code was found, until the input ends."""
+    index = _native.IndexFolder(path, "a database")
+    for line in sys.stdin:
+        codes = np.frombuffer(bytes.fromhex(line.strip()), np.uint8).reshape(-1, 32)
+        found = index.search_nearest(codes, 0, 5)
+        print(json.dumps([found.match_count.tolist(), found.query_row.tolist(), found.id.tolist()]), flush=True)  # noqa: T201
+
+
 if __name__ == "__main__":
-    {"answer": answer, "add_and_die": add_and_die}[sys.argv[1]](sys.argv[2])
+    {"answer": answer, "add_and_die": add_and_die, "search_beside": search_beside}[sys.argv[1]](sys.argv[2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import threading
 from collections.abc import Iterator
 
@@ -158,6 +159,148 @@ def test_any_order_of_adds_and_removals_equals_brute_force(
     assert len(index) == len(ids)
     queries = queries_for(rng, codes, 2) if len(codes) else random_codes(rng, 2)
     assert same(index.search(queries, radius_bits), brute_force(codes, ids, queries, radius_bits))
+
+
+def within(found: Found, limit: int) -> tuple[Found, list[int]]:
+    """The first `limit` matches of each query, which are the nearest, and how many each has."""
+    queries, place, counts = np.unique(found[0], return_index=True, return_counts=True)
+    kept = np.arange(len(found[0])) - np.repeat(place, counts) < limit
+    by_query = dict(zip(queries.tolist(), counts.tolist(), strict=True))
+    last = int(queries[-1]) + 1 if len(queries) else 0
+    return (found[0][kept], found[1][kept], found[2][kept]), [by_query.get(row, 0) for row in range(last)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("limit", [0, 1, 7, 1000, 10**9])
+def test_the_nearest_are_the_first_of_all_and_the_count_is_exact(kind: str, limit: int) -> None:
+    rng = np.random.default_rng(KINDS.index(kind) + 40)
+    codes = np.concatenate([codes_of(kind, rng, TABLE_ROWS), random_codes(rng, TABLE_ROWS)])
+    ids = rng.integers(0, 5000, len(codes))
+    index = index_of(codes, ids)
+    gone = rng.integers(0, 5000, 500)
+    index.remove(gone)
+    kept = ~np.isin(ids, gone)
+    queries = queries_for(rng, codes, 6)
+    for radius_bits in (0, 11, 31, 64, 128):
+        expected, counts = within(brute_force(codes[kept], ids[kept], queries, radius_bits), limit)
+        found = index.search_nearest(queries, radius_bits, limit)
+        assert same((found.query_row, found.id, found.distance_bits), expected), radius_bits
+        assert found.match_count.tolist()[: len(counts)] == counts
+        assert not found.match_count[len(counts) :].any()
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    kind=st.sampled_from(KINDS),
+    limit=st.sampled_from([0, 1, 3, 10**6]),
+    radii=st.lists(st.integers(0, 64), min_size=3, max_size=3),
+)
+@settings(max_examples=40, derandomize=True, deadline=None)
+def test_an_item_of_eight_codes_counts_each_row_once_in_its_group(
+    seed: int, kind: str, limit: int, radii: list[int]
+) -> None:
+    rng = np.random.default_rng(seed)
+    codes = np.concatenate([codes_of(kind, rng, 8_000), random_codes(rng, 12_000)])
+    ids = (rng.integers(0, 5, len(codes)) << 40) | rng.integers(0, 3000, len(codes))
+    groups = np.array([0, 2, 3])
+    excluded = ids[rng.integers(0, len(ids), 50)]
+    queries = np.concatenate([queries_for(rng, codes, 7), queries_for(rng, codes, 7)])
+    argument = _native.IdGroups(groups, np.array(radii, np.int32), 40)
+    found = index_of(codes, ids).search_groups(queries, 8, argument, limit, excluded)
+
+    rows, id_rows, bits, counts = [], [], [], []
+    for first in (0, 8):
+        distances = BITS_IN_BYTE[queries[first : first + 8, None, :] ^ codes[None, :, :]].sum(axis=2, dtype=np.int32)
+        best = distances.argmin(axis=0)
+        least = distances.min(axis=0)
+        hits = []
+        for group, radius_bits in zip(groups.tolist(), radii, strict=True):
+            counted = np.flatnonzero((ids >> 40 == group) & (least <= radius_bits) & ~np.isin(ids, excluded))
+            ranked = sorted((int(least[row]), int(ids[row]), first + int(best[row])) for row in counted)
+            hits += ranked[:limit]
+            counts += [(first // 8, group, len(counted))] if len(counted) else []
+        for distance, code_id, query in sorted(hits):
+            rows.append(query)
+            id_rows.append(code_id)
+            bits.append(distance)
+    assert (found.query_row.tolist(), found.id.tolist(), found.distance_bits.tolist()) == (rows, id_rows, bits)
+    got = (found.count_item.tolist(), found.count_group.tolist(), found.count.tolist())
+    assert list(zip(*got, strict=True)) == counts
+
+
+def test_a_batch_finds_what_one_query_after_the_other_finds(path: str) -> None:
+    rng = np.random.default_rng(41)
+    codes = np.concatenate([random_codes(rng, 1_100_000), np.repeat(random_codes(rng, 1), 5_000, axis=0)])
+    index = index_of(codes, np.arange(len(codes)))
+    # Enough for tables to be gone through slice by slice.
+    planted = flipped(rng, codes[rng.integers(0, len(codes), 340)], 31)
+    queries = np.concatenate([planted, random_codes(rng, 350), flipped(rng, np.repeat(codes[-1:], 10, axis=0), 31)])
+    batch = index.search_nearest(queries, 31, 5)
+    single = [index.search_nearest(query.reshape(1, -1), 31, 5) for query in queries]
+    assert batch.id.tolist() == [each for one in single for each in one.id.tolist()], path
+    assert batch.match_count.tolist() == [each for one in single for each in one.match_count.tolist()]
+
+
+# What an answer may take beside the codes: the limit's matches and the scratch of a search, not the crowd's.
+MOST_CROWD_BYTES = 8 << 20
+
+
+@pytest.mark.parametrize("crowd", ["equal", "near", "zero", "one bucket"])
+def test_a_crowd_of_a_million_is_counted_in_bounded_memory(crowd: str) -> None:
+    rng = np.random.default_rng(42)
+    code = random_codes(rng, 1)
+    codes = np.repeat(np.zeros((1, 32), np.uint8) if crowd == "zero" else code, 1_000_000, axis=0)
+    if crowd == "near":
+        codes[np.arange(len(codes)), rng.integers(0, 32, len(codes))] ^= np.uint8(1)
+    if crowd == "one bucket":
+        codes[:, 3:] = rng.integers(0, 256, (len(codes), 29), dtype=np.uint8)
+    index = index_of(codes, np.arange(len(codes))[::-1].copy())
+    query = np.zeros((1, 32), np.uint8) if crowd == "zero" else code
+    index.search_nearest(query, 31, 10)
+    before = peak_bytes()
+    found = index.search_nearest(query, 31, 10)
+    assert peak_bytes() - before < MOST_CROWD_BYTES
+    expected = int((BITS_IN_BYTE[codes ^ query].sum(axis=1) <= 31).sum())
+    assert found.match_count.tolist() == [expected]
+    if crowd in {"equal", "zero"}:
+        assert found.id.tolist() == list(range(10))
+
+
+def peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def test_the_plan_of_an_index_says_how_each_part_is_searched(path: str) -> None:
+    rng = np.random.default_rng(43)
+    index = index_of(random_codes(rng, 300_000), np.arange(300_000))
+    index.add(random_codes(rng, 10), np.arange(10))
+    index.remove(np.arange(5))
+    segment, tail = index.explain(31)
+    assert (segment.rows, segment.removed_rows, tail.rows, tail.removed_rows) == (300_000, 5, 10, 5), path
+    assert tail.is_scanned
+    assert not segment.is_scanned
+    assert sum(radius + 1 for radius in segment.table_radii) == 32
+    assert 0 < segment.candidates < segment.postings
+    assert 0 < segment.cost_us < 300_000
+    assert index.explain(256)[0].is_scanned
+    assert index.explain(256)[0].table_radii == []
+    with pytest.raises(ValueError, match="radius_bits: got 257"):
+        index.explain(257)
+
+
+def test_a_wrong_limit_item_or_group_is_refused() -> None:
+    index = _native.HammingIndex()
+    codes = np.zeros((3, 32), np.uint8)
+    groups = _native.IdGroups(np.array([1, 2]), np.array([3, 3], np.int32), 40)
+    none = np.empty(0, np.int64)
+    with pytest.raises(ValueError, match="limit: got -1"):
+        index.search_nearest(codes, 31, -1)
+    for codes_an_item in (0, 2, -3):
+        with pytest.raises(ValueError, match="codes_an_item"):
+            index.search_groups(codes, codes_an_item, groups, 1, none)
+    for wrong in (np.array([2, 1]), np.array([1]), np.array([1, 1])):
+        with pytest.raises(ValueError, match="groups: expected ascending"):
+            _native.IdGroups(wrong, np.array([3, 3], np.int32), 40)
 
 
 def test_many_small_adds_equal_one_large_add() -> None:

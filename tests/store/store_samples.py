@@ -95,7 +95,7 @@ def full_screening() -> Screening:
             width_px=300,
             height_px=200,
         ),
-        outcome=Outcome(Finding.MATCHED, Verdict.BLOCK, "matched_known_abuse", (match,), (benign,)),
+        outcome=Outcome(Finding.MATCHED, Verdict.BLOCK, "matched_known_abuse", (match,), (benign,), 1_000_000),
         elapsed_ms=7.25,
         case_id="case_1",
     )

@@ -49,6 +49,24 @@ def test_a_benign_entry_suppresses_and_is_named(sqlite_api: Api) -> None:
     assert [match["bank"] for match in said["suppressed"]] == ["hotline"]
 
 
+def test_a_crowd_is_counted_and_hides_no_stricter_entry(api: Api) -> None:
+    api.make_bank()
+    api.make_bank("seen-before", "watch")
+    crowd = [{"fingerprints": [{"kind": "pdq", "value": PDQ}]}] * 100
+    asked = {"provenance": {"source": "test"}, "entries": crowd}
+    for _ in range(2):
+        assert api.post("/v1/banks/seen-before/entries", json=asked).status_code == 201
+    known_id = api.add(flipped(PDQ, 5))
+
+    said = api.lookup(PDQ)
+
+    assert (said["verdict"], said["reason"]) == ("block", "matched_known_abuse")
+    assert said["matches"][0]["entry_id"] == known_id
+    assert (len(said["matches"]), said["match_count"], said["truncated"]) == (100, 201, True)
+    clear = api.lookup(OTHER_PDQ)
+    assert (clear["match_count"], clear["truncated"]) == (0, False)
+
+
 def test_lookups_are_recorded_nowhere(sqlite_api: Api) -> None:
     sqlite_api.lookup(PDQ)
 

@@ -63,8 +63,25 @@ def test_a_banked_picture_matches_and_the_answer_says_what_was_found(api: Api) -
     assert said["case_id"] is None
     assert said["detail"] is None
     assert said["suppressed"] == []
+    assert (said["match_count"], said["truncated"]) == (1, False)
     assert said["elapsed_ms"] > 0
     assert said["meta"] == {"item_ref": "7"}
+
+
+def test_a_crowd_is_kept_as_its_nearest_and_a_count(api: Api) -> None:
+    data = jpeg(1)
+    computed = baken.fingerprint(data)
+    assert computed.pdq is not None
+    api.make_bank()
+    crowd = [{"fingerprints": [{"kind": "pdq", "value": computed.pdq.hex()}]}] * 100
+    for _ in range(2):
+        asked = {"provenance": {"source": "test"}, "entries": crowd}
+        assert api.post("/v1/banks/hotline/entries", json=asked).status_code == 201
+
+    said = api.screen(data)
+
+    assert (len(said.json()["matches"]), said.json()["match_count"], said.json()["truncated"]) == (100, 200, True)
+    assert api.get(said.headers["location"]).json() == said.json()
 
 
 def test_a_screening_reads_back_as_it_was_answered(api: Api) -> None:

@@ -82,7 +82,13 @@ class IndexFolder {
   bool merge_due() const;
 
   // As HammingIndex::search.
-  SearchResult search(const uint8_t* codes, size_t count, int radius_bits) const;
+  SearchResult search(const Question& question) const;
+  SearchResult search(const uint8_t* codes, size_t count, int radius_bits) const {
+    return search(Question{codes, count, radius_bits});
+  }
+
+  // As HammingIndex::explain.
+  std::vector<SearchPlan> explain(int radius_bits) const;
 
   size_t size() const;
   int64_t applied_seq() const;

@@ -101,6 +101,12 @@ def mutation(database: Database) -> Iterator[Mutation]:
         change.write_log()
 
 
+def last_entry_id(database: Database) -> int:
+    """The id of the newest entry; see `Store.last_entry_id`."""
+    with database.read() as connection:
+        return int(connection.execute(select(schema.change_head.c.last_entry_id)).scalar_one())
+
+
 def changes_since(database: Database, seq: int, limit: int) -> list[Change]:
     """The changes after number `seq`, in order, at most `limit`."""
     columns = schema.changes.c

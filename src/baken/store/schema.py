@@ -28,7 +28,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from baken.errors import InvalidValueError
 from baken.model import DEFAULT_FLOOD_ACCOUNTS_PER_HOUR, DEFAULT_FLOOD_FACTOR, MAX_RADIUS_BITS
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every schema revision this version knows, oldest first; the last one is what it works with."""
 
 
@@ -264,6 +264,7 @@ screenings = Table(
     Column("reason", PlainText),
     Column("matches", _Json, nullable=False),
     Column("suppressed", _Json, nullable=False),
+    Column("unlisted_count", _Id, nullable=False, server_default="0"),
     Column("elapsed_ms", Float, nullable=False),
     Column("case_id", PlainText),
     Column("idempotency_key_id", PlainText),

@@ -337,6 +337,10 @@ class Store:
         """What tells this database's changes from every other database's, at most 64 characters; empty before any."""
         return changes.history_id(self._database)
 
+    def last_entry_id(self) -> int:
+        """The id of the newest entry, withdrawn or not; 0 when none was ever added."""
+        return changes.last_entry_id(self._database)
+
     def changes_since(self, seq: int, *, limit: int = 1000) -> list[Change]:
         """The changes after number `seq`, in order and without gaps, at most `limit`."""
         return changes.changes_since(self._database, seq, limit)

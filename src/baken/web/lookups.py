@@ -54,8 +54,8 @@ class Lookups:
 
     def _answer(self, asked: list[Fingerprint]) -> bytes:
         gate = self._service.baken.gate
-        found = gate.known.refresh().lookup(asked)
-        outcomes = (decisions.decide(None, matches, gate.policy) for matches in found)
+        found = gate.known.refresh().lookup(asked, gate.max_matches)
+        outcomes = (decisions.decide_found(None, each, gate.policy, gate.max_matches) for each in found)
         answers = [wire.lookup_answer(each, outcome) for each, outcome in zip(asked, outcomes, strict=True)]
         return wire.encode(wire.LookupAnswers(answers))
 

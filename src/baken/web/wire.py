@@ -55,6 +55,9 @@ FloodFactor = Annotated[
     int,
     Meta(ge=1, le=MAX_FLOOD_FACTOR, description="How many times its busiest earlier hour an entry may match."),
 ]
+MatchCount = Annotated[
+    int, Meta(ge=0, description="How many entries matched, suppressed ones included, listed or not; exact.")
+]
 EntryId = Annotated[int, Meta(ge=1, le=ID_LIMIT - 1)]
 
 
@@ -106,6 +109,8 @@ class Screening(msgspec.Struct):
     detail: str | None
     matches: list[Match]
     suppressed: list[Match]
+    match_count: MatchCount
+    truncated: bool
     fingerprints: Fingerprints
     case_id: str | None
     elapsed_ms: float
@@ -135,6 +140,8 @@ class LookupAnswer(msgspec.Struct):
     reason: str | None
     matches: list[Match]
     suppressed: list[Match]
+    match_count: MatchCount
+    truncated: bool
 
 
 class LookupAnswers(msgspec.Struct):
@@ -457,6 +464,8 @@ def screening(given: model.Screening) -> Screening:
         None if unscreenable is None else unscreenable.detail,
         [match(each) for each in outcome.matches],
         [match(each) for each in outcome.suppressed],
+        outcome.match_count,
+        outcome.is_truncated,
         fingerprints(computed),
         given.case_id,
         round(given.elapsed_ms, 3),
@@ -485,6 +494,8 @@ def lookup_answer(asked: model.Fingerprint, outcome: model.Outcome) -> LookupAns
         outcome.reason,
         [match(each) for each in outcome.matches],
         [match(each) for each in outcome.suppressed],
+        outcome.match_count,
+        outcome.is_truncated,
     )
 
 
