@@ -43,8 +43,8 @@ void Gathering::take(size_t query, const Near& near, const Rows& rows) {
   nearest_of(found_[query], group).add(hit);
 }
 
-// Whether no other query of the item is nearer to the row; of equally near ones the first counts. So a row counts once for
-// an item, and nobody must remember which rows were seen.
+// Whether no other query of the item is nearer to the row; of equally near ones the first counts. So a row counts once
+// for an item, and nobody must remember which rows were seen.
 bool Gathering::is_best_of_item(size_t query, const Near& near, const Rows& rows) const {
   const size_t first = query - query % question_.codes_an_item;
   constexpr size_t at_once = 8;

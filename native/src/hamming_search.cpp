@@ -11,8 +11,8 @@ constexpr size_t flat_chunk_rows = 4096;
 // The postings that are filtered at once; a crowd's bucket can be of any size.
 constexpr size_t max_batch_postings = 8192;
 
-// How much of a table is searched at a time for many queries: small enough for the last-level cache, large enough that a
-// query meets few slices. Of 0.25 to 4 MB, 4 MB was the fastest (57 against 72 us a query at ten million codes).
+// How much of a table is searched at a time for many queries: small enough for the last-level cache, large enough that
+// a query meets few slices. Of 0.25 to 4 MB, 4 MB was the fastest (57 against 72 us a query at ten million codes).
 constexpr size_t slice_bytes = size_t{4} << 20;
 
 // Batches of a slice hold fewer probes each.
@@ -311,13 +311,13 @@ void Lookup::filter(Batch& batch) {
 // Buckets of a crowd: in pieces, so that the memory they take is bounded.
 void Lookup::filter_piecewise(const Batch& batch) {
   const PostingForm form = form_of(batch);
+  const uint32_t* postings = scene_.segment->arrays().postings[batch.table];
   std::vector<uint32_t> slots(max_batch_postings + vector_slack);
   for (size_t i = 0; i < batch.bucket_count; ++i) {
     for (Bucket left = batch.buckets[i]; left.count > 0 && !is_given_up(batch.query);) {
       Bucket piece = left;
       piece.count = std::min<uint32_t>(left.count, max_batch_postings);
-      const size_t slot_count = kernels_.filter_postings(scene_.segment->arrays().postings[batch.table], &piece, 1, form,
-                                                         slots.data());
+      const size_t slot_count = kernels_.filter_postings(postings, &piece, 1, form, slots.data());
       take(batch, slots.data(), slot_count);
       const uint32_t behind = left.lane + piece.count;
       left = {left.line + behind / line_postings, behind % line_postings, left.count - piece.count, left.allowed_bits};

@@ -9,21 +9,13 @@
 namespace baken::hamming {
 namespace {
 
-// Enough that each line of a table of ten million rows is met several times, few enough to keep their matches in memory.
+// Enough that each line of a table of ten million rows is met several times, few enough to hold their matches.
 constexpr size_t queries_at_once = 16384;
 
 void check_radius(int radius_bits) {
   if (radius_bits < 0 || radius_bits > code_bits) {
     throw std::invalid_argument("radius_bits: got " + std::to_string(radius_bits) +
                                 ", expected 0 to 256; 31 is the usual radius for PDQ.");
-  }
-}
-
-void check(const Question& question) {
-  check_radius(question.radius_bits);
-  if (question.codes_an_item == 0 || question.count % question.codes_an_item != 0) {
-    throw std::invalid_argument("codes_an_item: got " + std::to_string(question.codes_an_item) + " for " +
-                                std::to_string(question.count) + " codes, expected a divisor.");
   }
 }
 
@@ -36,6 +28,14 @@ SearchPlan plan_of(const Kernels& kernels, const Rows& rows) {
 }
 
 }  // namespace
+
+void check(const Question& question) {
+  check_radius(question.radius_bits);
+  if (question.codes_an_item == 0 || question.count % question.codes_an_item != 0) {
+    throw std::invalid_argument("codes_an_item: got " + std::to_string(question.codes_an_item) + " for " +
+                                std::to_string(question.count) + " codes, expected a divisor.");
+  }
+}
 
 SearchResult search_all(std::span<const Segment* const> segments, const Rows& tail, const Question& question) {
   check(question);

@@ -10,6 +10,7 @@
 namespace baken::hamming {
 
 // Throws std::invalid_argument as HammingIndex::search does.
+void check(const Question& question);
 SearchResult search_all(std::span<const Segment* const> segments, const Rows& tail, const Question& question);
 
 // Throws std::invalid_argument unless the radius is 0 to 256.

@@ -55,8 +55,9 @@ size_t IndexFolder::merge(size_t bytes_per_second) { return state_->merge(bytes_
 
 bool IndexFolder::merge_due() const { return !hamming::due_run(state_->view()->sizes()).empty(); }
 
-// Many queries at a time, because that is much faster; after a removal beside them few, so that the next one repeats few.
+// Many queries at a time, because that is much faster; after a removal beside them few, so that the next repeats few.
 SearchResult IndexFolder::search(const Question& question) const {
+  hamming::check(question);
   SearchResult all;
   const size_t step = std::max(many_queries / question.codes_an_item, size_t{1}) * question.codes_an_item;
   for (size_t first = 0; first == 0 || first < question.count; first += step) {

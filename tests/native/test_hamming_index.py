@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -288,8 +289,9 @@ def test_the_plan_of_an_index_says_how_each_part_is_searched(path: str) -> None:
         index.explain(257)
 
 
-def test_a_wrong_limit_item_or_group_is_refused() -> None:
-    index = _native.HammingIndex()
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_a_wrong_limit_item_or_group_is_refused(tmp_path: Path, on_disk: bool) -> None:
+    index = _native.IndexFolder(str(tmp_path), "a database", reset=True) if on_disk else _native.HammingIndex()
     codes = np.zeros((3, 32), np.uint8)
     groups = _native.IdGroups(np.array([1, 2]), np.array([3, 3], np.int32), 40)
     none = np.empty(0, np.int64)
