@@ -55,4 +55,5 @@ def answers_forever(url: str, folder: str, *numbers: str) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(stream=sys.stdout, format="%(message)s")
-    {each.__name__: each for each in (answers, answers_reading, verifies_reading, answers_forever)}[sys.argv[1]](*sys.argv[2:])
+    jobs = {each.__name__: each for each in (answers, answers_reading, verifies_reading, answers_forever)}
+    jobs[sys.argv[1]](*sys.argv[2:])
