@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 from pathlib import Path
 
 import pytest
@@ -91,11 +92,12 @@ def test_a_selection_that_makes_no_sense_forgets_nothing(baken: Command, options
     ended = baken("seen", "forget", "--yes", *options)
     assert ended.exit_code == 2
     assert "error: " in ended.err
-    assert baken.ok("seen", "stats", "--json").json["items"] in {0, 3}
+    assert baken.ok("seen", "stats", "--json").json["items"] == 3
     assert len(baken.ok("seen", "export").json_lines) == 3
 
 
 def test_an_index_that_cannot_be_used_does_not_fail_the_adding(baken: Command, incoming: Path):
+    shutil.rmtree(baken.data_dir / "index" / "seen")
     (baken.data_dir / "index" / "seen").write_text("a file where the folder should be")
     ended = baken.ok("bank", "add", "known", incoming / "a.jpg")
     assert "1 entries added" in ended.out

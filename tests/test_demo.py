@@ -47,6 +47,7 @@ def test_every_copy_is_matched_and_every_broken_file_unscreenable_in_one_narrow_
         "broken": {"unscreenable hold", "unscreenable allow"},
     }
     assert len(rows) == 20
+    assert re.search(r"one more picture banked in demo-known-later:\n1 item seen before match \(case case_", out)
     assert ["copy-mirrored.jpg", "matched", "block", "demo-known", "0", "bits", "mirrored"] in [row[:7] for row in rows]
 
 
@@ -56,8 +57,9 @@ def test_a_second_run_banks_nothing_twice(tmp_path: Path, capsys: pytest.Capture
         assert once(folder, capsys)[0] == 0
     with Store.open(f"sqlite:///{folder / 'baken.sqlite3'}") as store:
         active = {bank.name: store.bank_counts(bank.id)[EntryState.ACTIVE] for bank in store.banks()}
-        assert active == {"demo-known": 4, "demo-own-photos": 2, "demo-benign": 1}
-        assert sum(store.screening_counts().values()) == 40
+        assert active == {"demo-known": 4, "demo-own-photos": 2, "demo-benign": 1, "demo-known-later": 1}
+        assert sum(store.screening_counts().values()) == 42
+        assert [case.item_count for case in store.cases.cases()] == [1]
 
 
 def test_the_demo_stays_in_its_own_folder(
@@ -73,8 +75,8 @@ def test_a_missed_copy_fails_the_demo(
 ):
     real = demo._write_incoming
 
-    def expect_one_more(folder: Path) -> dict[str, Finding]:
-        return real(folder) | {"unrelated-10.jpg": Finding.MATCHED}
+    def expect_one_more(folder: Path, *, late_is_known: bool) -> dict[str, Finding]:
+        return real(folder, late_is_known=late_is_known) | {"unrelated-10.jpg": Finding.MATCHED}
 
     monkeypatch.setattr(demo, "_write_incoming", expect_one_more)
     exit_code, _, err = once(tmp_path / "demo", capsys)

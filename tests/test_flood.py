@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baken.errors import InvalidValueError
-from baken.flood import FloodFacts, FloodLimits, Tally, hour_of, hour_start, is_flood, limit_of
+from baken.flood import FloodFacts, FloodLimits, Tally, hour_of, hour_start, is_flood, limit_of, past_limit_of
 
 PAGE = Path(__file__).parent.parent / "docs" / "how-to" / "flood-breaker.md"
 LIMITS = st.builds(FloodLimits, st.integers(0, 1000), st.integers(1, 50))
@@ -78,3 +78,8 @@ def test_facts_leave_out_what_is_not_known_and_read_as_a_sentence():
     assert few.as_json() == {"counted": "stored items", "count": 51_000, "limit": 50_000}
     assert few.sentence == "flood breaker: 51,000 stored items matched this entry, 50,000 are allowed"
     assert FloodFacts("x", 2, 1, hour=hour_start(1)).as_json()["hour"] == "1970-01-01T01:00:00+00:00"
+
+
+def test_the_past_may_hold_as_many_accounts_as_several_hours_at_the_limit():
+    assert past_limit_of(FloodLimits(100, 10)) == 1_000
+    assert past_limit_of(FloodLimits(0, 10)) is None

@@ -138,6 +138,18 @@ def test_what_was_seen_during_a_pause_is_found_when_it_ends(world: World, resume
     assert list(world.retroactive_pairs()) == [(seen.id, ids[0])]
 
 
+def test_a_larger_radius_finds_what_was_seen_farther_away(world: World):
+    world.bank(radius_bits=5)
+    seen = world.see(picture(1, 9))
+    [entry_id] = world.add(pdq_entry(code(1)))
+    world.run()
+    assert world.retroactive_pairs() == {}
+
+    world.store.change_bank("known", radius_bits=9, actor="a", reason="r")
+    world.run()
+    assert list(world.retroactive_pairs()) == [(seen.id, entry_id)]
+
+
 def test_a_benign_twin_keeps_the_past_quiet_until_it_is_withdrawn(world: World):
     world.bank()
     world.bank("fine", Purpose.BENIGN)

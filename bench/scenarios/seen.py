@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -47,16 +45,25 @@ def _run(scale: Scale) -> Answer:
     mirrorings = random_codes(count * len(MIRRORINGS), seed=41).reshape(count, -1)
     more = random_codes(scale.pick(20_000, 500) * len(MIRRORINGS), seed=42).reshape(-1, mirrorings.shape[1])
     entry_count = scale.pick(10_000, 100)
-    with _opened() as baken:
-        _fill(baken, mirrorings)
-        build_seconds = cpu_seconds_of(baken.keeper.stats)
-        _screen(baken, more)
-        take_over_us = cpu_seconds_of(baken.keeper.settle) / len(more) * 1e6
-        queries = planted_queries(mirrorings[:, :PDQ_BYTES], entry_count + 50, radius_bits=DEFAULT_RADIUS_BITS, seed=43)
-        one_ms = np.median([_asking_seconds(baken, queries[row : row + 1]) * 1000 for row in range(_ONE_ENTRY_ROUNDS)])
-        many_us = _asking_seconds(baken, queries[50:]) / entry_count * 1e6
-        found = _found_count(baken)
-        _, index_size_bytes = baken.keeper.stats()
+    with tempfile.TemporaryDirectory() as folder:
+        chosen = settings.load({}, data_dir=Path(folder))
+        with assemble.initialise(chosen) as baken:
+            _fill(baken, mirrorings)
+            build_seconds = cpu_seconds_of(baken.keeper.stats)
+            _screen(baken, more[:1])
+            baken.keeper.settle()  # which also begins to merge the index; closing waits for that
+        with assemble.open_existing(chosen) as baken:
+            _screen(baken, more[1:])
+            take_over_us = cpu_seconds_of(baken.keeper.settle) / len(more) * 1e6
+            queries = planted_queries(
+                mirrorings[:, :PDQ_BYTES], entry_count + 50, radius_bits=DEFAULT_RADIUS_BITS, seed=43
+            )
+            one_ms = np.median(
+                [_asking_seconds(baken, queries[row : row + 1]) * 1000 for row in range(_ONE_ENTRY_ROUNDS)]
+            )
+            many_us = _asking_seconds(baken, queries[50:]) / entry_count * 1e6
+            found = _found_count(baken)
+            _, index_size_bytes = baken.keeper.stats()
     asked = [*range(_ONE_ENTRY_ROUNDS), *range(50, len(queries))]
     expected = sum(row % 2 == 0 for row in asked)  # every second query is planted
     figures = [
@@ -85,20 +92,11 @@ def _run(scale: Scale) -> Answer:
     )
 
 
-@contextmanager
-def _opened() -> Iterator[Baken]:
-    with tempfile.TemporaryDirectory() as folder:
-        data_dir = Path(folder)
-        with assemble.initialise(settings.load({}, data_dir=data_dir)) as baken:
-            baken.store.create_bank(
-                "bench", Purpose.WATCH, radius_bits=DEFAULT_RADIUS_BITS, verdict=Verdict.ALLOW, actor="bench"
-            )
-            baken.keeper.settle()
-            yield baken
-
-
 def _fill(baken: Baken, mirrorings: Codes) -> None:
     """Rows of items as they are after they were taken over, each a file that leads its own cluster."""
+    baken.store.create_bank(
+        "bench", Purpose.WATCH, radius_bits=DEFAULT_RADIUS_BITS, verdict=Verdict.ALLOW, actor="bench"
+    )
     turn = baken.store.seen.turn(seconds=600.0)
     turn.take()
     for start in range(0, len(mirrorings), _FILL_ITEMS):
@@ -148,7 +146,9 @@ def _screen(baken: Baken, mirrorings: Codes) -> None:
         )
         outcome = Outcome(Finding.CLEAR, Verdict.ALLOW, None)
         meta = ItemMeta(f"more {number}", item.account_ref)
-        screenings.append(Screening(f"scr_f{number:025x}", _NOW, meta, computed, outcome, 1.0, known_seq=known_seq))
+        screenings.append(
+            Screening(f"scr_{item.sha256[:13].hex()}", _NOW, meta, computed, outcome, 1.0, known_seq=known_seq)
+        )
     baken.store.record_many(screenings)
 
 

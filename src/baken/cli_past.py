@@ -1,12 +1,23 @@
-"""What `baken bank add`, `import` and `resume` say of the past: what was seen before and matches now."""
+"""The past on the command line: what was screened becomes part of it, and what changes a bank asks it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from baken import cli_output as output
 from baken.assemble import Baken
 from baken.errors import NotReadyError
+
+
+def take_over(baken: Baken, should_stop: Callable[[], bool]) -> None:
+    """Remember what was screened, for its time, as a server does beside its requests."""
+    try:
+        if baken.keeper.has_work():
+            baken.keeper.keep(should_stop)
+    except NotReadyError as error:
+        output.note(f"what was screened is recorded, and not remembered yet: {output.clean(error.message)}")
+        output.note("hint: `baken serve`, or the next command that screens or adds to a bank, goes on with it.")
 
 
 def tell_past(baken: Baken, bank_name: str, since: datetime) -> None:
@@ -17,7 +28,7 @@ def tell_past(baken: Baken, bank_name: str, since: datetime) -> None:
         is_settled = baken.keeper.settle()
     except NotReadyError as error:
         output.note(f"what was seen before could not be asked yet: {output.clean(error.message)}")
-        output.note("hint: it is asked by `baken serve`, or by the next command that adds to a bank.")
+        output.note("hint: it is asked by `baken serve`, or by the next command that screens or adds to a bank.")
         return
     if not is_settled:
         output.note("what was seen before is still being asked by another process; see `baken case list`.")

@@ -24,6 +24,7 @@ from baken.cli_common import (
     load_settings,
     stopping,
 )
+from baken.cli_past import take_over
 from baken.images import DecodeLimits
 from baken.model import Finding, Fingerprints, Screening, Unscreenable, UnscreenableReason
 from baken.scan import ScanOptions, SkippedPath, SkipReason
@@ -144,6 +145,7 @@ def screen(
                         output.advance(bar, tally.files, f"screening, {tally.findings[Finding.MATCHED]:,} matched")
         finally:
             tally.print()
+        take_over(baken, stopper)
     raise typer.Exit(tally.exit_code(stopper))
 
 

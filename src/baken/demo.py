@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +23,7 @@ from baken import settings as settings_table
 from baken.assemble import Baken
 from baken.cli import run
 from baken.cli_common import EXIT_FAILURE, actor
+from baken.cli_past import tell_past
 from baken.errors import SettingError
 from baken.model import DEFAULT_RADIUS_BITS, DEFAULT_VERDICTS, EntryState, Finding, Provenance, Purpose, Scope
 from baken.samples import draw, draw_flat
@@ -37,12 +38,20 @@ PORT_COUNT = 100
 WIDTH = 100
 """The table fits a terminal this wide."""
 
-_KNOWN, _OWN, _BENIGN = "demo-known", "demo-own-photos", "demo-benign"
-_PURPOSES = {_KNOWN: Purpose.KNOWN_ABUSE, _OWN: Purpose.OWN_PHOTO, _BENIGN: Purpose.BENIGN}
+_KNOWN, _OWN, _BENIGN, _LATE = "demo-known", "demo-own-photos", "demo-benign", "demo-known-later"
+_PURPOSES = {
+    _KNOWN: Purpose.KNOWN_ABUSE,
+    _OWN: Purpose.OWN_PHOTO,
+    _BENIGN: Purpose.BENIGN,
+    _LATE: Purpose.KNOWN_ABUSE,
+}
 
 # Seeds of `samples.draw`. The last known one is also banked as benign: a picture that stands on a list by mistake.
 _BANKED = {_KNOWN: (0, 1, 2, 5), _OWN: (3, 4), _BENIGN: (5,)}
 _UNRELATED = (10, 16, 17)
+
+# Screened while nobody knows it, and banked afterwards.
+_LATE_SEED = 12
 _COLUMNS = ("file", "finding", "verdict", "bank", "distance", "transform", "ms")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -64,7 +73,7 @@ def demo(
         wrong = _screen(baken, settings.data_dir / "incoming")
         for name in wrong:
             output.note(f"error: {name} did not give what it must; this is a fault in Baken")
-        if wrong:
+        if wrong or not _show_past(baken, settings.data_dir):
             raise typer.Exit(EXIT_FAILURE)
         if once:
             return
@@ -81,12 +90,32 @@ def _fill_banks(baken: Baken, folder: Path) -> None:
             existing[name] = baken.store.create_bank(
                 name, purpose, radius_bits=DEFAULT_RADIUS_BITS, verdict=verdict, actor=actor()
             )
-        if not baken.store.bank_counts(existing[name].id)[EntryState.ACTIVE]:
+        if name in _BANKED and not _is_filled(baken, name):
             pictures = _draw_pictures(folder / "banked" / name, _BANKED[name])
             provenance = Provenance("demo", actor(), "drawn by Baken's own generator")
             banking.add_files(
                 baken.store, name, [str(pictures)], provenance, actor=actor(), fingerprinter=FileFingerprinter()
             )
+
+
+def _is_filled(baken: Baken, bank_name: str) -> bool:
+    return baken.store.bank_counts(baken.store.bank(bank_name).id)[EntryState.ACTIVE] > 0
+
+
+def _show_past(baken: Baken, folder: Path) -> bool:
+    """Bank a picture of which a copy was screened before, and say what is found; a second run knows it already."""
+    if _is_filled(baken, _LATE):
+        return True
+    since = datetime.now(UTC)
+    pictures = _draw_pictures(folder / "banked" / _LATE, [_LATE_SEED])
+    provenance = Provenance("demo", actor(), "drawn by Baken's own generator")
+    banking.add_files(baken.store, _LATE, [str(pictures)], provenance, actor=actor(), fingerprinter=FileFingerprinter())
+    output.console().print(f"one more picture banked in {_LATE}:")
+    tell_past(baken, _LATE, since)
+    if not baken.store.cases.joined_since(baken.store.bank(_LATE).id, since):
+        output.note("error: a copy that was screened before was not found; this is a fault in Baken")
+        return False
+    return True
 
 
 def _draw_pictures(folder: Path, seeds: Sequence[int]) -> Path:
@@ -96,7 +125,7 @@ def _draw_pictures(folder: Path, seeds: Sequence[int]) -> Path:
     return folder
 
 
-def _write_incoming(folder: Path) -> dict[str, Finding]:
+def _write_incoming(folder: Path, *, late_is_known: bool) -> dict[str, Finding]:
     """Write what a platform might receive, and say what must be found in each file."""
     folder.mkdir(parents=True, exist_ok=True)
     known = draw(_BANKED[_KNOWN][0])
@@ -112,15 +141,17 @@ def _write_incoming(folder: Path) -> dict[str, Finding]:
         "broken-text.jpg": b"This is a text, whatever its name says.\n",
         "broken-truncated.jpg": truncated_jpeg(known),
     }
+    late = {"late-copy.jpg": encoded(draw(_LATE_SEED), "JPEG", quality=50)}
+    expected |= dict.fromkeys(late, Finding.MATCHED if late_is_known else Finding.CLEAR)
     expected |= dict.fromkeys(clear, Finding.CLEAR) | dict.fromkeys(broken, Finding.UNSCREENABLE)
-    for name, data in (files | clear | broken).items():
+    for name, data in (files | late | clear | broken).items():
         (folder / name).write_bytes(data)
     return expected
 
 
 def _screen(baken: Baken, folder: Path) -> list[str]:
     """Screen the incoming files, print the table, and return the files whose finding is not what it must be."""
-    expected = _write_incoming(folder)
+    expected = _write_incoming(folder, late_is_known=_is_filled(baken, _LATE))
     started = time.monotonic()
     scanned: list[ScannedFile] = []
     with output.progress("screening", total=len(expected)) as bar:

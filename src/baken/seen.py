@@ -10,6 +10,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +18,7 @@ import numpy as np
 
 from baken._native import HammingIndex
 from baken.decisions import Policy
-from baken.errors import StoreBusyError
+from baken.errors import NotReadyError, StoreBusyError
 from baken.fingerprints.orientations import orientations_of_all
 from baken.known import KnownFollower
 from baken.model import DEFAULT_RADIUS_BITS, SeenStats
@@ -94,8 +95,9 @@ class SeenKeeper:
                     pass
             except TurnLostError:
                 return False
-            else:
-                self._turn.give_back()
+            finally:
+                with suppress(NotReadyError):  # it ends by itself if it cannot be given back
+                    self._turn.give_back()
             self._index.follow()
             return True
 
@@ -107,7 +109,6 @@ class SeenKeeper:
         """
         target_seq = self._store.head_seq()
         deadline = time.monotonic() + timeout_seconds
-
         last_queue_id = self._store.seen.last_queue_id()
 
         def is_settled() -> bool:
@@ -190,7 +191,8 @@ class SeenKeeper:
         gathered = Gathered([(item, files[item.queue_id].id) for item in queued], new_files, list(matches))
         with self._turn.write() as (connection, state):
             late = write_gathered(connection, state, gathered)
-            join_cases(connection, [Found(item, matches[item.file_id]) for item in late], self._now())
+            if late:
+                join_cases(connection, [Found(item, matches[item.file_id]) for item in late], self._now())
         return len(queued)
 
     def _remove(self, selection: Selection) -> int:

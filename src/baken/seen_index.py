@@ -31,7 +31,7 @@ from baken.model import DEFAULT_RADIUS_BITS, PDQ_BYTES, FingerprintKind, Transfo
 from baken.store import Store
 from baken.store.seen import IndexChanges, SeenFile
 
-_CHUNK_FILES = 20_000
+_CHUNK_FILES = 100_000
 
 _log = logging.getLogger(__name__)
 

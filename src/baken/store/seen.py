@@ -233,6 +233,8 @@ def write_gathered(connection: Connection, state: SeenState, gathered: Gathered)
     drop_queued(connection, [item.queue_id for item, _ in gathered.items])
     seq = gathered.new_files[-1].id if gathered.new_files else state.seq
     set_state(connection, seq=seq, last_item_id=state.last_item_id + len(rows))
+    if not gathered.late_file_ids:
+        return []
     late = (_ITEMS.id > state.last_item_id) & _ITEMS.file_id.in_(gathered.late_file_ids)
     return [_item(row) for row in connection.execute(_item_query().where(late).order_by(_ITEMS.id))]
 
