@@ -85,7 +85,13 @@ def _fill_banks(baken: Baken, folder: Path) -> None:
             pictures = _draw_pictures(folder / "banked" / name, _BANKED[name])
             provenance = Provenance("demo", actor(), "drawn by Baken's own generator")
             banking.add_files(
-                baken.store, name, [str(pictures)], provenance, actor=actor(), fingerprinter=FileFingerprinter()
+                baken.store,
+                baken.gate.known,
+                name,
+                [str(pictures)],
+                provenance,
+                actor=actor(),
+                fingerprinter=FileFingerprinter(),
             )
 
 

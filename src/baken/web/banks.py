@@ -156,7 +156,11 @@ class Banks:
         return _json(wire.bank(bank))
 
     async def add(self, request: Request, name: BankName) -> Response:
-        """Add entries with one provenance: all, or none when one is wrong. They count on the very next request."""
+        """Add entries with one provenance: all, or none when one is wrong. They count on the very next request.
+
+        An entry of the bank that has all fingerprints of one to add is answered in its place, unless it is withdrawn:
+        adding the same twice adds it once, and neither doubles an entry nor undoes its pause or quarantine.
+        """
         asked = await self._json(request, wire.NewEntries, self._bulk_size_bytes)
         if len(asked.entries) > self._max_entries:
             message = f"{len(asked.entries)} entries were given, expected at most {self._max_entries}"
@@ -164,11 +168,13 @@ class Banks:
         actor = _actor(request)
         provenance = Provenance(asked.provenance.source, actor, asked.provenance.note)
 
-        def work() -> list[int]:
+        def work() -> wire.EntryIds:
             entries = [self._new_entry(row, each) for row, each in enumerate(asked.entries)]
-            return self._store.add_entries(name, entries, provenance, actor=actor)
+            known = self._service.baken.gate.known
+            added = banking.add_missing(self._store, known, name, entries, provenance, actor=actor)
+            return wire.EntryIds(added.ids, added.added_count)
 
-        return _json(wire.EntryIds(await self._run(work)), 201)
+        return _json(await self._run(work), 201)
 
     async def list_entries(
         self, name: BankName, limit: Limit = 100, cursor: Cursor = None, state: EntryState | None = None
