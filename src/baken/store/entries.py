@@ -177,10 +177,13 @@ def _stopped_holders(connection: Connection, bank: Bank, new_entries: Sequence[N
     joined = schema.fingerprints.join(schema.entries, _ENTRIES.id == _CODES.entry_id)
     for kind in FingerprintKind:
         values = [code.value for entry in new_entries for code in entry.fingerprints if code.kind is kind]
-        query = select(_CODES.value, _CODES.entry_id).select_from(joined).where(schema.is_inactive, stopped)
-        wanted = query.where(_CODES.kind == kind.value, _CODES.bank_id == bank.id, _CODES.value.in_(values))
-        for value, entry_id in connection.execute(wanted) if values else ():
-            holders.setdefault((kind, value), set()).add(entry_id)
+        query = (
+            select(_CODES.kind, _CODES.value, _CODES.entry_id).select_from(joined).where(schema.is_inactive, stopped)
+        )
+        # Without naming the kind: SQLite would take the primary key then, and read all codes of that kind.
+        wanted = query.where(_CODES.value.in_(values), _CODES.bank_id == bank.id)
+        for found_kind, value, entry_id in connection.execute(wanted) if values else ():
+            holders.setdefault((FingerprintKind(found_kind), value), set()).add(entry_id)
     return holders
 
 

@@ -184,14 +184,7 @@ fingerprints = Table(
 
 # Which stopped entries hold a value: small, because nearly all codes are active, and without cost for those that are.
 is_inactive = text("NOT active")
-Index(
-    "fingerprints_inactive",
-    fingerprints.c.kind,
-    fingerprints.c.value,
-    fingerprints.c.bank_id,
-    sqlite_where=is_inactive,
-    postgresql_where=is_inactive,
-)
+Index("fingerprints_inactive", fingerprints.c.value, sqlite_where=is_inactive, postgresql_where=is_inactive)
 
 notices = Table(
     "notices",

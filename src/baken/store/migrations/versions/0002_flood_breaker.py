@@ -32,8 +32,9 @@ def upgrade() -> None:
         op.add_column("banks", sa.Column(name, sa.Integer(), nullable=False, server_default=sa.text(default)))
     op.add_column("bank_events", sa.Column("facts", _json_type()))
     inactive = sa.text("NOT active")
-    columns = ["kind", "value", "bank_id"]
-    op.create_index("fingerprints_inactive", "fingerprints", columns, sqlite_where=inactive, postgresql_where=inactive)
+    op.create_index(
+        "fingerprints_inactive", "fingerprints", ["value"], sqlite_where=inactive, postgresql_where=inactive
+    )
     _make_notices()
     _make_counts()
 
