@@ -5,13 +5,28 @@ from __future__ import annotations
 import gzip
 import io
 import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from baken import banking, fingerprint
-from baken.banking import BATCH_ENTRIES, MAX_SHOWN, AddSummary, ImportSummary, add_files, export_entries, import_list
+from baken.banking import (
+    BATCH_ENTRIES,
+    MAX_SHOWN,
+    AddSummary,
+    ImportSummary,
+    ListSource,
+    add_files,
+    export_entries,
+    import_list,
+)
 from baken.errors import ConflictError, InvalidValueError, NotFoundError, UsageError
+from baken.flood import FloodFacts
+from baken.known import KnownFollower
 from baken.listfiles import ListFormat
 from baken.model import (
     BankState,
@@ -51,11 +66,23 @@ def folder(tmp_path: Path) -> Path:
 
 def added(store: Store, *roots: Path, bank: str = "known") -> AddSummary:
     names = [str(root) for root in roots]
-    return add_files(store, bank, names, ORIGIN, actor="test", fingerprinter=FileFingerprinter())
+    known = KnownFollower(store)
+    return add_files(store, known, bank, names, ORIGIN, actor="test", fingerprinter=FileFingerprinter())
 
 
-def imported(store: Store, path: Path, bank: str = "known", **options: object) -> ImportSummary:
-    return import_list(store, bank, path, ORIGIN, actor="test", **options)  # type: ignore[arg-type]
+def imported(
+    store: Store,
+    path: Path,
+    bank: str = "known",
+    *,
+    strict: bool = False,
+    on_progress: Callable[[ImportSummary], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> ImportSummary:
+    known, source = KnownFollower(store), ListSource(path, strict=strict)
+    return import_list(
+        store, known, bank, source, ORIGIN, actor="test", on_progress=on_progress, should_stop=should_stop
+    )
 
 
 def exported(store: Store, bank: str = "known", list_format: ListFormat = ListFormat.CSV) -> str:
@@ -140,14 +167,150 @@ def test_a_list_is_imported_in_batches_plain_or_gzipped(store: Store, tmp_path: 
     text = "".join(f"{number:064x}\n" for number in range(count)).encode()
     path = tmp_path / "list.txt"
     path.write_bytes(gzip.compress(text) if gzipped else text)
-    told: list[int] = []
-    summary = imported(store, path, on_progress=told.append)
+    told: list[tuple[int, int]] = []
+    summary = imported(store, path, on_progress=lambda done: told.append((done.added, done.read_size_bytes)))
     assert (summary.added, summary.bad_line_count) == (count, 0)
-    assert told == [BATCH_ENTRIES, count]
+    assert [added for added, _ in told] == [BATCH_ENTRIES, count]
+    assert 0 < told[0][1] <= told[1][1] == summary.size_bytes == path.stat().st_size
     assert store.bank_counts(store.bank("known").id)[EntryState.ACTIVE] == count
     last = store.entries("known", after_id=0, limit=count)[-1]
     assert last.fingerprints == (Fingerprint(FingerprintKind.PDQ, (count - 1).to_bytes(32, "big")),)
     assert last.provenance == ORIGIN
+
+
+def count_of(store: Store, bank: str = "known") -> int:
+    return store.bank_counts(store.bank(bank).id)[EntryState.ACTIVE]
+
+
+def test_a_list_that_is_imported_again_adds_only_what_is_new(store: Store, tmp_path: Path):
+    path = tmp_path / "list.csv"
+    rows = [f"{number:064x},{number:032x},label {number}" for number in range(30)]
+    path.write_text("pdq,md5,label\n" + "\n".join(rows[:20]))
+    assert (imported(store, path).added, count_of(store)) == (20, 20)
+
+    path.write_text("pdq,md5,label\n" + "\n".join(rows))
+    summary = imported(store, path)
+
+    assert (summary.added, summary.held_count, count_of(store)) == (10, 20, 30)
+
+
+def test_what_a_list_repeats_is_added_once(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "list.txt"
+    path.write_text(f"md5 {MD5}\npdq {PDQ}\nmd5 {MD5}\nmd5 {MD5.upper()}\nsha256 {PDQ}\n")
+    for size in (1, 2, 10_000):
+        monkeypatch.setattr(banking, "BATCH_ENTRIES", size)
+        bank = f"batches-of-{size}"
+        store.create_bank(bank, Purpose.WATCH, radius_bits=31, verdict=Verdict.ALLOW, actor="test")
+        summary = imported(store, path, bank)
+        assert (summary.added, summary.held_count, count_of(store, bank)) == (3, 2, 3)
+
+
+def test_another_bank_holds_for_itself(store: Store, tmp_path: Path):
+    path = tmp_path / "list.txt"
+    path.write_text(PDQ)
+    imported(store, path)
+    store.create_bank("other", Purpose.WATCH, radius_bits=31, verdict=Verdict.ALLOW, actor="test")
+
+    assert imported(store, path, "other").added == 1
+
+
+def test_only_an_entry_with_all_of_its_fingerprints_holds_a_content(store: Store, tmp_path: Path):
+    other = "56" * 16
+    path = tmp_path / "list.csv"
+    path.write_text(f"pdq,md5\n{PDQ},{MD5}\n")
+    imported(store, path)
+
+    path.write_text(f"pdq,md5\n{PDQ},\n,{MD5}\n{PDQ},{other}\n{'00' * 32},{MD5}\n")
+    summary = imported(store, path)
+
+    assert (summary.added, summary.held_count) == (2, 2)
+    path.write_text(f"pdq,md5\n{'00' * 32},{other}\n")
+    assert imported(store, path).added == 1, "two entries hold one of the two each, none holds both"
+
+
+@pytest.mark.parametrize(("state", "expected"), [(EntryState.PAUSED, 0), (EntryState.WITHDRAWN, 2)])
+def test_importing_again_undoes_no_pause_and_brings_back_what_was_withdrawn(
+    store: Store, tmp_path: Path, state: EntryState, expected: int
+):
+    path = tmp_path / "list.csv"
+    path.write_text(f"pdq,md5\n{PDQ},{MD5}\n,{'56' * 16}\n{'00' * 32},\n")
+    imported(store, path)
+    store.set_entry_states("known", [1, 2], state, actor="test", reason="a test")
+
+    summary = imported(store, path)
+
+    assert (summary.added, count_of(store)) == (expected, 1 + expected)
+
+
+def test_importing_again_brings_back_no_quarantined_entry(store: Store, tmp_path: Path):
+    path = tmp_path / "list.txt"
+    path.write_text(PDQ)
+    imported(store, path)
+    store.quarantine_entry(1, facts=FloodFacts(counted="stored items", count=2, limit=1))
+
+    assert (imported(store, path).added, count_of(store)) == (0, 0)
+
+
+def test_a_paused_bank_holds_what_it_holds(store: Store, tmp_path: Path):
+    path = tmp_path / "list.txt"
+    path.write_text(PDQ)
+    imported(store, path)
+    store.set_bank_state("known", BankState.PAUSED, actor="test", reason="a test")
+
+    assert imported(store, path).added == 0
+
+
+def test_files_that_are_added_again_are_counted_as_held(store: Store, folder: Path):
+    for number in range(3):
+        (folder / f"{number}.png").write_bytes(encoded(draw(number, SIZE_PX), "PNG"))
+    assert added(store, folder).added == 3
+    (folder / "3.png").write_bytes(encoded(draw(3, SIZE_PX), "PNG"))
+
+    summary = added(store, folder)
+
+    assert (summary.added, summary.held_count, count_of(store)) == (1, 3, 4)
+
+
+def test_two_imports_of_one_list_at_once_add_every_entry_once(store: Store, store_url: str, tmp_path: Path):
+    path = tmp_path / "list.txt"
+    path.write_text("".join(f"{number:064x}\n" for number in range(400)))
+    with Store.open(store_url) as second, ThreadPoolExecutor(4) as pool, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(banking, "BATCH_ENTRIES", 25)
+        summaries = list(pool.map(lambda each: imported(each, path), [store, second, store, second]))
+
+    assert sum(summary.added for summary in summaries) == count_of(store) == 400
+    assert all(summary.added + summary.held_count == 400 for summary in summaries)
+
+
+@given(
+    contents=st.lists(
+        st.dictionaries(st.sampled_from(list(FingerprintKind)), st.integers(0, 2), min_size=1), min_size=1, max_size=8
+    ),
+    batch_size=st.integers(1, 8),
+)
+@settings(derandomize=True, max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_held_agrees_with_comparing_every_pair(
+    store: Store, contents: list[dict[FingerprintKind, int]], batch_size: int
+):
+    entries = [
+        NewEntry(tuple(Fingerprint(kind, bytes([value]) * kind.size_bytes) for kind, value in content.items()))
+        for content in contents
+    ]
+    bank = f"bank-{store.head_seq()}"
+    store.create_bank(bank, Purpose.WATCH, radius_bits=31, verdict=Verdict.ALLOW, actor="test")
+    known = KnownFollower(store)
+    held: dict[int, set[Fingerprint]] = {}
+
+    for start in range(0, len(entries), batch_size):
+        batch = entries[start : start + batch_size]
+        answered = banking.add_missing(store, known, bank, batch, ORIGIN, actor="test")
+        for entry, entry_id in zip(batch, answered.ids, strict=True):
+            holding = [each for each, codes in held.items() if codes >= set(entry.fingerprints)]
+            assert entry_id == min(holding) if holding else entry_id not in held
+            held.setdefault(entry_id, set(entry.fingerprints))
+
+    stored = {each.id: set(each.fingerprints) for each in store.entries(bank, limit=100)}
+    assert stored == held
 
 
 def test_bad_lines_are_counted_and_the_good_ones_added(store: Store, tmp_path: Path):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import stat
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from baken import cli_common
+from baken import cli_output as output
+from baken.banking import ImportSummary
+from baken.listfiles import Layout, ListFormat
 from baken.samples import draw, draw_flat
 from baken.samples_files import encoded
 from command_line import Command
@@ -82,11 +87,42 @@ def test_an_import_says_how_the_list_was_read_and_which_lines_were_bad(baken: Co
     ended = baken("bank", "import", "known", path, "--column", "pdq=hash", "--column", "md5=md5")
     assert ended.exit_code == 1
     assert ended.out == (
-        "2 entries added to known, 1 bad lines; read as csv with the columns pdq, md5 (not read: id)\n"
+        "1 entries added to known, 1 were there already, 1 bad lines; "
+        "read as csv with the columns pdq, md5 (not read: id)\n"
     )
     assert ended.err.startswith("line 3: '2,,': it holds the fingerprints none")
     entries = baken.ok("bank", "show", "known", "--json").json["entries"]
-    assert [entry["source"] for entry in entries] == ["list.csv"] * 2
+    assert [entry["source"] for entry in entries] == ["list.csv"]
+
+
+def test_a_list_imported_again_is_there_already(baken: Command, tmp_path: Path):
+    path = tmp_path / "list.txt"
+    path.write_text(f"pdq {PDQ}\nmd5 {MD5}\n")
+    baken.ok("bank", "import", "known", path)
+
+    ended = baken.ok("bank", "import", "known", path)
+
+    assert ended.out == "0 entries added to known, 2 were there already, 0 bad lines; read as lines\n"
+
+
+def test_a_picture_added_again_is_there_already(baken: Command, picture: Path):
+    baken.ok("bank", "add", "known", picture)
+
+    assert baken.ok("bank", "add", "known", picture).out == "0 entries added to known, 1 were there already\n"
+
+
+def test_the_progress_of_an_import_goes_by_bytes_and_shows_entries():
+    bar = output.import_progress("importing into known")
+    shown = io.StringIO()
+    console = Console(file=shown, width=200)
+    console.print(bar.get_renderable())
+    layout = Layout(ListFormat.HEX)
+    output.advance_import(bar, ImportSummary(layout, size_bytes=1_000, read_size_bytes=250, added=1_300, held_count=30))
+    console.print(bar.get_renderable())
+
+    before, after = shown.getvalue().splitlines()
+    assert "0 %  0 entries" in before
+    assert " 25 %  1,330 entries" in after
 
 
 def test_an_import_of_bare_values_says_their_kind(baken: Command, tmp_path: Path):

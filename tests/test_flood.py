@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baken.errors import InvalidValueError
@@ -35,6 +35,7 @@ def test_the_rule_is_the_table_of_the_page(row: list[str]):
     assert ("yes" if is_flood(limits, tally) else "no") == row[6]
 
 
+@settings(derandomize=True)
 @given(limits=LIMITS, count=COUNTS, approved=COUNTS, busiest=COUNTS)
 def test_whoever_resumes_gives_at_least_the_allowance_of_a_quiet_hour(
     limits: FloodLimits, count: int, approved: int, busiest: int
@@ -46,6 +47,7 @@ def test_whoever_resumes_gives_at_least_the_allowance_of_a_quiet_hour(
     assert not is_flood(limits, more)
 
 
+@settings(derandomize=True)
 @given(limits=LIMITS, count=COUNTS, approved=COUNTS, busiest=COUNTS, busier=COUNTS)
 def test_a_busier_history_never_allows_less_and_more_matches_never_end_a_flood(
     limits: FloodLimits, count: int, approved: int, busiest: int, busier: int
@@ -64,6 +66,7 @@ def test_limits_out_of_bounds_are_refused(limits: FloodLimits):
         limits.check()
 
 
+@settings(derandomize=True)
 @given(time=st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 - bounds are naive
 def test_every_time_lies_in_its_hour(time: datetime):
     start = hour_start(hour_of(time))

@@ -38,6 +38,7 @@ def baken(store_url: str, tmp_path: Path) -> Iterator[Baken]:
         picture.write_bytes(encoded(draw(1, SIZE_PX), "PNG"))
         banking.add_files(
             opened.store,
+            opened.gate.known,
             "known",
             [str(picture)],
             Provenance("test", "test"),

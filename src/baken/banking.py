@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import os
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import TextIO, TypeVar
 
 from baken import listfiles
 from baken.errors import ConflictError, InvalidValueError, UsageError
+from baken.known import KnownFollower
 from baken.listfiles import BadLine, Layout, ListFormat
 from baken.model import (
     Bank,
@@ -30,7 +32,7 @@ from baken.model import (
     Verdict,
 )
 from baken.scan import SkippedPath, check_roots, files, printable
-from baken.store import Store
+from baken.store import AddedEntries, Store
 from baken.values import check_policy
 from baken.workers import DEFAULT_TIMEOUT_SECONDS, Failure, FileFingerprinter, in_order
 
@@ -49,9 +51,13 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class AddSummary:
-    """What adding files did. `shown` holds the first `MAX_SHOWN` paths that gave less than a full entry, and why."""
+    """What adding files did. `shown` holds the first `MAX_SHOWN` paths that gave less than a full entry, and why.
+
+    `held_count` counts files whose content the bank held already.
+    """
 
     added: int = 0
+    held_count: int = 0
     digests_only: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
     shown: list[tuple[str, str]] = field(default_factory=list)
@@ -69,10 +75,23 @@ class AddSummary:
 
 @dataclass(slots=True)
 class ImportSummary:
-    """What importing a list did. `bad_lines` holds the first `MAX_SHOWN` of `bad_line_count`."""
+    """What importing a list did, so far while it runs.
+
+    Attributes:
+        layout: how the list was read.
+        size_bytes: how large the file is.
+        read_size_bytes: how much of it was read.
+        added: how many entries are new.
+        held_count: how many the bank held already.
+        bad_line_count: how many lines gave no entry, or not all of it.
+        bad_lines: the first `MAX_SHOWN` of them.
+    """
 
     layout: Layout
+    size_bytes: int = 0
+    read_size_bytes: int = 0
     added: int = 0
+    held_count: int = 0
     bad_line_count: int = 0
     bad_lines: list[BadLine] = field(default_factory=list)
 
@@ -115,8 +134,33 @@ def change_bank(
     )
 
 
+def add_missing(
+    store: Store,
+    known: KnownFollower,
+    bank_name: str,
+    entries: Sequence[NewEntry],
+    provenance: Provenance,
+    *,
+    actor: str,
+) -> AddedEntries:
+    """Add up to 10,000 entries to a bank, without those it holds already; see `Store.add_missing_entries`.
+
+    Raises:
+        InvalidValueError, TooLargeError: an entry is malformed, or there are too many; nothing is added.
+        NotFoundError, ConflictError: there is no such bank, or it is withdrawn.
+        NotReadyError: the database or the index could not be reached; nothing is added.
+    """
+    known.refresh()  # before the lock is taken: building an index anew takes a while, and delays nobody here
+
+    def find_active(bank_id: int, wanted: Sequence[NewEntry]) -> list[int | None]:
+        return known.refresh().find_held(bank_id, wanted)
+
+    return store.add_missing_entries(bank_name, entries, provenance, find_active=find_active, actor=actor)
+
+
 def add_files(
     store: Store,
+    known: KnownFollower,
     bank_name: str,
     roots: Sequence[str],
     provenance: Provenance,
@@ -129,10 +173,11 @@ def add_files(
     """Fingerprint pictures on the exact path and add one entry for each, labelled with its file name.
 
     A picture without a comparable PDQ is added by its digests. A file whose bytes say nothing (empty, unread) is left
-    out.
+    out, and so is one that the bank holds already.
 
     Args:
         store: where the bank is.
+        known: the known entries of that store.
         bank_name: the bank.
         roots: files and folders.
         provenance: source and note of every entry.
@@ -151,7 +196,9 @@ def add_files(
     summary = AddSummary()
     exact = FileFingerprinter(fingerprinter.limits, fingerprinter.min_quality_percent, exact=True)
     for batch in _batches(_entries_of(roots, exact, summary, on_progress, should_stop), BATCH_FILES):
-        summary.added += len(store.add_entries(bank_name, batch, provenance, actor=actor))
+        added = add_missing(store, known, bank_name, batch, provenance, actor=actor)
+        summary.added += added.added_count
+        summary.held_count += len(batch) - added.added_count
     return summary
 
 
@@ -191,72 +238,102 @@ def _entry_of(path: str, computed: Fingerprints, summary: AddSummary) -> NewEntr
     return NewEntry(computed.digests(), label)
 
 
+@dataclass(frozen=True, slots=True)
+class ListSource:
+    """A list to import and how to read it: `listfiles.read` has the last three. `strict`: all of it, or nothing."""
+
+    path: Path
+    list_format: ListFormat | None = None
+    kind: FingerprintKind | None = None
+    columns: Mapping[str, str] | None = None
+    strict: bool = False
+
+    def read(self, lines: Iterable[bytes]) -> tuple[Layout, Iterator[NewEntry | BadLine]]:
+        """Its layout, and an entry or a bad line for each line."""
+        return listfiles.read(lines, list_format=self.list_format, kind=self.kind, columns=self.columns)
+
+
 def import_list(
     store: Store,
+    known: KnownFollower,
     bank_name: str,
-    path: Path,
+    source: ListSource,
     provenance: Provenance,
     *,
     actor: str,
-    list_format: ListFormat | None = None,
-    kind: FingerprintKind | None = None,
-    columns: Mapping[str, str] | None = None,
-    strict: bool = False,
-    on_progress: Callable[[int], None] = lambda _: None,
+    on_progress: Callable[[ImportSummary], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> ImportSummary:
     """Add every fingerprint of a list, plain or gzipped, in batches; bad lines are counted and the first ones kept.
 
+    What the bank holds already is counted and not added again, so that an import which was interrupted, in whatever
+    way, is finished by starting it again.
+
     Args:
         store: where the bank is.
+        known: the known entries of that store.
         bank_name: the bank.
-        path: the list.
+        source: the list.
         provenance: source and note of every entry.
         actor: who does it.
-        list_format: see `listfiles.read`, as are the next two.
-        kind: of bare values.
-        columns: the column map.
-        strict: read the whole list first and add nothing when one line is bad.
-        on_progress: told how many entries are in.
+        on_progress: told after each batch what has been done.
         should_stop: asked between lines; once true, what was read is still added.
 
     Raises:
-        InvalidValueError: the list cannot be read, its format cannot be told, or `strict` and a line is bad.
+        InvalidValueError: the list cannot be read, its format cannot be told, or it is `strict` and a line is bad.
         NotFoundError, ConflictError: there is no such bank, or it is withdrawn.
-        NotReadyError: the database failed; entries of earlier batches are in.
+        NotReadyError: the database or the index failed; entries of earlier batches are in.
     """
     store.add_entries(bank_name, (), provenance, actor=actor)
-    if strict:
-        _refuse_bad_lines(path, list_format, kind, columns)
-    layout, rows = listfiles.read(_lines(path), list_format=list_format, kind=kind, columns=columns)
-    summary = ImportSummary(layout)
+    if source.strict:
+        _refuse_bad_lines(source)
+    file = _ListFile(source.path)
+    layout, rows = source.read(file.lines())
+    summary = ImportSummary(layout, file.size_bytes)
     for batch in _batches(_good(rows, summary, should_stop), BATCH_ENTRIES):
-        summary.added += len(store.add_entries(bank_name, batch, provenance, actor=actor))
-        on_progress(summary.added)
+        added = add_missing(store, known, bank_name, batch, provenance, actor=actor)
+        summary.added += added.added_count
+        summary.held_count += len(batch) - added.added_count
+        summary.read_size_bytes = file.read_size_bytes
+        on_progress(summary)
     return summary
 
 
-def _refuse_bad_lines(
-    path: Path, list_format: ListFormat | None, kind: FingerprintKind | None, columns: Mapping[str, str] | None
-) -> None:
-    _, rows = listfiles.read(_lines(path), list_format=list_format, kind=kind, columns=columns)
+def _refuse_bad_lines(source: ListSource) -> None:
+    _, rows = source.read(_ListFile(source.path).lines())
     for row in rows:
         if isinstance(row, BadLine):
-            message = f"line {row.number} of {printable(str(path))!r} is {row.text!r}: {row.why}"
+            message = f"line {row.number} of {printable(str(source.path))!r} is {row.text!r}: {row.why}"
             raise InvalidValueError(message, hint="Nothing was added; correct it, or import without --strict.")
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    """The list's lines, decompressed when it is gzip; what goes wrong while reading is an error about that file."""
-    try:
-        with path.open("rb") as file:
-            is_gzip = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
-            file.seek(0)
-            yield from listfiles.lines_of(gzip.GzipFile(fileobj=file) if is_gzip else file)
-    except (OSError, EOFError, zlib.error) as error:
-        message = f"the list {printable(str(path))!r} cannot be read: {error}"
-        hint = "Check the file; what was read of it before this is in the bank, `baken bank show` counts it."
-        raise InvalidValueError(message, hint=hint) from error
+class _ListFile:
+    """A list on disk, decompressed when it is gzip, that tells how far it has been read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.size_bytes = 0
+        self._position: Callable[[], int] = lambda: 0
+
+    @property
+    def read_size_bytes(self) -> int:
+        """How much of the file was read, compressed as it is."""
+        return self._position()
+
+    def lines(self) -> Iterator[bytes]:
+        """Its lines; what goes wrong while reading is an error about this file."""
+        try:
+            with self._path.open("rb") as file:
+                self.size_bytes = os.fstat(file.fileno()).st_size
+                self._position = file.tell
+                is_gzip = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+                file.seek(0)
+                yield from listfiles.lines_of(gzip.GzipFile(fileobj=file) if is_gzip else file)
+                self._position = lambda: self.size_bytes
+        except (OSError, EOFError, zlib.error) as error:
+            message = f"the list {printable(str(self._path))!r} cannot be read: {error}"
+            hint = "Check the file; what was read of it before this is in the bank, `baken bank show` counts it."
+            raise InvalidValueError(message, hint=hint) from error
 
 
 def _good(

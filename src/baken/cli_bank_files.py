@@ -12,7 +12,7 @@ import typer
 
 from baken import assemble, banking, scan
 from baken import cli_output as output
-from baken.banking import AddSummary, ImportSummary
+from baken.banking import AddSummary, ImportSummary, ListSource
 from baken.cli_common import EXIT_FAILURE, DataDir, Roots, actor, load_settings, stopping
 from baken.cli_past import tell_past
 from baken.errors import ConflictError, InvalidValueError, UsageError
@@ -24,6 +24,31 @@ from baken.workers import FileFingerprinter
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The bank's name.", show_default=False)]
 Source = Annotated[str, typer.Option("--source", metavar="TEXT", help="Where the entries come from, for the record.")]
 Note = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="Why they are added, for the record.")]
+ListFile = Annotated[Path, typer.Argument(metavar="FILE", help="The list, plain or gzipped.", show_default=False)]
+InFormat = Annotated[
+    ListFormat | None,
+    typer.Option("--format", help="csv, `kind value` lines, or bare hex; told from the first line unless given."),
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        metavar="WHAT=NAME",
+        help="For csv, what stands in which column, `pdq=hash` for example; repeat it. "
+        "WHAT is pdq, sha256, sha1, md5, quality_percent, label, or kind and value together.",
+    ),
+]
+BareKind = Annotated[
+    FingerprintKind | None,
+    typer.Option("--kind", help="The kind of bare hex values; told from their length unless given (64 digits: pdq)."),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Read the whole list first, and add nothing if one line is bad.")
+]
+ListSourceName = Annotated[
+    str | None,
+    typer.Option("--source", metavar="TEXT", help="Where the list comes from; its file name if not given."),
+]
 
 
 def add(
@@ -38,7 +63,7 @@ def add(
     """Fingerprint pictures exactly and add an entry for each: pdq, sha256, sha1, md5, labelled with the file's name.
 
     Pictures that are too flat or cannot be decoded are added by their digests alone, and the summary says which. Empty
-    and unreadable files are left out.
+    and unreadable files are left out, and so are files that the bank holds already.
     """
     settings = load_settings(context, data_dir)
     limits = DecodeLimits(max_size_bytes=settings.max_upload_size_bytes, max_pixels=settings.max_pixels)
@@ -50,6 +75,7 @@ def add(
         started_at = datetime.now(UTC)
         summary = banking.add_files(
             baken.store,
+            baken.gate.known,
             name,
             paths,
             Provenance(source, actor(), note),
@@ -72,6 +98,8 @@ def _print_added(name: str, summary: AddSummary) -> None:
     if hidden:
         output.note(f"and {hidden:,} more")
     counts = [f"{summary.added:,} entries added to {name}"]
+    if summary.held_count:
+        counts.append(f"{summary.held_count:,} were there already")
     counts += [f"{count:,} of them by digests only ({reason})" for reason, count in summary.digests_only.items()]
     counts += [f"{count:,} left out ({reason})" for reason, count in summary.left_out.items()]
     output.console().print(", ".join(counts), soft_wrap=True)
@@ -80,60 +108,36 @@ def _print_added(name: str, summary: AddSummary) -> None:
 def import_list(
     context: typer.Context,
     name: Name,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The list, plain or gzipped.", show_default=False)],
+    file: ListFile,
     *,
-    list_format: Annotated[
-        ListFormat | None,
-        typer.Option("--format", help="csv, `kind value` lines, or bare hex; told from the first line unless given."),
-    ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--column",
-            metavar="WHAT=NAME",
-            help="For csv, what stands in which column, `pdq=hash` for example; repeat it. "
-            "WHAT is pdq, sha256, sha1, md5, quality_percent, label, or kind and value together.",
-        ),
-    ] = None,
-    kind: Annotated[
-        FingerprintKind | None,
-        typer.Option(
-            "--kind", help="The kind of bare hex values; told from their length unless given (64 digits: pdq)."
-        ),
-    ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Read the whole list first, and add nothing if one line is bad.")
-    ] = False,
-    source: Annotated[
-        str | None,
-        typer.Option("--source", metavar="TEXT", help="Where the list comes from; its file name if not given."),
-    ] = None,
+    list_format: InFormat = None,
+    column: Columns = None,
+    kind: BareKind = None,
+    strict: Strict = False,
+    source: ListSourceName = None,
     note: Note = None,
     data_dir: DataDir = None,
 ) -> None:
     """Add every fingerprint of a list; bad lines are counted and shown with their number, and the others are added.
 
-    Exit status 1 when a line was bad.
+    What the bank holds already, active, paused or quarantined, is not added again: an import that was interrupted is
+    finished by starting it again. Exit status 1 when a line was bad.
     """
-    columns = _column_map(column or [])
     provenance = Provenance(source or scan.printable(file.name), actor(), note)
     with (
         assemble.open_existing(load_settings(context, data_dir)) as baken,
         stopping() as stopper,
-        output.progress(f"importing into {output.clean(name)}") as bar,
+        output.import_progress(f"importing into {output.clean(name)}") as bar,
     ):
         started_at = datetime.now(UTC)
         summary = banking.import_list(
             baken.store,
+            baken.gate.known,
             name,
-            file,
+            ListSource(file, list_format, kind, _column_map(column or []), strict),
             provenance,
             actor=actor(),
-            list_format=list_format,
-            kind=kind,
-            columns=columns,
-            strict=strict,
-            on_progress=lambda added: output.advance(bar, added),
+            on_progress=lambda done: output.advance_import(bar, done),
             should_stop=stopper,
         )
         bar.stop()
@@ -167,8 +171,9 @@ def _print_imported(name: str, summary: ImportSummary) -> None:
         read_as += f" with the columns {', '.join(target for target, _ in layout.columns)}"
     if layout.ignored:
         read_as += f" (not read: {', '.join(output.clean(column) for column in layout.ignored)})"
+    held = f", {summary.held_count:,} were there already" if summary.held_count else ""
     output.console().print(
-        f"{summary.added:,} entries added to {name}, {summary.bad_line_count:,} bad lines; read as {read_as}",
+        f"{summary.added:,} entries added to {name}{held}, {summary.bad_line_count:,} bad lines; read as {read_as}",
         soft_wrap=True,
     )
 

@@ -9,10 +9,11 @@ from datetime import datetime
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from baken.banking import ImportSummary
 from baken.model import (
     ApiKey,
     Bank,
@@ -107,6 +108,30 @@ def progress(description: str, *, total: int | None = None) -> Progress:
     )
     bar.add_task(description, total=total)
     return bar
+
+
+def import_progress(description: str) -> Progress:
+    """A progress bar over the bytes of a list, with entries a second and the time that is left."""
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %  {task.fields[entries]:,} entries  {task.fields[rate]:,.0f}/s"),
+        TimeRemainingColumn(),
+        console=console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    bar.add_task(description, total=None, entries=0, rate=0.0)
+    return bar
+
+
+def advance_import(bar: Progress, done: ImportSummary) -> None:
+    """Show how far an import is."""
+    [task] = bar.tasks
+    entries = done.added + done.held_count
+    rate = entries / task.elapsed if task.elapsed else 0.0
+    bar.update(task.id, completed=done.read_size_bytes, total=done.size_bytes, entries=entries, rate=rate)
 
 
 def advance(bar: Progress, completed: int, description: str | None = None) -> None:

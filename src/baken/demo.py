@@ -94,7 +94,13 @@ def _fill_banks(baken: Baken, folder: Path) -> None:
             pictures = _draw_pictures(folder / "banked" / name, _BANKED[name])
             provenance = Provenance("demo", actor(), "drawn by Baken's own generator")
             banking.add_files(
-                baken.store, name, [str(pictures)], provenance, actor=actor(), fingerprinter=FileFingerprinter()
+                baken.store,
+                baken.gate.known,
+                name,
+                [str(pictures)],
+                provenance,
+                actor=actor(),
+                fingerprinter=FileFingerprinter(),
             )
 
 
@@ -109,7 +115,15 @@ def _show_past(baken: Baken, folder: Path) -> bool:
     since = datetime.now(UTC)
     pictures = _draw_pictures(folder / "banked" / _LATE, [_LATE_SEED])
     provenance = Provenance("demo", actor(), "drawn by Baken's own generator")
-    banking.add_files(baken.store, _LATE, [str(pictures)], provenance, actor=actor(), fingerprinter=FileFingerprinter())
+    banking.add_files(
+        baken.store,
+        baken.gate.known,
+        _LATE,
+        [str(pictures)],
+        provenance,
+        actor=actor(),
+        fingerprinter=FileFingerprinter(),
+    )
     output.console().print(f"one more picture banked in {_LATE}:")
     tell_past(baken, _LATE, since)
     if not baken.store.cases.joined_since(baken.store.bank(_LATE).id, since):

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from baken.errors import InvalidValueError
 from baken.model import MIN_QUALITY_PERCENT, Fingerprint, FingerprintKind, NewEntry
-from baken.values import parse_fingerprint
+from baken.values import parse_fingerprint, parse_value
 
 MAX_LINE_BYTES = 64 * 1024
 _SHOWN_CHARACTERS = 80
@@ -23,6 +23,7 @@ _SHOWN_CHARACTERS = 80
 COLUMNS = (*(kind.value for kind in FingerprintKind), "kind", "value", "quality_percent", "label")
 """What a CSV column may hold. `kind` and `value` go together: the row says itself which kind its value is."""
 
+_KINDS = tuple(FingerprintKind)
 _BOM = b"\xef\xbb\xbf"
 _DELIMITERS = ",;\t|"
 _KIND_OF_DIGITS = {kind.size_bytes * 2: kind for kind in reversed(FingerprintKind)}  # 64 digits: pdq, not sha256
@@ -184,6 +185,8 @@ def _split(text: str, delimiter: str) -> list[str]:
     Raises:
         csv.Error: its quoting is broken.
     """
+    if '"' not in text and "\r" not in text:  # nearly every line, and four times as fast
+        return [column.strip() for column in text.split(delimiter)]
     return [column.strip() for column in next(csv.reader([text], delimiter=delimiter, strict=True), [])]
 
 
@@ -247,7 +250,7 @@ def _rows(lines: Iterable[_Numbered], layout: Layout) -> Iterator[NewEntry | Bad
 def _entry(text: str, layout: Layout) -> tuple[NewEntry | None, str]:
     """The entry of one line, and a remark when something of it was left out."""
     if layout.format is ListFormat.HEX:
-        return NewEntry((parse_fingerprint(layout.kind, text),)), ""
+        return NewEntry((Fingerprint(layout.kind, parse_value(layout.kind, text)),)), ""
     if layout.format is ListFormat.LINES:
         kind, _, value = text.strip().replace("\t", " ").partition(" ")
         return NewEntry((parse_fingerprint(kind, value),)), ""
@@ -261,14 +264,15 @@ def _csv_entry(row: Sequence[str], layout: Layout) -> tuple[NewEntry | None, str
     cells = {target: row[position] for target, position in layout.columns if row[position]}
     quality_percent = _quality(cells.get("quality_percent"))
     found = [
-        parse_fingerprint(kind, cells[kind], quality_percent if kind is FingerprintKind.PDQ else None)
-        for kind in FingerprintKind
-        if kind in cells
+        Fingerprint(kind, parse_value(kind, text), None if kind.is_exact else quality_percent)
+        for kind in _KINDS
+        if (text := cells.get(kind))
     ]
     found += _pair(cells, quality_percent)
-    kinds = [fingerprint.kind for fingerprint in found]
-    if len(set(kinds)) != len(kinds) or not found:
-        message = f"it holds the fingerprints {', '.join(kinds) or 'none'}, expected one or more, one of a kind"
+    kinds = {fingerprint.kind for fingerprint in found}
+    if len(kinds) != len(found) or not found:
+        given = ", ".join(fingerprint.kind for fingerprint in found) or "none"
+        message = f"it holds the fingerprints {given}, expected one or more, one of a kind"
         raise InvalidValueError(message, hint="Correct that line.")
     return _without_low_quality(found, quality_percent, cells.get("label"))
 

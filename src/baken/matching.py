@@ -28,6 +28,7 @@ from baken.model import (
     Fingerprints,
     Found,
     Match,
+    NewEntry,
     Purpose,
     Transform,
 )
@@ -38,6 +39,7 @@ _ENTRY_ID_MASK = (1 << _ENTRY_ID_BITS) - 1
 
 _TRANSFORMS = tuple(Transform)
 _NO_IDS = np.empty(0, np.int64)
+_NOBODY: set[int] = set()
 
 
 class CodeIndex(Protocol):
@@ -197,6 +199,36 @@ class KnownEntries:
             found = self._digests.search_groups(codes, 1, banks.exact, max_matches, _NO_IDS)
             _sort_in(found, exact, fingerprints, banks, finds)
         return [each.found() for each in finds]
+
+    def find_held(self, bank_id: int, entries: Sequence[NewEntry]) -> list[int | None]:
+        """For each of the entries the id of one in this bank that has all of its fingerprints, or None.
+
+        Whether the bank is paused does not matter: what it holds, it holds.
+        """
+        holders = self._holders(bank_id, [code for entry in entries for code in entry.fingerprints])
+        held: list[int | None] = [None] * len(entries)
+        position = 0
+        for row, entry in enumerate(entries):
+            after = position + len(entry.fingerprints)
+            if position in holders:
+                ids = [holders.get(each, _NOBODY) for each in range(position, after)]
+                held[row] = min(set.intersection(*ids), default=None)
+            position = after
+        return held
+
+    def _holders(self, bank_id: int, codes: Sequence[Fingerprint]) -> dict[int, set[int]]:
+        """The entries of a bank that hold each code, by its position; positions that none holds are left out."""
+        holders: dict[int, set[int]] = {}
+        near = [position for position, code in enumerate(codes) if code.kind is FingerprintKind.PDQ]
+        exact = [position for position, code in enumerate(codes) if code.kind is not FingerprintKind.PDQ]
+        stacked_near = _stack(codes[position].value for position in near)
+        stacked_exact = _stack(_digest_code(codes[position].kind, codes[position].value) for position in exact)
+        for index, asked, stacked in ((self._pdq, near, stacked_near), (self._digests, exact, stacked_exact)):
+            rows, ids, _ = index.search(stacked, 0)
+            in_bank = ids >> _ENTRY_ID_BITS == bank_id
+            for row, packed_id in zip(rows[in_bank].tolist(), ids[in_bank].tolist(), strict=True):
+                holders.setdefault(asked[row], set()).add(packed_id & _ENTRY_ID_MASK)
+        return holders
 
     def _find_digests(
         self, digests: Sequence[Fingerprint], banks: _ActiveBanks, max_matches: int, finds: _Finds

@@ -7,7 +7,6 @@ import re
 from baken.errors import InvalidValueError
 from baken.model import DEFAULT_VERDICTS, MAX_RADIUS_BITS, Fingerprint, FingerprintKind, Purpose, Verdict
 
-_HEX = re.compile(r"[0-9a-fA-F]+")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
@@ -23,15 +22,29 @@ def parse_fingerprint(kind: str, value: str, quality_percent: int | None = None)
         kinds = ", ".join(FingerprintKind)
         message = f"fingerprint kind is {_shown(kind)}, expected one of {kinds}"
         raise InvalidValueError(message, hint="Name the kind as in docs/glossary.md, `pdq` for example.") from None
-    text = value.strip()
-    digits = known_kind.size_bytes * 2
-    if len(text) != digits or not _HEX.fullmatch(text):
-        message = f"{known_kind.value} value is {_shown(text)}, expected {digits} hexadecimal digits"
-        raise InvalidValueError(message, hint="Check that the kind fits the value and that nothing was cut off.")
     if quality_percent is not None and not 0 <= quality_percent <= 100:  # noqa: PLR2004 - a percentage
         message = f"quality_percent is {quality_percent}, expected 0 to 100"
         raise InvalidValueError(message, hint="Leave it out when it is not known.")
-    return Fingerprint(known_kind, bytes.fromhex(text), quality_percent)
+    return Fingerprint(known_kind, parse_value(known_kind, value), quality_percent)
+
+
+def parse_value(kind: FingerprintKind, value: str) -> bytes:
+    """Read the hexadecimal value (either case) of a fingerprint whose kind is known.
+
+    Raises:
+        InvalidValueError: it is not that many hexadecimal digits.
+    """
+    text = value.strip()
+    size_bytes = kind.size_bytes
+    try:
+        read = bytes.fromhex(text)
+    except ValueError:
+        read = b""
+    # Both lengths: `fromhex` passes over blanks between digits.
+    if len(text) != size_bytes * 2 or len(read) != size_bytes:
+        message = f"{kind.value} value is {_shown(text)}, expected {size_bytes * 2} hexadecimal digits"
+        raise InvalidValueError(message, hint="Check that the kind fits the value and that nothing was cut off.")
+    return read
 
 
 def check_bank(name: str, purpose: Purpose, radius_bits: int, verdict: Verdict | None) -> Verdict:

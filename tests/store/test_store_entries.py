@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+from sqlalchemy import event
 from store_samples import ORIGIN, add, digest, full_entry, make_bank, pdq_entry
 
 from baken.errors import ConflictError, InvalidValueError, NotFoundError, TooLargeError
@@ -252,3 +256,27 @@ def test_provenance_is_kept_for_each_add(store: Store):
     store.add_entries("known", [pdq_entry(1)], other, actor="bob")
 
     assert [entry.provenance for entry in store.entries("known")] == [ORIGIN, other]
+
+
+def test_stopped_entries_are_found_by_value_without_reading_the_active_ones(tmp_path: Path):
+    """The statement as SQLite plans it: a table scan would read ten million codes for each batch of an import."""
+    with Store.initialise(f"sqlite:///{tmp_path / 'baken.sqlite3'}") as store:
+        make_bank(store)
+        ids = add(store, 50)
+        store.set_entry_states("known", ids[:3], EntryState.PAUSED, actor="alice", reason="looking")
+        plans: list[str] = []
+
+        def explain(connection: Any, _: Any, statement: str, parameters: Any, *__: Any) -> None:  # noqa: ANN401
+            if statement.startswith("SELECT fingerprints.kind"):
+                plan = connection.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+                plans.extend(row[3] for row in plan)
+
+        event.listen(store._database.engine, "before_cursor_execute", explain)
+        again = [pdq_entry(number) for number in range(5)]
+        added = store.add_missing_entries(
+            "known", again, ORIGIN, find_active=lambda _, wanted: [None] * len(wanted), actor="bob"
+        )
+
+    assert added.ids[:3] == ids[:3]
+    assert added.added_count == 2
+    assert plans[0].startswith("SEARCH fingerprints USING INDEX fingerprints_inactive (value=?)")

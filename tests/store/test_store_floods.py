@@ -350,6 +350,29 @@ def test_eight_threads_that_trip_it_at_once_open_one_notice(store: Store, store_
     assert the_notice(store).resolved_at is None
 
 
+def test_resuming_many_entries_while_they_match_makes_nobody_wait_for_ever(store: Store, store_url: str):
+    first = flooding_bank(store, accounts_per_hour=1_000)
+    ids = [first, *add(store, 19, first=1)]
+    is_over = threading.Event()
+
+    def record_all(recorder: Store, name: str) -> int:
+        number = 0
+        while not is_over.is_set():
+            number += 1
+            recorder.record(matched(number, *map(match, ids), account=f"{name} {number}", name=name))
+        return number
+
+    with Store.open(store_url) as second, ThreadPoolExecutor(2) as pool:
+        recording = [pool.submit(record_all, store, "a"), pool.submit(record_all, second, "b")]
+        try:
+            for _ in range(8):
+                store.set_entry_states("known", ids[::-1], EntryState.PAUSED, actor="bob", reason="x")
+                store.set_entry_states("known", ids[::-1], EntryState.ACTIVE, actor="bob", reason="x")
+        finally:
+            is_over.set()
+        assert all(each.result() > 0 for each in recording)
+
+
 def test_when_the_quarantine_fails_the_screening_stands_and_the_next_match_tries_again(
     store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):

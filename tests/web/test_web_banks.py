@@ -228,3 +228,35 @@ def test_a_cursor_that_no_list_gave_is_refused(sqlite_api: Api, cursor: str) -> 
 
     assert_error_shape(sqlite_api.get(f"/v1/banks?cursor={cursor}"), 422, "invalid_value")
     assert_error_shape(sqlite_api.get(f"/v1/banks/hotline/entries?cursor={cursor}"), 422, "invalid_value")
+
+
+def test_entries_that_are_there_already_are_answered_and_not_doubled(api: Api) -> None:
+    api.make_bank()
+    asked = {
+        "provenance": {"source": "test"},
+        "entries": [
+            {"fingerprints": [{"kind": "pdq", "value": PDQ}, {"kind": "md5", "value": "ab" * 16}]},
+            {"fingerprints": [{"kind": "pdq", "value": OTHER_PDQ}]},
+        ],
+    }
+    first = api.post("/v1/banks/hotline/entries", json=asked).json()
+    api.post(f"/v1/banks/hotline/entries/{first['entry_ids'][1]}/pause", json={"reason": "looking"})
+    asked["entries"].append({"fingerprints": [{"kind": "md5", "value": "cd" * 16}]})
+
+    again = api.post("/v1/banks/hotline/entries", json=asked)
+
+    assert (again.status_code, first["added_count"], again.json()["added_count"]) == (201, 2, 1)
+    assert again.json()["entry_ids"][:2] == first["entry_ids"]
+    assert len(entries_of(api)["entries"]) == 3
+    assert api.lookup(OTHER_PDQ)["finding"] == "clear"
+
+
+def test_a_withdrawn_entry_is_added_anew(api: Api) -> None:
+    api.make_bank()
+    first = api.add(PDQ)
+    api.post(f"/v1/banks/hotline/entries/{first}/withdraw", json={"reason": "a mistake"})
+
+    second = api.add(PDQ)
+
+    assert second != first
+    assert api.lookup(PDQ)["finding"] == "matched"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from baken.model import (
 )
 from baken.store import schema
 from baken.store.banks import add_event, bank_named, live_bank
+from baken.store.bulk import for_driver, insert_rows
 from baken.store.changes import Mutation, mutation
 from baken.store.engine import Database
 from baken.store.flood_counts import approve
@@ -44,6 +45,9 @@ _CodeRow = tuple[int, int, bytes]
 _ENTRIES = schema.entries.c
 _CODES = schema.fingerprints.c
 _KINDS = [kind.value for kind in FingerprintKind]
+_ENTRY_COLUMNS = ("id", "bank_id", "provenance_id", "state", "label", "created_at", "updated_at")
+_CODE_COLUMNS = ("kind", "entry_id", "bank_id", "active", "value", "quality_percent")
+_NOBODY: set[int] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +65,126 @@ class CodeChunk:
     values: NDArray[np.uint8]
 
 
+Finder = Callable[[int, Sequence[NewEntry]], Sequence[int | None]]
+"""Given a bank's id and entries, the id of an active entry of that bank that has all fingerprints of each, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddedEntries:
+    """What adding made of entries.
+
+    Attributes:
+        ids: the id of each, in the order given: its own, or that of the entry that was there already.
+        added_count: how many are new.
+    """
+
+    ids: list[int]
+    added_count: int
+
+
 def add_entries(
     database: Database, bank_name: str, new_entries: Sequence[NewEntry], provenance: Provenance, *, actor: str
 ) -> list[int]:
     """Add entries in one transaction; see `Store.add_entries`."""
+    return _add(database, bank_name, new_entries, provenance, actor=actor, find_active=None).ids
+
+
+def add_missing_entries(
+    database: Database,
+    bank_name: str,
+    new_entries: Sequence[NewEntry],
+    provenance: Provenance,
+    *,
+    find_active: Finder,
+    actor: str,
+) -> AddedEntries:
+    """Add entries that the bank does not hold yet; see `Store.add_missing_entries`."""
+    return _add(database, bank_name, new_entries, provenance, actor=actor, find_active=find_active)
+
+
+def _add(
+    database: Database,
+    bank_name: str,
+    new_entries: Sequence[NewEntry],
+    provenance: Provenance,
+    *,
+    actor: str,
+    find_active: Finder | None,
+) -> AddedEntries:
     _check_batch_size(len(new_entries))
     for position, entry in enumerate(new_entries):
         _check_new_entry(position, entry)
     with mutation(database) as change:
         bank = live_bank(change.connection, bank_name)
-        if not new_entries:
-            return []
-        ids = change.take_entry_ids(len(new_entries))
-        _insert_entries(change, bank, ids, new_entries, provenance)
-        add_event(change, bank.id, "entries_added", actor=actor, reason=provenance.note, entry_ids=ids)
-        change.log("entries", bank_id=bank.id, first_entry_id=ids[0], last_entry_id=ids[-1])
-        return list(ids)
+        first_id = change.last_entry_id + 1
+        if find_active is None:
+            given, missing = list(range(first_id, first_id + len(new_entries))), new_entries
+        else:
+            given, missing = _missing(change.connection, bank, new_entries, find_active, first_id)
+        if missing:
+            ids = change.take_entry_ids(len(missing))
+            _insert_entries(change, bank, ids, missing, provenance)
+            add_event(change, bank.id, "entries_added", actor=actor, reason=provenance.note, entry_ids=ids)
+            change.log("entries", bank_id=bank.id, first_entry_id=ids[0], last_entry_id=ids[-1])
+        return AddedEntries(given, len(missing))
+
+
+def _missing(
+    connection: Connection, bank: Bank, new_entries: Sequence[NewEntry], find_active: Finder, next_id: int
+) -> tuple[list[int], list[NewEntry]]:
+    """The id of each entry, given out from `next_id` on where the bank does not hold it, and the entries it does not.
+
+    Under the change log's lock: what `find_active` sees is everything there is, and nobody adds beside us.
+    """
+    ids: list[int] = []
+    missing: list[NewEntry] = []
+    holders = _stopped_holders(connection, bank, new_entries)
+    for entry, active_id in zip(new_entries, find_active(bank.id, new_entries), strict=True):
+        codes = [(code.kind, code.value) for code in entry.fingerprints]
+        held_id = active_id or _holder(holders, codes)
+        if held_id is None:
+            held_id = next_id + len(missing)
+            missing.append(entry)
+            for code in codes:  # the same content may stand in the list again
+                holders.setdefault(code, set()).add(held_id)
+        ids.append(held_id)
+    return ids, missing
+
+
+_Code = tuple[FingerprintKind, bytes]
+
+
+def _holder(holders: Mapping[_Code, set[int]], codes: Sequence[_Code]) -> int | None:
+    """The smallest id among the entries that hold all of the codes, or None."""
+    ids = holders.get(codes[0])
+    for code in codes[1:]:
+        if not ids:
+            return None
+        ids = ids & holders.get(code, _NOBODY)
+    return min(ids) if ids else None
+
+
+def _stopped_holders(connection: Connection, bank: Bank, new_entries: Sequence[NewEntry]) -> dict[_Code, set[int]]:
+    """Which paused and quarantined entries of the bank hold the codes of these entries.
+
+    They are there already: adding their content again would undo what a person or the flood breaker did.
+    """
+    stopped = _ENTRIES.state.in_([EntryState.PAUSED.value, EntryState.QUARANTINED.value])
+    any_stopped = select(_ENTRIES.id).where(_ENTRIES.bank_id == bank.id, stopped).limit(1)
+    holders: dict[_Code, set[int]] = {}
+    if connection.execute(any_stopped).first() is None:
+        return holders
+    joined = schema.fingerprints.join(schema.entries, _ENTRIES.id == _CODES.entry_id)
+    for kind in FingerprintKind:
+        values = [code.value for entry in new_entries for code in entry.fingerprints if code.kind is kind]
+        query = (
+            select(_CODES.kind, _CODES.value, _CODES.entry_id).select_from(joined).where(schema.is_inactive, stopped)
+        )
+        # Without naming the kind: SQLite would take the primary key then, and read all codes of that kind.
+        wanted = query.where(_CODES.value.in_(values), _CODES.bank_id == bank.id)
+        for found_kind, value, entry_id in connection.execute(wanted) if values else ():
+            holders.setdefault((FingerprintKind(found_kind), value), set()).add(entry_id)
+    return holders
 
 
 def _insert_entries(
@@ -84,24 +192,23 @@ def _insert_entries(
 ) -> None:
     origin = {"source": provenance.source, "added_by": provenance.added_by, "note": provenance.note}
     statement = insert(schema.provenances).values(origin).returning(schema.provenances.c.id)
-    provenance_id = change.connection.execute(statement).scalar_one()
-    same = {"bank_id": bank.id, "provenance_id": provenance_id, "state": EntryState.ACTIVE.value}
-    same |= {"created_at": change.at, "updated_at": change.at}
-    rows = [{"id": entry_id, "label": entry.label, **same} for entry_id, entry in zip(ids, new_entries, strict=True)]
-    change.connection.execute(insert(schema.entries), rows)
+    connection = change.connection
+    provenance_id = connection.execute(statement).scalar_one()
+    label_of = for_driver(connection, schema.entries, "label")
+    at = for_driver(connection, schema.entries, "created_at")(change.at)
+    state = EntryState.ACTIVE.value
+    rows = [
+        (entry_id, bank.id, provenance_id, state, label_of(entry.label), at, at)
+        for entry_id, entry in zip(ids, new_entries, strict=True)
+    ]
+    insert_rows(connection, schema.entries, _ENTRY_COLUMNS, rows)
+    is_active = for_driver(connection, schema.fingerprints, "active")(True)
     codes = [
-        {
-            "kind": code.kind.value,
-            "entry_id": entry_id,
-            "bank_id": bank.id,
-            "active": True,
-            "value": code.value,
-            "quality_percent": code.quality_percent,
-        }
+        (code.kind.value, entry_id, bank.id, is_active, code.value, code.quality_percent)
         for entry_id, entry in zip(ids, new_entries, strict=True)
         for code in entry.fingerprints
     ]
-    change.connection.execute(insert(schema.fingerprints), codes)
+    insert_rows(connection, schema.fingerprints, _CODE_COLUMNS, codes)
 
 
 def set_entry_states(
@@ -289,10 +396,11 @@ def _check_batch_size(count: int) -> None:
 
 
 def _check_new_entry(position: int, entry: NewEntry) -> None:
-    kinds = [code.kind for code in entry.fingerprints]
-    if not kinds or len(set(kinds)) < len(kinds):
+    kinds = {code.kind for code in entry.fingerprints}
+    if not kinds or len(kinds) < len(entry.fingerprints):
+        given = [code.kind.value for code in entry.fingerprints]
         raise InvalidValueError(
-            f"entry {position} has fingerprints {[kind.value for kind in kinds]}, expected one or more, one of a kind",
+            f"entry {position} has fingerprints {given}, expected one or more, one of a kind",
             hint="nothing was added; correct that entry",
         )
     for code in entry.fingerprints:

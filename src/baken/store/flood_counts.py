@@ -7,11 +7,11 @@ in the current hour one row for each account, at most as many as its limit allow
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, func, select, update
+from sqlalchemy import BindParameter, Connection, Select, and_, bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from baken.flood import HISTORY_HOURS, FloodFacts, FloodLimits, Tally, hour_start, is_flood, limit_of
@@ -22,7 +22,6 @@ _BATCH_ENTRIES = 10_000
 
 _HOURS = schema.flood_hours.c
 _SIGHTINGS = schema.flood_sightings.c
-_EARLIER = schema.flood_hours.alias("earlier")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,37 +128,44 @@ def tallies(connection: Connection, entry_ids: Sequence[int], hour: int) -> dict
     """What was counted in one hour for those of the entries that are active, in banks whose breaker is on."""
     found: dict[int, EntryTally] = {}
     for start in range(0, len(entry_ids), _BATCH_ENTRIES):
-        for row in _tally_rows(connection, entry_ids[start : start + _BATCH_ENTRIES], hour):
-            limits = FloodLimits(row.flood_accounts_per_hour, row.flood_factor)
-            tally = Tally(row.sighting_count or 0, row.approved_count or 0, row.busiest_count or 0)
-            without_account_count = row.without_account_count or 0
-            found[row.id] = EntryTally(row.id, row.bank_id, hour, limits, tally, without_account_count)
+        asked = {"entry_ids": entry_ids[start : start + _BATCH_ENTRIES], "hour": hour, "first": hour - HISTORY_HOURS}
+        for entry_id, bank_id, accounts, factor, *counts in connection.execute(_TALLIES, asked):
+            count, without_account_count, approved_count, busiest_count = (each or 0 for each in counts)
+            tally = Tally(count, approved_count, busiest_count)
+            limits = FloodLimits(accounts, factor)
+            found[entry_id] = EntryTally(entry_id, bank_id, hour, limits, tally, without_account_count)
     return found
 
 
-def _tally_rows(connection: Connection, entry_ids: Sequence[int], hour: int) -> Iterator[Row[Any]]:
-    entries, banks = schema.entries.c, schema.banks.c
+def _tally_query() -> Select[Any]:
+    """Parameters: `entry_ids`, `hour`, and `first`, the first hour of the history."""
+    entries, banks, earlier = schema.entries.c, schema.banks.c, schema.flood_hours.alias("earlier")
+    hour: BindParameter[int] = bindparam("hour")
+    first: BindParameter[int] = bindparam("first")
     busiest = (
-        select(func.max(_EARLIER.c.sighting_count))
-        .where(_EARLIER.c.entry_id == entries.id, _EARLIER.c.hour >= hour - HISTORY_HOURS, _EARLIER.c.hour < hour)
+        select(func.max(earlier.c.sighting_count))
+        .where(earlier.c.entry_id == entries.id, earlier.c.hour >= first, earlier.c.hour < hour)
         .scalar_subquery()
     )
-    now = and_(_HOURS.entry_id == entries.id, _HOURS.hour == hour)
-    query = (
+    return (
         select(entries.id, entries.bank_id, banks.flood_accounts_per_hour, banks.flood_factor)
-        .add_columns(
-            _HOURS.sighting_count, _HOURS.without_account_count, _HOURS.approved_count, busiest.label("busiest_count")
-        )
+        .add_columns(_HOURS.sighting_count, _HOURS.without_account_count, _HOURS.approved_count, busiest)
         .join_from(schema.entries, schema.banks, banks.id == entries.bank_id)
-        .outerjoin(schema.flood_hours, now)
-        .where(entries.id.in_(entry_ids), entries.state == EntryState.ACTIVE.value)
+        .outerjoin(schema.flood_hours, and_(_HOURS.entry_id == entries.id, _HOURS.hour == hour))
+        .where(entries.id.in_(bindparam("entry_ids", expanding=True)), entries.state == EntryState.ACTIVE.value)
         .where(banks.state != BankState.WITHDRAWN.value, banks.flood_accounts_per_hour > 0)
     )
-    yield from connection.execute(query)
+
+
+# Made once: putting it together takes longer than running it, and it runs for every screening that matches.
+_TALLIES = _tally_query()
 
 
 def approve(connection: Connection, entry_ids: Sequence[int]) -> None:
     """Take what came until now as right, because a person let these entries match again."""
+    # Locked in the order in which counting locks them, so that the two cannot wait for each other.
+    in_order = select(_HOURS.hour).where(_HOURS.entry_id.in_(entry_ids)).order_by(_HOURS.hour, _HOURS.entry_id)
+    connection.execute(in_order.with_for_update())
     statement = update(schema.flood_hours).where(_HOURS.entry_id.in_(entry_ids))
     connection.execute(statement.values(approved_count=_HOURS.sighting_count))
 

@@ -182,6 +182,10 @@ fingerprints = Table(
     sqlite_with_rowid=False,
 )
 
+# Which stopped entries hold a value: small, because nearly all codes are active, and without cost for those that are.
+is_inactive = text("NOT active")
+Index("fingerprints_inactive", fingerprints.c.value, sqlite_where=is_inactive, postgresql_where=is_inactive)
+
 notices = Table(
     "notices",
     metadata,

@@ -40,7 +40,7 @@ from baken.store.banks import BankEvent
 from baken.store.cases import CaseRows
 from baken.store.changes import Change, HeadReader
 from baken.store.engine import Database
-from baken.store.entries import CodeChunk
+from baken.store.entries import AddedEntries, CodeChunk, Finder
 from baken.store.failures import not_initialised
 from baken.store.recorder import Recorder
 from baken.store.seen import SeenRows
@@ -260,6 +260,32 @@ class Store:
             TooLargeError: more than 10,000 entries.
         """
         return entry_rows.add_entries(self._database, bank_name, entries, provenance, actor=actor)
+
+    def add_missing_entries(
+        self,
+        bank_name: str,
+        entries: Sequence[NewEntry],
+        provenance: Provenance,
+        *,
+        find_active: Finder,
+        actor: str,
+    ) -> AddedEntries:
+        """As `add_entries`, without what the bank holds already: an entry that has all of its fingerprints.
+
+        Active, paused and quarantined entries count as held: adding a list again neither doubles it nor undoes a
+        decision. Withdrawn ones do not.
+
+        Args:
+            bank_name: the bank.
+            entries: up to 10,000.
+            provenance: of the entries that are new.
+            find_active: asked, under the change log's lock, which active entry of the bank has all fingerprints of
+                each entry; it must know every change up to `head_seq()`.
+            actor: who adds them.
+        """
+        return entry_rows.add_missing_entries(
+            self._database, bank_name, entries, provenance, find_active=find_active, actor=actor
+        )
 
     def entry(self, bank_name: str, entry_id: int) -> Entry:
         """One entry of a bank.

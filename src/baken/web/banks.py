@@ -158,6 +158,9 @@ class Banks:
     async def add(self, request: Request, name: BankName) -> Response:
         """Add entries with one provenance: all, or none when one is wrong. They count on the very next request.
 
+        An entry of the bank that has all fingerprints of one to add is answered in its place, unless it is withdrawn:
+        adding the same twice adds it once, and neither doubles an entry nor undoes its pause or quarantine.
+
         What was seen before is asked about them beside the answer; matches open or join a case (`GET /v1/cases`).
         """
         asked = await self._json(request, wire.NewEntries, self._bulk_size_bytes)
@@ -167,11 +170,13 @@ class Banks:
         actor = _actor(request)
         provenance = Provenance(asked.provenance.source, actor, asked.provenance.note)
 
-        def work() -> list[int]:
+        def work() -> wire.EntryIds:
             entries = [self._new_entry(row, each) for row, each in enumerate(asked.entries)]
-            return self._store.add_entries(name, entries, provenance, actor=actor)
+            known = self._service.baken.gate.known
+            added = banking.add_missing(self._store, known, name, entries, provenance, actor=actor)
+            return wire.EntryIds(added.ids, added.added_count)
 
-        return _json(wire.EntryIds(await self._change(work)), 201)
+        return _json(await self._change(work), 201)
 
     async def list_entries(
         self, name: BankName, limit: Limit = 100, cursor: Cursor = None, state: EntryState | None = None

@@ -237,9 +237,10 @@ class NewEntries(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class EntryIds(msgspec.Struct):
-    """The ids of the added entries, in the order given."""
+    """The ids of the entries, in the order given, and how many are new; the others were in the bank already."""
 
     entry_ids: list[int]
+    added_count: int
 
 
 class Provenance(msgspec.Struct):

@@ -1,4 +1,4 @@
-"""The flood breaker: what each bank allows, how often entries matched, and notices for people."""
+"""The flood breaker: what each bank allows, how often entries matched, notices for people; stopped codes by value."""
 
 from __future__ import annotations
 
@@ -31,6 +31,10 @@ def upgrade() -> None:
     for name, default in (("flood_accounts_per_hour", "100"), ("flood_factor", "10")):
         op.add_column("banks", sa.Column(name, sa.Integer(), nullable=False, server_default=sa.text(default)))
     op.add_column("bank_events", sa.Column("facts", _json_type()))
+    inactive = sa.text("NOT active")
+    op.create_index(
+        "fingerprints_inactive", "fingerprints", ["value"], sqlite_where=inactive, postgresql_where=inactive
+    )
     _make_notices()
     _make_counts()
 
