@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from baken._native import HammingIndex, pdq
-from baken.errors import StoreBusyError
+from baken.errors import StoreBusyError, TurnLostError
 from baken.fingerprints.orientations import MIRRORINGS, orientations_of, transposed
 from baken.housekeeping import Housekeeper
 from baken.model import Fingerprints, Transform
@@ -250,7 +250,7 @@ def test_one_process_at_a_time_keeps_the_index(store_url: str, tmp_path: Path):
 
         first.see(picture(2))
         assert second.keeper._turn.take()
-        with pytest.raises(Exception, match="another process keeps"), first.keeper._turn.write():
+        with pytest.raises(TurnLostError, match="another process keeps"), first.keeper._turn.write():
             pytest.fail("it wrote after it had lost its turn")
 
 

@@ -15,6 +15,7 @@ BakenError
     ├── NotInitialisedError           the data folder has no database yet
     ├── StoreBusyError                another process holds the database for longer than we wait
     ├── StoreError                    the database failed
+    ├── TurnLostError                 another process has taken over what was being done
     └── IndexFileError                the index on disk cannot be read or written
         ├── IndexMissingError             there is none
         ├── IndexForeignError             a file belongs to something else
@@ -134,6 +135,12 @@ class StoreError(NotReadyError):
     """The database failed."""
 
     code = "store_failed"
+
+
+class TurnLostError(NotReadyError):
+    """Another process has taken over what was being done, because this one was silent for too long."""
+
+    code = "turn_lost"
 
 
 class IndexFileError(NotReadyError):

@@ -18,7 +18,7 @@ import numpy as np
 
 from baken._native import HammingIndex
 from baken.decisions import Policy
-from baken.errors import NotReadyError, StoreBusyError
+from baken.errors import NotReadyError, StoreBusyError, TurnLostError
 from baken.fingerprints.orientations import orientations_of_all
 from baken.known import KnownFollower
 from baken.model import DEFAULT_RADIUS_BITS, SeenStats
@@ -28,7 +28,7 @@ from baken.store import Store
 from baken.store.cases import Found, join_cases
 from baken.store.seen import Gathered, SeenFile, Selection, remove_items, write_gathered
 from baken.store.seen_queue import QueuedItem, drop_queued
-from baken.store.seen_turn import TURN_SECONDS, SeenState, TurnLostError
+from baken.store.seen_turn import TURN_SECONDS, SeenState
 
 BATCH_ITEMS = 500
 WAIT_SECONDS = 600.0

@@ -131,8 +131,13 @@ class SeenRows:
         return self._items(_item_query(), after_id, limit)
 
     def selected(self, selection: Selection, limit: int) -> list[SeenItem]:
-        """Items of a selection, at most `limit`."""
-        return self._items(_narrowed(_item_query(), selection), 0, limit)
+        """Items of a selection, at most `limit`, in no order but that of time where one is given."""
+        query = _narrowed(_item_query(), selection).limit(page_limit(limit))
+        if selection.before is not None:
+            # Asked at every step, mostly in vain: in any other order SQLite would read every row to find none.
+            query = query.order_by(_ITEMS.seen_at)
+        with self._database.read() as connection:
+            return [_item(row) for row in connection.execute(query)]
 
     def selected_count(self, selection: Selection) -> int:
         """How many items a selection has."""

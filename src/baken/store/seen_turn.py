@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select, text, update
 
-from baken.errors import NotReadyError
+from baken.errors import TurnLostError
 from baken.store import schema
 from baken.store.engine import Database
 
@@ -31,12 +31,6 @@ _COLUMNS = (
     _STATE.asked_seq,
     _STATE.asked_entry_id,
 )
-
-
-class TurnLostError(NotReadyError):
-    """Another process has taken over the seen index since; what was being done is done there again."""
-
-    code = "turn_lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +97,7 @@ class Turn:
         with self._database.write() as connection:
             row = connection.execute(select(_STATE.holder, *_COLUMNS).with_for_update()).one()
             if row.holder != self._holder:
-                raise TurnLostError("another process keeps the seen index now", hint="nothing to do: it goes on there")
+                raise TurnLostError("another process keeps the seen index now", hint="it does the rest; try again")
             self._set(connection, self._holder, _now(self._database, connection) + self._seconds)
             yield connection, SeenState(*row[1:])
 
