@@ -33,10 +33,10 @@ class DataFolder:
     path: Path
     secret: str
 
-    def request(self, target: str, content_type: str, body: bytes) -> bytes:
-        """The bytes of an authorised POST."""
+    def request(self, target: str, content_type: str, body: bytes, *, method: str = "POST") -> bytes:
+        """The bytes of an authorised request."""
         headers = {"Authorization": f"Bearer {self.secret}", "Content-Type": content_type}
-        return build_request("POST", target, headers=headers, body=body)
+        return build_request(method, target, headers=headers, body=body)
 
     def lookup(self, code: Codes | bytes) -> bytes:
         """The bytes of a POST that looks up one PDQ, 32 bytes."""

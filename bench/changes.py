@@ -38,6 +38,9 @@ class Changer(Protocol):
     def set_bank_state(self, state: BankState) -> None:
         """Pause or resume the bank."""
 
+    def set_radius_bits(self, radius_bits: int) -> None:
+        """Change how far from an entry the bank matches."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -70,6 +73,10 @@ class StoreChanger:
         """See `Changer`."""
         self._store.set_bank_state(BANK, state, actor=_REASON, reason=_REASON)
 
+    def set_radius_bits(self, radius_bits: int) -> None:
+        """See `Changer`."""
+        self._store.change_bank(BANK, radius_bits=radius_bits, actor=_REASON, reason=_REASON)
+
 
 class HttpChanger:
     """Changes through the API, on one connection."""
@@ -92,9 +99,16 @@ class HttpChanger:
         """See `Changer`."""
         self._post(f"/{_WORDS[state.value]}", {"reason": _REASON})
 
+    def set_radius_bits(self, radius_bits: int) -> None:
+        """See `Changer`."""
+        self._send("PATCH", "", {"radius_bits": radius_bits, "reason": _REASON})
+
     def _post(self, target: str, body: object) -> bytes:
-        request = self._folder.request(f"/v1/banks/{BANK}{target}", "application/json", json.dumps(body).encode())
-        return self._connection.exchange(request)
+        return self._send("POST", target, body)
+
+    def _send(self, method: str, target: str, body: object) -> bytes:
+        address, data = f"/v1/banks/{BANK}{target}", json.dumps(body).encode()
+        return self._connection.exchange(self._folder.request(address, "application/json", data, method=method))
 
 
 @contextmanager
@@ -171,7 +185,7 @@ def _read_until_told(path: Path, pipe: Pipe) -> None:
             except EOFError:
                 return
             asked = [Fingerprint(FingerprintKind.PDQ, code)]
-            pipe.send(_until(lambda: bool(known.refresh().lookup(asked)[0]), is_known))  # noqa: B023 - called at once
+            pipe.send(_until(lambda: known.refresh().lookup(asked)[0].match_count > 0, is_known))  # noqa: B023 - called at once
 
 
 def _until(look: Callable[[], bool], expected: bool) -> Seen:

@@ -160,6 +160,11 @@ def check_that_changes_are_seen(changer: Changer, read: Reader, code: bytes) -> 
     assert read(code, False).lookups == 1
     changer.set_bank_state(BankState.ACTIVE)
     assert read(code, True).lookups == 1
+    near = bytes([code[0] ^ 0xFF]) + code[1:]
+    changer.set_radius_bits(7)
+    assert read(near, False).lookups == 1
+    changer.set_radius_bits(8)
+    assert read(near, True).lookups == 1
     changer.set_entry_state(entry_id, EntryState.WITHDRAWN)
     assert read(code, False).lookups == 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ def baken(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
     (tmp_path / "list.txt").write_text(VALUE.hex())
     command.ok("bank", "create", "known", "--purpose", "watch")
     command.ok("bank", "import", "known", tmp_path / "list.txt")
+    shutil.rmtree(command.data_dir / assemble.INDEX_FOLDER)  # importing looked for what the bank holds already
     return command
 
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from baken.model import PDQ_BITS, BankState, EntryState
+from baken.model import DEFAULT_RADIUS_BITS, PDQ_BITS, BankState, EntryState
 from bench.baken_server import DataFolder, data_folder
 from bench.changes import Changer, Reader, two_processes, two_workers
 from bench.codes import BANK_SEED, random_codes
@@ -25,6 +25,7 @@ from bench.scenario import Answer, Figure, Goal, GoalKind, Scale, Scenario, comp
 _P99_LIMIT_MS = 50.0
 _QUERY_BITS = 20
 """How far a lookup's code lies from the entry's: near enough to match, and no exact copy."""
+_SMALL_RADIUS_BITS = 10
 _WORKERS = 2
 _BULKS = 10
 
@@ -56,6 +57,10 @@ class _Times:
         for kind, bank_state in (("bank paused", BankState.PAUSED), ("bank resumed", BankState.ACTIVE)):
             change = partial(changer.set_bank_state, bank_state)
             self.take(kind, change, query, is_known=bank_state is BankState.ACTIVE)
+        radii = (("radius made smaller", _SMALL_RADIUS_BITS), ("radius made larger", DEFAULT_RADIUS_BITS))
+        for kind, radius_bits in radii:
+            change = partial(changer.set_radius_bits, radius_bits)
+            self.take(kind, change, query, is_known=radius_bits == DEFAULT_RADIUS_BITS)
         for word, state in (
             ("paused", EntryState.PAUSED),
             ("resumed", EntryState.ACTIVE),
