@@ -52,10 +52,7 @@ def test_a_benign_entry_suppresses_and_is_named(sqlite_api: Api) -> None:
 def test_a_crowd_is_counted_and_hides_no_stricter_entry(api: Api) -> None:
     api.make_bank()
     api.make_bank("seen-before", "watch")
-    crowd = [{"fingerprints": [{"kind": "pdq", "value": PDQ}]}] * 100
-    asked = {"provenance": {"source": "test"}, "entries": crowd}
-    for _ in range(2):
-        assert api.post("/v1/banks/seen-before/entries", json=asked).status_code == 201
+    api.add_crowd("seen-before", 200, PDQ)
     known_id = api.add(flipped(PDQ, 5))
 
     said = api.lookup(PDQ)

@@ -73,10 +73,7 @@ def test_a_crowd_is_kept_as_its_nearest_and_a_count(api: Api) -> None:
     computed = baken.fingerprint(data)
     assert computed.pdq is not None
     api.make_bank()
-    crowd = [{"fingerprints": [{"kind": "pdq", "value": computed.pdq.hex()}]}] * 100
-    for _ in range(2):
-        asked = {"provenance": {"source": "test"}, "entries": crowd}
-        assert api.post("/v1/banks/hotline/entries", json=asked).status_code == 201
+    api.add_crowd("hotline", 200, computed.pdq.hex())
 
     said = api.screen(data)
 

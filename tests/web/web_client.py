@@ -89,6 +89,17 @@ class Api:
         answer = self.post("/v1/banks", json={"name": name, "purpose": purpose, **given})
         assert answer.status_code == 201, answer.text
 
+    def add_crowd(self, bank: str, count: int, pdq: str) -> None:
+        """Add entries that share a PDQ, told apart by a digest."""
+        entries = [
+            {"fingerprints": [{"kind": "pdq", "value": pdq}, {"kind": "md5", "value": f"{number:032x}"}]}
+            for number in range(count)
+        ]
+        for start in range(0, count, 100):
+            asked = {"provenance": {"source": "test"}, "entries": entries[start : start + 100]}
+            answer = self.post(f"/v1/banks/{bank}/entries", json=asked)
+            assert answer.json()["added_count"] == len(asked["entries"])
+
     def add(self, value: str, bank: str = "hotline", kind: str = "pdq") -> int:
         """Add one entry with one fingerprint; its id."""
         entries = [{"fingerprints": [{"kind": kind, "value": value}]}]
