@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import make_url
 
 from baken.store import Store
+from postgresql import empty_postgresql
 
 REQUIRE_SERVICES = "BAKEN_TEST_REQUIRE_SERVICES"
 """Set where every service must be there, as in CI: a skipped test then fails the run."""
@@ -45,21 +46,6 @@ def postgresql_database() -> Iterator[str]:
         admin.execute(f"CREATE DATABASE {name}")
         yield make_url(server).set(drivername="postgresql+psycopg", database=name).render_as_string(hide_password=False)
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def empty_postgresql(url: str) -> None:
-    """Drop every table, and every connection a failed test may have left."""
-    import psycopg  # noqa: PLC0415 - only here is PostgreSQL sure to be wanted
-
-    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(plain, autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
-        connection.execute("SET client_min_messages = warning")
-        connection.execute("DROP SCHEMA public CASCADE")
-        connection.execute("CREATE SCHEMA public")
 
 
 @pytest.fixture

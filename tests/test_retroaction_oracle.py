@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from baken import decisions
 from baken.known import KnownFollower
 from baken.model import BankState, EntryState, Fingerprints, Purpose, Screening
-from conftest import empty_postgresql
+from postgresql import empty_postgresql
 from seen_world import World, code, flat, pdq_entry, picture, sha256_entry, turned
 
 BANKS = {"known": (Purpose.KNOWN_ABUSE, 31), "own": (Purpose.OWN_PHOTO, 12), "fine": (Purpose.BENIGN, 31)}

@@ -81,7 +81,10 @@ class SeenKeeper:
         return self._store.seen.has_work(self._forget_before())
 
     def keep(self, is_enough: Callable[[], bool] = lambda: False) -> bool:
-        """Do what there is to do, until nothing is left or `is_enough`; False when it is another process's turn.
+        """Do what there is to do, until little is left or `is_enough`; False when it is another process's turn.
+
+        Screenings that arrive meanwhile are left for the next time: taking over a handful costs nearly what taking
+        over hundreds does.
 
         Raises:
             NotReadyError: the database or an index failed; what was done so far stays done.
@@ -162,14 +165,14 @@ class SeenKeeper:
         return None if self._retention is None else self._now() - self._retention
 
     def _step(self) -> bool:
-        """One bounded piece of each kind of work; whether there was any."""
+        """One bounded piece of each kind of work; whether another one is worth while."""
         self._index.merge_beside()
         gathered = self._gather()
         removed = self._remove(Selection(before=self._forget_before()))
         if removed and self._retention is None:
             return True  # what is being forgotten is not asked any more
         asked = ask_next(self._store, self._turn, self._index, self._judge, self._now())
-        return bool(gathered or removed or asked)
+        return bool(gathered == BATCH_ITEMS or removed or asked)
 
     def _gather(self) -> int:
         """Take over a batch of screenings; how many there were."""
