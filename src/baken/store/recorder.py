@@ -31,9 +31,9 @@ _BATCH_ROWS = 500
 
 _log = logging.getLogger(__name__)
 
-# How long after a commit the next one waits when a caller says that other screenings are on their way. Without company
-# a screening is committed at once.
-_COMPANY_SECONDS = 0.01
+# How long after a commit the next one waits while callers say that other screenings are on their way. A screening that
+# comes without company is committed at once, with all that wait.
+_COMPANY_SECONDS = 0.025
 
 _SCREENINGS = schema.screenings.c
 _TOKEN = (_SCREENINGS.idempotency_key_id, _SCREENINGS.idempotency_token)
@@ -65,6 +65,7 @@ class Recorder:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._committed_at = 0.0
+        self._nobody_follows = threading.Event()
         self._breaker = FloodBreaker(database)
         # The engine's own INSERT; both skip a row whose token is taken instead of failing the transaction.
         dialect_insert = sqlite.insert if database.is_sqlite else postgresql.insert
@@ -93,6 +94,8 @@ class Recorder:
                 self._thread = threading.Thread(target=self._run, name="baken-recorder", daemon=True)
                 self._thread.start()
             self._queue.put(job)
+        if not job.has_company:
+            self._nobody_follows.set()
 
     def close(self) -> None:
         """Write what is queued and stop the thread."""
@@ -101,6 +104,7 @@ class Recorder:
             thread, self._thread = self._thread, None
             if thread is not None:
                 self._queue.put(None)
+                self._nobody_follows.set()
         if thread is not None:
             thread.join()
 
@@ -112,8 +116,9 @@ class Recorder:
         """All that waits, at least one job; empty when the recorder was closed."""
         job = self._queue.get()
         if job is not None and job.has_company:
-            # Asleep, not waiting on the queue: being woken for every row would cost what the company saves.
-            time.sleep(max(0.0, self._committed_at + _COMPANY_SECONDS - time.monotonic()))
+            # Not waiting on the queue: being woken for every row would cost what the company saves.
+            self._nobody_follows.wait(self._committed_at + _COMPANY_SECONDS - time.monotonic())
+        self._nobody_follows.clear()
         batch: list[_Job] = []
         while job is not None:
             batch.append(job)
