@@ -187,7 +187,7 @@ class TableBuilder {
     const int low_bits = shape_.low_bits(table);
     const uint32_t bucket_mask = (uint32_t{1} << bucket_bits_) - 1;
     const auto bucket_of = [=](uint64_t keyed) {
-      return static_cast<uint32_t>(keyed >> (key_place + low_bits)) & bucket_mask;
+      return (static_cast<uint32_t>(keyed >> key_place) >> low_bits) & bucket_mask;  // together they may be 64
     };
     places_.assign(size_t{bucket_mask} + 1, 0);
     for (uint32_t i = begin; i < end; ++i) {

@@ -292,9 +292,9 @@ WrittenSegment SegmentWriter::finish() {
       truncated(ids_file_.path(), ids_file_.size_bytes(), ids.size_bytes);
     }
     ids_file_.truncate(0);
-    Pace no_limit(0);
+    Pace unpaced(0);
     const SegmentArrays arrays = placed_in(shape, header, mapping.data());
-    hamming::fill_tables(arrays, section_taker(header, file_, mapping, no_limit));
+    hamming::fill_tables(arrays, section_taker(header, file_, mapping, unpaced));
   }
   header.sections[codes_section].checksum = codes_checksum_;
   header.sections[ids_section].checksum = ids_checksum_;

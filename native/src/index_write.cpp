@@ -93,9 +93,9 @@ void IndexFolder::State::freeze() {
   Manifest next = current->manifest;
   if (rows.alive_count() != 0) {
     const uint64_t number = control_.take_number();
-    index::Pace no_limit(0);
+    index::Pace unpaced(0);
     const index::WrittenSegment frozen =
-        index::write_segment(index::segment_path(folder_, number), number, std::span(&rows, 1), no_limit);
+        index::write_segment(index::segment_path(folder_, number), number, std::span(&rows, 1), unpaced);
     index::write_removed(folder_, frozen, hamming::Tombstones(frozen.entry.rows));
     next.segments.push_back(frozen.entry);
   }
