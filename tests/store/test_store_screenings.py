@@ -19,7 +19,7 @@ from store_samples import START, digest, full_screening, screening, token
 
 from baken.errors import BakenError, ConflictError, InvalidValueError, NotFoundError, StoreBusyError, StoreError
 from baken.model import Finding, Idempotency, ItemMeta, Screening
-from baken.store import Store
+from baken.store import Store, recorder
 
 
 def together(calls: list[Callable[[], Screening]]) -> list[Screening | BakenError]:
@@ -114,6 +114,24 @@ def test_eight_threads_record_side_by_side(store: Store):
 
     assert store.screening_counts()[Finding.CLEAR] == 320
     assert all(store.screening(f"scr_t{thread}_{39:08d}") for thread in range(8))
+
+
+def test_whoever_comes_without_company_ends_the_wait_of_the_others(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(recorder, "_COMPANY_SECONDS", 3600)
+    store.record(screening(1))
+    waiting = [store.record_later(screening(number), has_company=True) for number in (2, 3)]
+    store.record(screening(4))
+
+    assert [each.result(timeout=30).id for each in waiting] == [screening(2).id, screening(3).id]
+
+
+def test_closing_ends_the_wait_for_company(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(recorder, "_COMPANY_SECONDS", 3600)
+    store.record(screening(1))
+    waiting = store.record_later(screening(2), has_company=True)
+    store.close()
+
+    assert waiting.result(timeout=0).id == screening(2).id
 
 
 def test_an_idempotency_key_repeats_the_first_answer(store: Store):
