@@ -10,6 +10,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from baken.copies import WHOLE_VIEW, BankViews, Evidence, MatchStage, QueryViews, Vectors, View
+
 PDQ_BITS = 256
 PDQ_BYTES = PDQ_BITS // 8
 
@@ -209,6 +211,11 @@ class Fingerprints:
         height_px: height, likewise.
         pdq_orientations: uint8[8, 32], the PDQ of the picture undone by each `Transform` in the order of the enum
             (row 0 equals `pdq`): a banked code found near row i says the item is the banked picture with transform i.
+        query_views: of an item that is screened, its other views; None when none were asked for.
+        bank_views: of a picture that enters a bank, likewise.
+        vectors: what the descriptor network made of it; None without the network.
+        working_luma: uint8[H, W], the picture with its longer side at most `WORKING_SIDE_PX`, for the check; it never
+            leaves the process that decoded it, but for the one that asked it to.
     """
 
     sha256: bytes
@@ -221,6 +228,10 @@ class Fingerprints:
     width_px: int | None = None
     height_px: int | None = None
     pdq_orientations: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
+    query_views: QueryViews | None = field(default=None, repr=False, compare=False)
+    bank_views: BankViews | None = field(default=None, repr=False, compare=False)
+    vectors: Vectors | None = field(default=None, repr=False, compare=False)
+    working_luma: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
 
     def digests(self) -> tuple[Fingerprint, ...]:
         """The exact digests, strongest first."""
@@ -327,7 +338,17 @@ class ItemMeta:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """An entry near an item's fingerprint. `distance_bits` is 0 for exact digests."""
+    """An entry that an item copies, or may copy.
+
+    Attributes:
+        distance_bits: between the item's code and the entry's: those of the two views at `stage` views, else those of
+            the whole pictures, near or not; 0 for exact digests.
+        stage: what found it.
+        view: what of the item was compared.
+        entry_view: what of the banked picture it was compared with.
+        similarity: of the two vectors, -1 to 1, when a descriptor network found it.
+        evidence: what the check on local features said, when the entry has keypoints and was checked.
+    """
 
     bank_id: int
     bank: str
@@ -337,6 +358,11 @@ class Match:
     kind: FingerprintKind
     distance_bits: int
     transform: Transform
+    stage: MatchStage = MatchStage.FINGERPRINT
+    view: View = WHOLE_VIEW
+    entry_view: View = WHOLE_VIEW
+    similarity: float | None = None
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,138 @@
+"""The words of altered copies as types: views, vectors, keypoints and what a check of them says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+WORKING_SIDE_PX = 512
+"""The longer side of the reduced picture on which views, vectors and keypoints are computed beside the PDQ."""
+
+MAX_VIEW_NUMBER = 255
+"""Views of a banked picture are numbered 1 to this; 0 is the whole picture, whose PDQ is a fingerprint of the entry."""
+
+
+class MatchStage(StrEnum):
+    """What found a match."""
+
+    FINGERPRINT = "fingerprint"
+    VIEWS = "views"
+    DESCRIPTOR = "descriptor"
+
+
+class ViewKind(StrEnum):
+    """How a view is taken out of a picture."""
+
+    WHOLE = "whole"
+    CROPPED = "cropped"
+    TILTED = "tilted"
+    TRIMMED = "trimmed"
+    CAPTION_CUT = "caption_cut"
+    TILE = "tile"
+
+
+class ViewSet(StrEnum):
+    """Which views of a picture a bank keeps."""
+
+    NONE = "none"
+    CROPS = "crops"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A rectangle in a picture, in fractions of its width and height as a viewer shows it, turned about its centre.
+
+    `left` and `top` are 0 at the picture's upper left corner; `right` and `bottom` are 1 at the lower right one. A
+    tilted rectangle may reach beyond the picture. Positive `tilt_degrees` turn clockwise, as seen by a viewer.
+    """
+
+    left: float = 0.0
+    top: float = 0.0
+    right: float = 1.0
+    bottom: float = 1.0
+    tilt_degrees: float = 0.0
+
+
+WHOLE = Region()
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One way to look at a picture: a part of it, and how it was chosen."""
+
+    kind: ViewKind
+    region: Region = WHOLE
+
+
+WHOLE_VIEW = View(ViewKind.WHOLE)
+
+
+@dataclass(frozen=True, slots=True)
+class BankViews:
+    """The views of one banked picture that are rich enough to compare.
+
+    Attributes:
+        numbers: uint8[N], which view of the numbered table (`fingerprints.views`) each code is of; never 0.
+        codes: uint8[N, 32], the PDQ of each.
+    """
+
+    numbers: NDArray[np.uint8]
+    codes: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class QueryViews:
+    """The views of one item that are rich enough to compare, the whole picture left out.
+
+    Attributes:
+        views: N of them.
+        codes: uint8[N, 8, 32], the PDQ of each in the eight orientations of `Fingerprints.pdq_orientations`.
+    """
+
+    views: tuple[View, ...]
+    codes: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """What a descriptor network made of the views of one picture.
+
+    Attributes:
+        model_id: name and version of the network.
+        model_sha256: 32 bytes, of its file: vectors of other files are never compared.
+        views: N of them.
+        values: int8[N, D]: unit vectors times 127.
+    """
+
+    model_id: str
+    model_sha256: bytes
+    views: tuple[View, ...]
+    values: NDArray[np.int8]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the check of one candidate on local features says.
+
+    Attributes:
+        is_same: whether it is the same picture, altered, and not only the same scene.
+        inlier_count: keypoints of the item that lie where the geometric model puts those of the banked picture.
+        overlap_fraction: how much of the banked picture is in the item, 0 to 1.
+        correlation: agreement of what both show in the overlap, -1 to 1; about 0 between unrelated pictures.
+        corners: where the banked picture's four corners (upper left, upper right, lower right, lower left) lie in the
+            item, x and y in fractions of its width and height.
+        points: the inliers, at most 64: x, y in the item and x, y in the banked picture, in the same fractions.
+        is_mirrored: whether the item shows the picture mirrored.
+    """
+
+    is_same: bool
+    inlier_count: int
+    overlap_fraction: float
+    correlation: float
+    corners: tuple[tuple[float, float], ...]
+    points: tuple[tuple[float, float, float, float], ...] = field(default=(), repr=False)
+    is_mirrored: bool = False
