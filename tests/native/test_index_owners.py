@@ -46,7 +46,7 @@ def crowded(rng: np.random.Generator, rows: int) -> tuple[Codes, Ids]:
 
 
 def expected(
-    codes: Codes, ids: Ids, queries: Codes, an_item: int, radii: dict[int, int], limit: int, excluded: Ids
+    codes: Codes, ids: Ids, queries: Codes, an_item: int, radii: dict[int, int], *, limit: int, excluded: Ids
 ) -> tuple[list[tuple[int, int, int]], list[tuple[int, int, int]], list[tuple[int, int]]]:
     """By brute force: (query_row, id, distance), (item, group, count) and (item, owner), in the order of an answer."""
     matches, counts, counted = [], [], []
@@ -104,7 +104,7 @@ def test_an_owner_counts_once_at_its_nearest_code(tmp_path: Path, an_item: int, 
     excluded = np.unique(ids[rng.integers(0, TABLE_ROWS, 40)] >> MEMBER_BITS)
     groups = IdGroups(np.array(list(radii)), np.array(list(radii.values()), np.int32), GROUP_SHIFT)
 
-    by_force = expected(codes, ids, queries, an_item, radii, limit, excluded)
+    by_force = expected(codes, ids, queries, an_item, radii, limit=limit, excluded=excluded)
     assert len(by_force[2]) > 20
     for index in both(tmp_path, codes, ids):
         found = index.search_groups(queries, an_item, groups, limit, excluded, lists_counted=True)
@@ -120,7 +120,7 @@ def test_removing_an_owner_removes_every_code_of_it_and_no_other(tmp_path: Path)
     kept = ~np.isin(ids >> MEMBER_BITS, gone)
     queries = codes[rng.integers(0, TABLE_ROWS, 8)]
     groups = IdGroups(np.array([1, 2, 3]), np.array([31, 31, 31], np.int32), GROUP_SHIFT)
-    by_force = expected(codes[kept], ids[kept], queries, 8, {1: 31, 2: 31, 3: 31}, 50, NO_IDS)
+    by_force = expected(codes[kept], ids[kept], queries, 8, {1: 31, 2: 31, 3: 31}, limit=50, excluded=NO_IDS)
     for index in both(tmp_path, codes, ids):
         assert index.remove(gone) == int((~kept).sum())
         assert len(index) == int(kept.sum())
