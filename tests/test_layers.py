@@ -8,7 +8,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src" / "baken"
 LAYERS = {
-    "ground": {"model", "copies", "errors", "settings", "flood", "store", "_native"},
+    "ground": {"model", "copies", "errors", "settings", "flood", "sealing", "store", "_native"},
     "domain": {"images", "fingerprints", "matching", "decisions", "samples", "listfiles", "values"},
     "flow": {
         "pipeline",

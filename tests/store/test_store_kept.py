@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from kept_samples import MODEL, OTHER_MODEL, VECTOR_VIEWS, bare_entry, keypoints, picture_entry, vectors, views
 from sqlalchemy import text
-from store_samples import ORIGIN, make_bank
+from store_samples import ORIGIN, digest, make_bank
 
 from baken.copies import BankViews, ViewSet
 from baken.errors import InvalidValueError, StoreError
 from baken.model import BankState, EntryState, NewEntry
+from baken.sealing import Sealed, place_of_keypoints
 from baken.store import AddedEntries, KeptCounts, Store
 from baken.store import kept as kept_rows
 
@@ -62,7 +63,7 @@ def test_views_vectors_and_keypoints_come_back_as_they_were_given(store: Store):
     np.testing.assert_array_equal(kept[full].views.codes, views(2).codes)
     assert (made[full].model_id, made[full].model_sha256, made[full].views) == ("a network 1", MODEL, VECTOR_VIEWS)
     np.testing.assert_array_equal(made[full].values, vectors(2).values)
-    assert store.keypoints_of([bare, full]) == {full: keypoints(2)}
+    assert store.keypoints_of([bare, full]) == {full: Sealed(keypoints(2), place_of_keypoints(1, digest(2)))}
     assert store.vectors_of([full], OTHER_MODEL) == {}
 
 
@@ -160,7 +161,7 @@ def test_a_bank_that_stops_keeping_keypoints_deletes_them_and_no_others(store: S
     late = add(store, picture_entry(6))
 
     assert keypoint_rows(store) == [other_id]
-    assert store.keypoints_of([1, *late, other_id]) == {other_id: keypoints(9)}
+    assert [each.data for each in store.keypoints_of([1, *late, other_id]).values()] == [keypoints(9)]
     assert len(list(view_rows(store))) == 3 * 7
 
 
@@ -268,6 +269,7 @@ def test_views_of_a_wrong_shape_are_refused_and_nothing_is_added(store: Store, w
         {"width_px": None},
         {"height_px": 0},
         {"keypoints": b""},
+        {"fingerprints": bare_entry(1).fingerprints[:1]},
         {"vectors": replace(vectors(1), model_sha256=b"short")},
         {"vectors": replace(vectors(1), values=vectors(1).values[:1])},
         {"vectors": replace(vectors(1), values=vectors(1).values.astype(np.int16))},

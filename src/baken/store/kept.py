@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, Select, Table, delete, func, select
 
-from baken.copies import MAX_VIEW_NUMBER, BankViews, View
+from baken.copies import MAX_VIEW_NUMBER, BankViews, Vectors, View
 from baken.errors import InvalidValueError
-from baken.model import PDQ_BYTES, Bank, BankState, NewEntry
+from baken.model import PDQ_BYTES, Bank, BankState, FingerprintKind, NewEntry
+from baken.sealing import MAX_SEALED_BYTES
 from baken.store import schema
 from baken.store.bulk import for_driver, insert_rows
 from baken.store.engine import Database
@@ -63,21 +64,32 @@ def check_kept(position: int, entry: NewEntry) -> None:
     Raises:
         InvalidValueError: an array is of the wrong shape or type, or a size is missing; `position` names the entry.
     """
-    views, vectors = entry.views, entry.vectors
-    if views is not None:
-        if not _are_views(views):
-            raise _wrong(position, f"views {views.numbers.shape} {views.codes.shape}", "uint8[N] and uint8[N, 32]")
-        if np.any(views.numbers == 0) or len(np.unique(views.numbers)) < len(views.numbers):
-            raise _wrong(position, "a view numbered 0 or twice", f"distinct numbers from 1 to {MAX_VIEW_NUMBER}")
-        if not (entry.width_px and entry.height_px and entry.width_px > 0 and entry.height_px > 0):
-            raise _wrong(position, f"views of {entry.width_px} x {entry.height_px} px", "the size of its picture")
-    if vectors is not None:
-        if vectors.values.dtype != np.int8 or vectors.values.ndim != 2 or not vectors.values.size:  # noqa: PLR2004
-            raise _wrong(position, f"vectors {vectors.values.dtype}{vectors.values.shape}", "int8[N, D]")
-        if len(vectors.views) != len(vectors.values) or len(vectors.model_sha256) != MODEL_SHA256_BYTES:
-            raise _wrong(position, f"{len(vectors.views)} views of vectors", "one for each vector, and a sha256")
-    if entry.keypoints == b"":
-        raise _wrong(position, "keypoints of 0 bytes", "sealed ones, or None")
+    if entry.views is not None:
+        _check_views(position, entry, entry.views)
+    if entry.vectors is not None:
+        _check_vectors(position, entry.vectors)
+    if entry.keypoints is not None:
+        if not 0 < len(entry.keypoints) <= MAX_SEALED_BYTES:
+            raise _wrong(position, f"keypoints of {len(entry.keypoints)} bytes", f"1 to {MAX_SEALED_BYTES}, sealed")
+        if all(code.kind is not FingerprintKind.SHA256 for code in entry.fingerprints):
+            raise _wrong(position, "keypoints and no sha256", "the sha256 of the file they were made of")
+
+
+def _check_views(position: int, entry: NewEntry, views: BankViews) -> None:
+    if not _are_views(views):
+        raise _wrong(position, f"views {views.numbers.shape} {views.codes.shape}", "uint8[N] and uint8[N, 32]")
+    if np.any(views.numbers == 0) or len(np.unique(views.numbers)) < len(views.numbers):
+        raise _wrong(position, "a view numbered 0 or twice", f"distinct numbers from 1 to {MAX_VIEW_NUMBER}")
+    if not (entry.width_px and entry.height_px and entry.width_px > 0 and entry.height_px > 0):
+        raise _wrong(position, f"views of {entry.width_px} x {entry.height_px} px", "the size of its picture")
+
+
+def _check_vectors(position: int, vectors: Vectors) -> None:
+    values = vectors.values
+    if values.dtype != np.int8 or values.ndim != 2 or not values.size:  # noqa: PLR2004 - vectors and their values
+        raise _wrong(position, f"vectors {values.dtype}{values.shape}", "int8[N, D]")
+    if len(vectors.views) != len(values) or len(vectors.model_sha256) != MODEL_SHA256_BYTES:
+        raise _wrong(position, f"{len(vectors.views)} views of {len(values)} vectors", "one of each, and a sha256")
 
 
 def _are_views(views: BankViews) -> bool:

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Select, Table, select
+from sqlalchemy import Select, Table, and_, select
 
 from baken.copies import MAX_VIEW_NUMBER, BankViews, Region, Vectors, View, ViewKind
 from baken.errors import StoreError
-from baken.model import ID_LIMIT, PDQ_BYTES, BankState, EntryState
+from baken.model import ID_LIMIT, PDQ_BYTES, BankState, EntryState, FingerprintKind
+from baken.sealing import Sealed, place_of_keypoints
 from baken.store import schema
 from baken.store.engine import Database
 from baken.store.kept import parts_of, readable_keypoints
@@ -23,6 +24,7 @@ from baken.store.paging import cursor_id, page_limit
 _ENTRIES = schema.entries.c
 _VIEWS = schema.entry_views.c
 _VECTORS = schema.entry_vectors.c
+_CODES = schema.fingerprints.c
 _KEYPOINTS = schema.entry_keypoints.c
 
 
@@ -141,13 +143,16 @@ def vectors_of(database: Database, entry_ids: Collection[int], model_sha256: byt
     return found
 
 
-def keypoints_of(database: Database, entry_ids: Collection[int]) -> dict[int, bytes]:
+def keypoints_of(database: Database, entry_ids: Collection[int]) -> dict[int, Sealed]:
     """The sealed keypoints of entries; see `Store.keypoints_of`."""
-    found: dict[int, bytes] = {}
+    found: dict[int, Sealed] = {}
+    columns = [_KEYPOINTS.entry_id, _KEYPOINTS.bank_id, _KEYPOINTS.sealed, _CODES.value]
+    is_file = and_(_CODES.kind == FingerprintKind.SHA256.value, _CODES.entry_id == _KEYPOINTS.entry_id)
     with database.read() as connection:
         for ids in parts_of(entry_ids):
-            for row in connection.execute(readable_keypoints([_KEYPOINTS.entry_id, _KEYPOINTS.sealed], ids)):
-                found[row.entry_id] = bytes(row.sealed)
+            query = readable_keypoints(columns, ids).join_from(schema.entry_keypoints, schema.fingerprints, is_file)
+            for row in connection.execute(query):
+                found[row.entry_id] = Sealed(row.sealed, place_of_keypoints(row.bank_id, row.value))
     return found
 
 

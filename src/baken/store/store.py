@@ -29,6 +29,7 @@ from baken.model import (
     Screening,
     Verdict,
 )
+from baken.sealing import Sealed
 from baken.store import asking, changes, flood_breaker, kept_reading, migrate
 from baken.store import banks as bank_rows
 from baken.store import entries as entry_rows
@@ -452,8 +453,8 @@ class Store:
         """The vectors that the network with this checksum made of those of the entries that have any, likewise."""
         return kept_reading.vectors_of(self._database, entry_ids, model_sha256)
 
-    def keypoints_of(self, entry_ids: Collection[int]) -> dict[int, bytes]:
-        """The keypoints, sealed (`sealing.py`), of those of the entries whose bank keeps them."""
+    def keypoints_of(self, entry_ids: Collection[int]) -> dict[int, Sealed]:
+        """The keypoints, as `Sealer.open` takes them, of those of the entries whose bank keeps them."""
         return kept_reading.keypoints_of(self._database, entry_ids)
 
     # Keys
