@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
 from multiprocessing import get_context
@@ -161,26 +160,37 @@ def _asked_codes(computed: Fingerprints) -> tuple[NDArray[np.uint8], NDArray[np.
     return stacked, np.arange(len(stacked)) < whole_count
 
 
-def ask(
-    bank: CopiesBank, source: Source, own: int, edits: Iterable[tuple[str, int]], related: frozenset[int]
-) -> Asking:
-    """Ask one picture in every edit.
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One picture that is asked in several edits.
 
-    Args:
-        bank: the banked pictures.
+    Attributes:
         source: the picture.
         own: its number in the bank, or -1 when it is not in it.
         edits: names of edits, and which draw of their free parameters.
         related: numbers of banked pictures that show the same thing; they are counted apart.
     """
-    asking = Asking()
+
+    source: Source
+    own: int
+    edits: tuple[tuple[str, int], ...] = ((UNALTERED, 0),)
+    related: frozenset[int] = frozenset()
+
+    def file(self, edit: str, draw: int) -> bytes:
+        """The edited picture as it is uploaded; the unaltered one is the banked file itself."""
+        return self.source.file() if edit == UNALTERED else query_file(self.source, edit_named(edit), draw)
+
+
+def ask(bank: CopiesBank, question: Question) -> Asking:
+    """Ask one picture in every edit."""
+    asking, own = Asking(), question.own
     apart = np.zeros(bank.size, bool)
-    apart[sorted(related)] = True
+    apart[sorted(question.related)] = True
     strange = ~apart
     if own >= 0:
         strange[own] = apart[own] = False
-    for name, draw in edits:
-        data = source.file() if name == UNALTERED else query_file(source, edit_named(name), draw)
+    for name, draw in question.edits:
+        data = question.file(name, draw)
         computed = fingerprints.fingerprint(data, exact=False, asked=Asked(query_views=True))
         nearest = bank.nearest_bits(computed)
         if own >= 0:
@@ -211,24 +221,14 @@ def _count(strangers: Strangers, nearest: NDArray[np.int32], among: NDArray[np.b
 
 def bank_all(sources: Sequence[Source]) -> list[BankedCodes]:
     """The codes of every picture, in the order given."""
-    with _processes() as pool:
+    with ProcessPoolExecutor(_cores(), get_context("spawn")) as pool:
         return list(pool.map(banked_codes, sources, chunksize=4))
 
 
 def ask_all(banked: Sequence[BankedCodes], questions: Sequence[Question]) -> list[Asking]:
     """`ask` for each question, in the order given."""
-    with _processes(_hold, list(banked)) as pool:
+    with ProcessPoolExecutor(_cores(), get_context("spawn"), _hold, (list(banked),)) as pool:
         return list(pool.map(_ask_held, questions))
-
-
-@contextmanager
-def _processes(
-    prepare: Callable[[list[BankedCodes]], None] | None = None, *given: list[BankedCodes]
-) -> Iterator[ProcessPoolExecutor]:
-    """A pool of as many processes as there are cores for this one."""
-    cores = len(os.sched_getaffinity(0))
-    with ProcessPoolExecutor(cores, get_context("spawn"), prepare, given) as pool:
-        yield pool
 
 
 _held: list[CopiesBank] = []
@@ -240,3 +240,7 @@ def _hold(banked: list[BankedCodes]) -> None:
 
 def _ask_held(question: Question) -> Asking:
     return ask(_held[0], question)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
