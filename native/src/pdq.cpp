@@ -9,14 +9,10 @@
 #include <vector>
 
 #include "baken/cpu.hpp"
-#include "pdq_orientations.hpp"
-#include "pdq_passes.hpp"
-#include "pdq_taps.hpp"
+#include "pdq_pixels.hpp"
 
 namespace baken {
 namespace {
-
-using Pixels = std::array<float, pdq_side * pdq_side>;
 
 struct Luma {
   const uint8_t* data;
@@ -33,17 +29,6 @@ void check_side(const char* name, std::size_t side_px) {
                                 std::to_string(pdq_min_side_px) +
                                 "; PDQ sees nothing in so small a picture, treat it as one that cannot be compared.");
   }
-}
-
-const PdqPasses& active_passes() {
-#if defined(__x86_64__)
-  switch (active_path()) {
-    case InstructionPath::avx512: return pdq_passes_avx512();
-    case InstructionPath::avx2: return pdq_passes_avx2();
-    case InstructionPath::scalar: break;
-  }
-#endif
-  return pdq_passes_scalar();
 }
 
 DctMatrix make_dct_matrix() {
@@ -125,14 +110,27 @@ MirroredPixels shrink(const Luma& luma) {
   return pixels;
 }
 
+// A step between neighbours in percent of the full range, cut to an integer before it is summed: as the peer does it.
+int step_percent(float left, float right) { return std::abs(static_cast<int>((left - right) * 100.0F / 255.0F)); }
+
+}  // namespace
+
+const PdqPasses& active_passes() {
+#if defined(__x86_64__)
+  switch (active_path()) {
+    case InstructionPath::avx512: return pdq_passes_avx512();
+    case InstructionPath::avx2: return pdq_passes_avx2();
+    case InstructionPath::scalar: break;
+  }
+#endif
+  return pdq_passes_scalar();
+}
+
 Coefficients dct(const Pixels& pixels) {
   Coefficients coefficients;
   active_passes().dct(dct_matrix(), pixels.data(), coefficients.data());
   return coefficients;
 }
-
-// A step between neighbours in percent of the full range, cut to an integer before it is summed: as the peer does it.
-int step_percent(float left, float right) { return std::abs(static_cast<int>((left - right) * 100.0F / 255.0F)); }
 
 int quality_percent(const Pixels& pixels) {
   int steps = 0;
@@ -147,8 +145,6 @@ int quality_percent(const Pixels& pixels) {
   constexpr int steps_per_percent = 90;  // pdqImageDomainQualityMetric in ThreatExchange's pdqhashing.cpp
   return std::min(steps / steps_per_percent, 100);
 }
-
-}  // namespace
 
 Pdq pdq(const uint8_t* luma, std::size_t height_px, std::size_t width_px, std::ptrdiff_t row_stride_bytes) {
   check_side("height", height_px);

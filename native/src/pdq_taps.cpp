@@ -1,6 +1,7 @@
 #include "pdq_taps.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace baken {
 namespace {
@@ -59,6 +60,18 @@ std::vector<double> weights_of(const Box& box, std::size_t position) {
   return weights;
 }
 
+// The share of a tent of half-width `reach` about 0 that lies before `at`.
+double tent_before(double at, double reach) {
+  if (at <= -reach) {
+    return 0.0;
+  }
+  if (at >= reach) {
+    return 1.0;
+  }
+  const double left = (reach - std::abs(at)) * (reach - std::abs(at)) / (2.0 * reach * reach);
+  return at < 0.0 ? left : 1.0 - left;
+}
+
 }  // namespace
 
 Taps pdq_taps(std::size_t length_px) {
@@ -73,6 +86,30 @@ Taps pdq_taps(std::size_t length_px) {
     taps.count[output] = weights.size();
     std::transform(weights.begin(), weights.end(), taps.weights.begin() + output * taps.padded_count,
                    [](double weight) { return static_cast<float>(weight); });
+  }
+  return taps;
+}
+
+Taps region_taps(std::size_t length_px, double begin_px, double end_px) {
+  const double step = (end_px - begin_px) / static_cast<double>(pdq_side);
+  // Below a pixel the tent would miss pixels altogether; half a pixel interpolates between two.
+  const double reach = std::max(step / 2.0, 0.5);
+  const auto last = static_cast<double>(length_px) - 1.0;
+  Taps taps{};
+  taps.padded_count = (static_cast<std::size_t>(2.0 * reach) + 2 + tap_padding - 1) / tap_padding * tap_padding;
+  taps.weights.assign(pdq_side * taps.padded_count, 0.0F);
+  for (std::size_t output = 0; output < pdq_side; ++output) {
+    const double centre = begin_px + (static_cast<double>(output) + 0.5) * step;
+    const auto first = static_cast<std::size_t>(std::clamp(std::floor(centre - reach), 0.0, last));
+    const auto end = static_cast<std::size_t>(std::clamp(std::ceil(centre + reach), static_cast<double>(first) + 1.0, last + 1.0));
+    const double inside = tent_before(static_cast<double>(end) - centre, reach) - tent_before(static_cast<double>(first) - centre, reach);
+    taps.first[output] = first;
+    taps.count[output] = end - first;
+    for (std::size_t pixel = first; pixel < end; ++pixel) {
+      const double before = tent_before(static_cast<double>(pixel) - centre, reach);
+      const double share = tent_before(static_cast<double>(pixel) + 1.0 - centre, reach) - before;
+      taps.weights[output * taps.padded_count + pixel - first] = static_cast<float>(inside > 0.0 ? share / inside : 1.0);
+    }
   }
   return taps;
 }

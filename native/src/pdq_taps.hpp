@@ -39,4 +39,8 @@ Taps pdq_taps(std::size_t length_px);
 // window reaches further to one side, and samples are not taken at mirrored places.
 Taps mirrored_taps(const Taps& taps, std::size_t length_px);
 
+// The taps for the part of a side from `begin_px` to `end_px`, which need not be whole, as if the picture were larger by
+// far: what two box filters come to then. They are the same read backwards when the part is, but for rounding.
+Taps region_taps(std::size_t length_px, double begin_px, double end_px);
+
 }  // namespace baken

@@ -67,11 +67,15 @@ class FileResult:
 
 @dataclass(frozen=True, slots=True)
 class FileFingerprinter:
-    """The job of a worker: a path in, its fingerprints out. `exact` decodes as entries of banks are decoded."""
+    """The job of a worker: a path in, its fingerprints out, with what is `asked` beside digests and PDQ.
+
+    `exact` decodes as entries of banks are decoded.
+    """
 
     limits: DecodeLimits = field(default_factory=DecodeLimits)
     min_quality_percent: int = MIN_QUALITY_PERCENT
     exact: bool = False
+    asked: fingerprints.Asked = fingerprints.NOTHING_MORE
 
     def __call__(self, path: str) -> FileResult:
         """Read, decode and fingerprint one file; a file that cannot be read is unscreenable, not an error."""
@@ -81,7 +85,9 @@ class FileFingerprinter:
             computed = without_bytes(data)
         else:
             picture = images.decode(data, limits=self.limits, exact=self.exact)
-            computed = fingerprints.compute(data, picture, min_quality_percent=self.min_quality_percent)
+            computed = fingerprints.compute(
+                data, picture, min_quality_percent=self.min_quality_percent, asked=self.asked
+            )
         return FileResult(computed, (time.perf_counter() - started) * 1000.0)
 
 

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from baken.images.decoding import decode, too_large
 from baken.images.picture import DEFAULT_LIMITS, DecodeLimits, Picture
+from baken.images.reduction import reduced
 
-__all__ = ["DEFAULT_LIMITS", "DecodeLimits", "Picture", "decode", "too_large"]
+__all__ = ["DEFAULT_LIMITS", "DecodeLimits", "Picture", "decode", "reduced", "too_large"]

@@ -1,0 +1,30 @@
+"""What is computed of a picture beside its digests and its PDQ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from baken.copies import ViewSet
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What to compute beside digests and PDQ; each costs time that not every caller needs.
+
+    Attributes:
+        query_views: the views of an item that is screened: `Fingerprints.query_views`.
+        bank_views: which views of a picture that enters a bank: `Fingerprints.bank_views`, None for `ViewSet.NONE`.
+        working_luma: the reduced picture: `Fingerprints.working_luma`.
+    """
+
+    query_views: bool = False
+    bank_views: ViewSet = ViewSet.NONE
+    working_luma: bool = False
+
+    @property
+    def is_anything(self) -> bool:
+        """Whether the picture must be reduced for any of it."""
+        return self.query_views or self.working_luma or self.bank_views is not ViewSet.NONE
+
+
+NOTHING_MORE = Asked()

@@ -1,0 +1,79 @@
+"""Many views of one picture, so that a part of it, or a whole that something was put around, is found by its PDQ.
+
+A banked picture is seen in the numbered views of `view_table`; an item in the parts that may be the copied picture.
+Either side's codes are computed from the working luma (`images.reduced`): PDQ looks at 64 x 64 averages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baken import _native
+from baken.copies import BankViews, QueryViews, Region, View, ViewKind, ViewSet
+from baken.fingerprints.content_boxes import content_views
+from baken.fingerprints.view_table import CROPS, TABLE
+from baken.model import MIN_QUALITY_PERCENT
+
+__all__ = ["bank_views", "content_views", "query_views", "view_of"]
+
+_TILES = tuple(
+    View(ViewKind.TILE, Region(left, top, left + 0.5, top + 0.5)) for top in (0.0, 0.5) for left in (0.0, 0.5)
+)
+
+
+def bank_views(
+    luma: NDArray[np.uint8], view_set: ViewSet = ViewSet.FULL, *, min_quality_percent: int = MIN_QUALITY_PERCENT
+) -> BankViews:
+    """The views of a picture that enters a bank.
+
+    Args:
+        luma: uint8[H, W], the working luma.
+        view_set: which views; none for `ViewSet.NONE`.
+        min_quality_percent: views that are plainer are left out.
+    """
+    count = {ViewSet.NONE: 0, ViewSet.CROPS: len(CROPS), ViewSet.FULL: len(TABLE)}[view_set]
+    height, width = luma.shape
+    regions = [view.region(width, height) for view in TABLE[:count]]
+    codes, quality = _codes_of(luma, regions)
+    rich = quality >= min_quality_percent
+    numbers = np.arange(1, count + 1, dtype=np.uint8)
+    return BankViews(numbers[rich], np.ascontiguousarray(codes[rich, 0]))
+
+
+def view_of(number: int, width_px: int, height_px: int) -> View:
+    """What view `number` of a banked picture of this size shows; number 0 is the whole picture.
+
+    Raises:
+        ValueError: the table has no such number.
+    """
+    if number == 0:
+        return View(ViewKind.WHOLE)
+    if not 1 <= number <= len(TABLE):
+        raise ValueError(
+            f"number: got {number}, expected 0 to {len(TABLE)}; a newer Baken stored it: upgrade this one."
+        )
+    view = TABLE[number - 1]
+    kind = ViewKind.CROPPED if number <= len(CROPS) else ViewKind.TILTED
+    return View(kind, view.region(width_px, height_px))
+
+
+def query_views(luma: NDArray[np.uint8], *, min_quality_percent: int = MIN_QUALITY_PERCENT) -> QueryViews:
+    """The views of an item that is screened: content boxes, caption cuts and tiles.
+
+    Args:
+        luma: uint8[H, W], the working luma, whatever it shows.
+        min_quality_percent: views that are plainer are left out.
+    """
+    views = (*content_views(luma), *_TILES)
+    codes, quality = _codes_of(luma, [view.region for view in views])
+    rich = np.flatnonzero(quality >= min_quality_percent)
+    return QueryViews(tuple(views[row] for row in rich), codes[rich])
+
+
+def _codes_of(luma: NDArray[np.uint8], regions: Sequence[Region]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """PDQ in eight orientations, uint8[N, 8, 32], and quality in percent, uint8[N], of each region."""
+    numbers = [(r.left, r.top, r.right, r.bottom, r.tilt_degrees) for r in regions]
+    return _native.pdq_regions(luma, np.array(numbers, np.float64).reshape(-1, 5))
