@@ -19,6 +19,7 @@ LAYERS = {
         "values",
         "checking",
         "overlay",
+        "vector_index",
     },
     "flow": {
         "pipeline",
