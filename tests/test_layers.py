@@ -16,6 +16,7 @@ LAYERS = {
         "index_files",
         "scan",
         "banking",
+        "keeping",
         "access",
         "workers",
         "seen",
