@@ -27,6 +27,7 @@ LAYERS = {
         "index_files",
         "scan",
         "banking",
+        "keeping",
         "access",
         "workers",
         "seen",

@@ -38,7 +38,6 @@ from baken.errors import (
     SealKeyUnknownError,
 )
 
-KEY_FILE_NAME = "feature.key"
 KEY_BYTES = 32
 MAX_SEALED_BYTES = 1 << 20
 """Far more than the keypoints of a picture; a larger row is damage, not data."""

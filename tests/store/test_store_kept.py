@@ -165,18 +165,22 @@ def test_a_bank_that_stops_keeping_keypoints_deletes_them_and_no_others(store: S
     assert len(list(view_rows(store))) == 3 * 7
 
 
+@pytest.mark.parametrize("again", ["change", "initialise"])
 def test_what_a_killed_process_left_is_read_by_nobody_and_deleted_by_asking_again(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store, store_url: str, again: str, monkeypatch: pytest.MonkeyPatch
 ):
     (entry_id,) = add(store, picture_entry(1))
     with monkeypatch.context() as killed:
-        killed.setattr("baken.store.banks.forget_keypoints", lambda *_: 0)
+        killed.setattr("baken.store.banks.forget_unkept_keypoints", lambda *_: 0)
         store.change_bank("known", keeps_keypoints=False, actor="bob")
 
     assert keypoint_rows(store) == [entry_id]
     assert store.keypoints_of([entry_id]) == {}
     assert not store.entry("known", entry_id).has_keypoints
-    store.change_bank("known", keeps_keypoints=False, actor="bob")
+    if again == "change":
+        store.change_bank("known", keeps_keypoints=False, actor="bob")
+    else:
+        Store.initialise(store_url).close()
     assert keypoint_rows(store) == []
 
 

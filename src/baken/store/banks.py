@@ -16,7 +16,7 @@ from baken.model import Bank, BankState, EntryState, Purpose, Verdict
 from baken.store import schema
 from baken.store.changes import Mutation, mutation
 from baken.store.engine import Database
-from baken.store.kept import forget_keypoints
+from baken.store.kept import forget_unkept_keypoints
 from baken.store.notices import resolve_for_bank
 from baken.store.paging import cursor_id, page_limit
 
@@ -120,7 +120,7 @@ def change_bank(
     }
     bank = _changed(database, name, asked, actor=actor, reason=reason)
     if keeps_keypoints is False:
-        forget_keypoints(database, bank.id)
+        forget_unkept_keypoints(database)
     return bank
 
 
@@ -144,7 +144,7 @@ def set_bank_state(database: Database, name: str, state: BankState, *, actor: st
     """Pause, resume or withdraw; see `Store.set_bank_state`."""
     bank = _in_state(database, name, state, actor=actor, reason=reason)
     if state is BankState.WITHDRAWN:
-        forget_keypoints(database, bank.id)
+        forget_unkept_keypoints(database)
     return bank
 
 

@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Select, Table, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, delete, func, or_, select
 
 from baken.copies import MAX_VIEW_NUMBER, BankViews, Vectors, View
 from baken.errors import InvalidValueError
@@ -17,7 +17,7 @@ from baken.sealing import MAX_SEALED_BYTES
 from baken.store import schema
 from baken.store.bulk import for_driver, insert_rows
 from baken.store.engine import Database
-from baken.store.paging import cursor_id, is_database_id
+from baken.store.paging import cursor_id, is_database_id, page_limit
 
 MODEL_SHA256_BYTES = 32
 
@@ -206,20 +206,37 @@ def kept_counts(database: Database, bank_id: int) -> KeptCounts:
         )
 
 
+def has_keypoints(database: Database) -> bool:
+    """Whether there is any row of keypoints; see `Store.has_keypoints`."""
+    with database.read() as connection:
+        return connection.execute(select(_KEYPOINTS.entry_id).limit(1)).first() is not None
+
+
+def sample_of_keypoints(database: Database, limit: int) -> list[int]:
+    """Entries with keypoints, the oldest and the newest; see `Store.sample_of_keypoints`."""
+    ids = select(_KEYPOINTS.entry_id).limit(page_limit(limit))
+    with database.read() as connection:
+        oldest = connection.execute(ids.order_by(_KEYPOINTS.entry_id)).scalars().all()
+        newest = connection.execute(ids.order_by(_KEYPOINTS.entry_id.desc())).scalars().all()
+    return sorted({*oldest, *newest})
+
+
 def forget_of_entries(connection: Connection, entry_ids: Collection[int]) -> None:
     """Delete the keypoints of entries that are withdrawn for good: nothing can need them again."""
     for ids in parts_of(entry_ids):
         connection.execute(delete(schema.entry_keypoints).where(_KEYPOINTS.entry_id.in_(ids)))
 
 
-def forget_keypoints(database: Database, bank_id: int) -> int:
-    """Delete all keypoints of a bank that may keep none, part by part so that others wait shortly; how many there were.
+def forget_unkept_keypoints(database: Database) -> int:
+    """Delete the keypoints of banks that may keep none, part by part so that others wait shortly; how many there were.
 
     Nobody reads them any more once the bank's row says so: what a killed process leaves, the next call deletes.
     """
+    banks = schema.banks.c
+    unkept = select(banks.id).where(or_(~banks.keeps_keypoints, banks.state == BankState.WITHDRAWN.value))
+    query = select(_KEYPOINTS.entry_id).where(_KEYPOINTS.bank_id.in_(unkept)).limit(_FORGOTTEN_ENTRIES)
     count = 0
     while True:
-        query = select(_KEYPOINTS.entry_id).where(_KEYPOINTS.bank_id == bank_id).limit(_FORGOTTEN_ENTRIES)
         with database.write() as connection:
             ids = list(connection.execute(query).scalars())
             forget_of_entries(connection, ids)

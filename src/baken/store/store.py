@@ -118,6 +118,7 @@ class Store:
         database = Database(parse_address(url), busy_timeout_seconds=busy_timeout_seconds, may_create=True)
         try:
             migrate.initialise(database)
+            kept_rows.forget_unkept_keypoints(database)  # left by a process that was killed while it deleted them
         finally:
             database.close()
         return cls.open(url, busy_timeout_seconds=busy_timeout_seconds, remembers=remembers)
@@ -456,6 +457,14 @@ class Store:
     def keypoints_of(self, entry_ids: Collection[int]) -> dict[int, Sealed]:
         """The keypoints, as `Sealer.open` takes them, of those of the entries whose bank keeps them."""
         return kept_reading.keypoints_of(self._database, entry_ids)
+
+    def has_keypoints(self) -> bool:
+        """Whether any bank has keypoints, those included that are no longer read."""
+        return kept_rows.has_keypoints(self._database)
+
+    def sample_of_keypoints(self, limit: int) -> list[int]:
+        """Some entries that have keypoints: the `limit` oldest and the `limit` newest."""
+        return kept_rows.sample_of_keypoints(self._database, limit)
 
     # Keys
 
