@@ -7,7 +7,7 @@ blurred likeness.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from baken.copies import Region, View, ViewKind
 from baken.fingerprints.edge_lines import Lines, lines_across
 
-MAX_CONTENT_VIEWS = 6
+MAX_CONTENT_VIEWS = 8
 """At most so many boxes are looked at: each costs a fingerprint and eight questions to the index."""
 
 # JPEG and the reduction leave a paper's pixels within this of one value.
@@ -33,8 +33,8 @@ _MIN_AREA_SHARE = 0.05
 _SAME_SHARE = 0.004
 # A picture in a frame on a page on a desk.
 _DEPTH = 3
-_WIDTH = 3
-_LINE_PAIRS = 2
+_WIDTH = 2
+_LIKELY_LINES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,20 +98,24 @@ def _view_of(box: Box, width: int, height: int) -> View:
 
 
 def _inner_boxes(luma: NDArray[np.uint8], whole: Box) -> Iterator[Box]:
-    """Boxes in the item, boxes in these and so on; what lies further out comes first."""
-    level = [whole]
-    for _ in range(_DEPTH):
-        inner = [box for outer in level for box in _boxes_in(luma, outer)]
-        yield from inner
-        level = inner[:_WIDTH]
+    """Boxes without paper and boxes between lines, and boxes in these: the likeliest of each kind before the rest."""
+    level = _boxes_in(luma, whole, _off_the_paper)
+    yield from level
+    between = _boxes_in(luma, whole, _between_lines)
+    yield from between[:_LIKELY_LINES]
+    first = level[:1]
+    for _ in range(_DEPTH - 1):
+        level = [box for outer in level[:_WIDTH] for box in _boxes_in(luma, outer, _off_the_paper)]
+        yield from level
+    yield from (box for outer in first for box in _boxes_in(luma, outer, _between_lines))
+    yield from between[_LIKELY_LINES:]
 
 
-def _boxes_in(luma: NDArray[np.uint8], outer: Box) -> list[Box]:
+def _boxes_in(luma: NDArray[np.uint8], outer: Box, find: Callable[[NDArray[np.uint8]], Iterator[Box]]) -> list[Box]:
     part = outer.pixels(luma)
     if min(part.shape) < _MIN_SIDE_PX:
         return []
-    found = (*_off_the_paper(part), *_between_lines(part))
-    return [_placed(box, outer, part) for box in found if min(box.width, box.height) >= _MIN_SIDE_PX]
+    return [_placed(box, outer, part) for box in find(part) if min(box.width, box.height) >= _MIN_SIDE_PX]
 
 
 def _placed(box: Box, outer: Box, part: NDArray[np.uint8]) -> Box:
@@ -197,17 +201,26 @@ def _picture_share(paper: NDArray[np.uint8], edge: NDArray[np.int16], picture: N
 
 def _between_lines(part: NDArray[np.uint8]) -> Iterator[Box]:
     height, width = part.shape
-    for top, bottom in _richest(lines_across(part)):
+    for top, bottom in _stretches(lines_across(part)):
         yield Box(0.0, float(top), float(width), float(bottom))
-    for left, right in _richest(lines_across(part.T)):
+    for left, right in _stretches(lines_across(part.T)):
         yield Box(float(left), 0.0, float(right), float(height))
 
 
-def _richest(lines: Lines) -> list[tuple[int, int]]:
-    """The stretches between two lines, or a line and an edge, that hold most of the detail for their length."""
+def _stretches(lines: Lines) -> list[tuple[int, int]]:
+    """Where a picture may lie, the likeliest first.
+
+    In the middle up to the strongest line, as in a story, of whose two edges one is often faint; on one side of that
+    line; or wherever there is most detail for its length.
+    """
     if not lines.places:
         return []
     count = len(lines.detail)
-    sums = np.concatenate(([0.0], np.cumsum(lines.detail - lines.detail.mean())))
-    stretches = [pair for pair in combinations((0, *lines.places, count), 2) if pair != (0, count)]
-    return sorted(stretches, key=lambda pair: float(sums[pair[0]] - sums[pair[1]]))[:_LINE_PAIRS]
+    strongest = lines.strongest
+    middle = min(strongest, count - strongest), max(strongest, count - strongest)
+    sums = np.concatenate(([0.0], np.cumsum(lines.detail)))
+    side = (0, strongest) if 2 * sums[strongest] > sums[-1] else (strongest, count)
+    excess = sums - lines.detail.mean() * np.arange(count + 1)
+    pairs = [pair for pair in combinations((0, *lines.places, count), 2) if pair != (0, count)]
+    richest = max(pairs, key=lambda pair: float(excess[pair[1]] - excess[pair[0]]))
+    return [middle, side, richest]

@@ -21,10 +21,12 @@ class Lines:
 
     Attributes:
         places: the rows that lie just below an edge, ascending; at most four.
+        strongest: the one of them with the largest step; 0 when there is none.
         detail: float64[H], how much each row differs from the one before.
     """
 
     places: tuple[int, ...]
+    strongest: int
     detail: NDArray[np.float64]
 
 
@@ -52,4 +54,4 @@ def lines_across(luma: NDArray[np.uint8]) -> Lines:
         is_edge = len(around) and pairs[row] >= max(_MIN_STEP, _MIN_RATIO * 2.0 * float(np.median(around)))
         if is_edge and all(abs(int(row) - other) > _APART_PX for other in places):
             places.append(int(row) + int(row + 1 < len(detail) and detail[row + 1] > detail[row]))
-    return Lines(tuple(sorted(places[:_MAX_LINES])), detail)
+    return Lines(tuple(sorted(places[:_MAX_LINES])), places[0] if places else 0, detail)
