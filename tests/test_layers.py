@@ -19,6 +19,7 @@ LAYERS = {
         "values",
         "checking",
         "overlay",
+        "view_words",
         "vector_index",
     },
     "flow": {
