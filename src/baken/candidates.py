@@ -113,7 +113,7 @@ class CandidateChecker:
             width_px=found.width_px if kept is None else kept.width_px,
             height_px=found.height_px if kept is None else kept.height_px,
             views=None if kept is None else kept.views,
-            pdq=None if pdq is None else np.frombuffer(pdq, np.uint8),
+            pdq=pdq,
         )
 
     def named(self, outcomes: Sequence[Outcome]) -> list[Outcome]:

@@ -317,6 +317,8 @@ class KnownEntries:
     ) -> None:
         """Ask the views for each code; `asked[i]` is the place of the i-th code among the finds."""
         met = self._views.search_groups(codes, 1, banks.views.banked, 0, NO_IDS).count_item
+        if not len(met):
+            return
         for row in np.unique(met).tolist():  # few: each is asked again, without what its whole picture matched
             code = codes[row : row + 1]
             near = self._pdq.search_groups(code, 1, banks.near, 0, NO_IDS, lists_counted=True)
