@@ -25,6 +25,7 @@ LAYERS = {
     "flow": {
         "pipeline",
         "candidates",
+        "vectors",
         "known",
         "index_files",
         "scan",

@@ -9,7 +9,7 @@ gives it indexes that are fed (`known_files.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -194,6 +194,11 @@ class KnownEntries:
     def set_banks(self, banks: Iterable[Bank]) -> None:
         """Replace the banks; entries of a bank that is absent, paused or withdrawn do not match."""
         self._banks = _ActiveBanks.of(banks)
+
+    @property
+    def banks(self) -> Mapping[int, Bank]:
+        """The banks that count, by id."""
+        return self._banks.by_id
 
     @property
     def keeping_banks(self) -> frozenset[int]:
