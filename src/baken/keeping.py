@@ -49,13 +49,11 @@ class BankFingerprinter:
 
     def __call__(self, path: str) -> BankedFile:
         """Read, decode and fingerprint one file; a file that cannot be read is unscreenable, not an error."""
-        return self.banked(self.files(path).fingerprints)
+        return _banked(self.files(path).fingerprints)
 
-    def banked(self, computed: Fingerprints) -> BankedFile:
-        """What the bank keeps, made of the fingerprints with the working luma, which stays here."""
-        found = None if computed.working_luma is None else keypoints_of(computed.working_luma)
-        kept = to_bytes(found) if found is not None and len(found) else None
-        return BankedFile(replace(computed, working_luma=None, pdq_orientations=None), kept)
+    def of_bytes(self, data: bytes) -> BankedFile:
+        """The same for a file that is in memory."""
+        return _banked(self.files.of_bytes(data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +108,10 @@ class Keeping:
             raise SealKeyMissingError(message, hint=hint)
         self.sealer.make_key_file()
         self.sealer.key_ids()
+
+
+def _banked(computed: Fingerprints) -> BankedFile:
+    """What a bank may keep, made of fingerprints with the working luma; pixels do not go further."""
+    found = None if computed.working_luma is None else keypoints_of(computed.working_luma)
+    kept = to_bytes(found) if found is not None and len(found) else None
+    return BankedFile(replace(computed, working_luma=None, pdq_orientations=None), kept)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
@@ -117,8 +116,7 @@ class _Reading:
         self._headers: bodies.Headers = scope["headers"]
         self._query: bytes = scope["query_string"]
         self._max_size_bytes = max_size_bytes
-        self._budget = budget
-        self._held_bytes = 0
+        self._holding = bodies.Holding(budget)
 
     async def upload(self, receive: Receive) -> Upload:
         token = _token(self._headers)
@@ -133,7 +131,7 @@ class _Reading:
             raise UnsupportedMediaTypeError(message, hint="Send the picture itself, or a form with a part named file.")
         meta = _meta_from_query(self._query)
         pieces: list[bytes] = []
-        await bodies.read_into(self._holding(pieces.append), self._headers, receive, self._max_size_bytes)
+        await bodies.read_into(self._holding.taking(pieces.append), self._headers, receive, self._max_size_bytes)
         return Upload(b"".join(pieces), meta, token)
 
     async def _form(self, receive: Receive, token: str | None) -> Upload:
@@ -142,7 +140,7 @@ class _Reading:
             raise InvalidValueError(message, hint="Move the query's fields into the meta part, as JSON.")
         form = UploadForm(bodies.header(self._headers, b"content-type") or "")
         limit_bytes = self._max_size_bytes + OVERHEAD_SIZE_BYTES
-        await bodies.read_into(self._holding(form.write), self._headers, receive, limit_bytes)
+        await bodies.read_into(self._holding.taking(form.write), self._headers, receive, limit_bytes)
         data, meta = form.finish()
         if len(data) > self._max_size_bytes:
             raise bodies.too_large(self._max_size_bytes)
@@ -150,16 +148,7 @@ class _Reading:
         return Upload(data, known, token)
 
     def release(self) -> None:
-        self._budget.give_back(self._held_bytes)
-        self._held_bytes = 0
-
-    def _holding(self, take: Callable[[bytes], None]) -> Callable[[bytes], None]:
-        def hold(piece: bytes) -> None:
-            self._budget.take(len(piece))
-            self._held_bytes += len(piece)
-            take(piece)
-
-        return hold
+        self._holding.release()
 
 
 def _token(headers: bodies.Headers) -> str | None:
