@@ -6,15 +6,16 @@ import hashlib
 import re
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Annotated
 from urllib.parse import parse_qsl
 
 import msgspec
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
-from baken import pipeline
+from baken import candidates, pipeline
 from baken.errors import InvalidValueError, UnsupportedMediaTypeError
 from baken.model import ApiKey, Idempotency, Screening
 from baken.web import bodies, wire
@@ -28,6 +29,8 @@ PATH = "/v1/screenings"
 _META_DECODER = msgspec.json.Decoder(wire.ItemMeta)
 _TOKEN = re.compile(r"[\x21-\x7e]{1,255}")
 _MAX_QUERY_FIELDS = 16
+_DRAWING_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+"""What a browser may do with a drawing: use the style that stands in it, and load or run nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,10 @@ class Screenings:
         router = APIRouter(tags=["screenings"])
         path, documented = f"{PATH}/{{screening_id}}", document(wire.Screening, also=[404])
         router.add_api_route(path, self.read, methods=["GET"], **documented)
+        drawn = {**document(wire.Screening, also=[404])}
+        svg = {"content": {"image/svg+xml": {"schema": {"type": "string"}}}, "description": "The drawing"}
+        drawn["responses"] = {**drawn["responses"], 200: svg}
+        router.add_api_route(f"{path}/matches/{{number}}/overlay.svg", self.overlay, methods=["GET"], **drawn)
         return [PlainRoute(PATH, self, methods=["POST"]), *router.routes]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,14 +79,31 @@ class Screenings:
 
     async def read(self, screening_id: str) -> Response:
         """Read a screening again. Scope: `screen`."""
+        screening = await self._service.store_pool.run(self._recorded, screening_id)
+        return Response(wire.encode(wire.screening(screening)), media_type="application/json")
+
+    async def overlay(
+        self, screening_id: str, number: Annotated[int, Path(ge=0, le=10_000, description="From 0, in its order.")]
+    ) -> Response:
+        """Draw one of a screening's matches: which part of the item shows which part of the banked picture.
+
+        Of neither are pixels kept; both are drawn as frames. Scope: `screen`.
+        """
+        drawing = await self._service.store_pool.run(self._drawn, screening_id, number)
+        headers = {"content-security-policy": _DRAWING_POLICY}
+        return Response(drawing, media_type="image/svg+xml", headers=headers)
+
+    def _drawn(self, screening_id: str, number: int) -> str:
+        return candidates.overlay(self._service.baken.store, self._recorded(screening_id), number)
+
+    def _recorded(self, screening_id: str) -> Screening:
         if len(screening_id) > 64 or "\0" in screening_id:  # noqa: PLR2004 - twice the length of any id
             raise InvalidFieldError(
                 "the screening id is not of the form scr_…",
                 hint="Use an id that a screening gave.",
                 field="screening_id",
             )
-        screening = await self._service.store_pool.run(self._service.baken.store.screening, screening_id)
-        return Response(wire.encode(wire.screening(screening)), media_type="application/json")
+        return self._service.baken.store.screening(screening_id)
 
     async def _screen(self, upload: Upload, idempotency: Idempotency | None) -> tuple[Screening, bool]:
         """The screening, durably recorded, and whether it is the first answer under the same token.
