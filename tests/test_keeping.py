@@ -12,7 +12,7 @@ import pytest
 from baken import banking
 from baken.banking import AddSummary
 from baken.copies import WHOLE_VIEW, WORKING_SIDE_PX, ViewSet
-from baken.errors import ModelFileError, SealKeyMissingError
+from baken.errors import ModelFileError, SealKeyMissingError, SealKeyUnknownError
 from baken.fingerprints.descriptor import QUADRANTS
 from baken.fingerprints.keypoints import from_bytes, keypoints_of
 from baken.fingerprints.views import bank_views
@@ -265,6 +265,48 @@ def test_a_lost_key_stops_adding_and_is_not_replaced_unseen(store: Store, keepin
     store.change_bank("all", keeps_keypoints=True, actor="test")
     assert add(store, keeping, first, second).added == 1
     assert store.kept_counts(store.bank("all").id).keypoints == 2
+
+
+def test_resealing_makes_an_old_key_needless(
+    store: Store, keeping: Keeping, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("baken.keeping._RESEALED_ENTRIES", 2)
+    paths = written(tmp_path / "in", range(5))
+    add(store, keeping, *paths[:3])
+    before = {each: keeping.sealer.open(sealed) for each, sealed in store.keypoints_of([1, 2, 3]).items()}
+    key_file = keeping.sealer.key_path
+    key_file.write_text("ab" * 32 + "\n" + key_file.read_text())
+    add(store, keeping, *paths[3:])
+    seq = store.head_seq()
+
+    assert [keeping.reseal(store), keeping.reseal(store)] == [3, 0]
+
+    key_file.write_text("ab" * 32)
+    after = {each: keeping.sealer.open(sealed) for each, sealed in store.keypoints_of([1, 2, 3, 4, 5]).items()}
+    assert before.items() <= after.items()
+    assert len(after) == 5
+    assert store.head_seq() == seq
+
+
+def test_resealing_stops_at_what_does_not_open_and_changes_nothing_of_it(
+    store: Store, keeping: Keeping, tmp_path: Path
+):
+    add(store, keeping, *written(tmp_path / "in", [1]))
+    sealed = store.keypoints_of([1])
+    keeping.sealer.key_path.write_text("ab" * 32)
+
+    with pytest.raises(SealKeyUnknownError):
+        keeping.reseal(store)
+
+    assert store.keypoints_of([1]) == sealed
+
+
+def test_what_was_deleted_or_changed_meanwhile_is_not_resealed(store: Store, keeping: Keeping, tmp_path: Path):
+    add(store, keeping, *written(tmp_path / "in", [1]))
+
+    assert store.reseal_keypoints({1: (b"what was there before", b"x"), 99: (b"y", b"z")}) == 0
+
+    assert keeping.sealer.open(store.keypoints_of([1])[1])
 
 
 def test_nothing_that_is_kept_is_exported_and_what_is_imported_has_none(store: Store, keeping: Keeping, tmp_path: Path):

@@ -25,6 +25,7 @@ from baken.sealing import Sealer, place_of_keypoints
 from baken.store import Store
 from baken.workers import FileFingerprinter
 
+_RESEALED_ENTRIES = 256
 _SHIPPED = Path(str(resources.files("baken") / "models" / SHIPPED_MODEL))
 
 
@@ -174,6 +175,28 @@ class Keeping:
             width_px=computed.width_px,
             height_px=computed.height_px,
         )
+
+    def reseal(self, store: Store) -> int:
+        """Seal with the first key whatever is sealed with another one, so that this one is no longer needed.
+
+        Returns:
+            How many entries' keypoints were sealed again. Starting it again finishes what was interrupted.
+
+        Raises:
+            SealError: one does not open, or there are no keys; earlier ones are sealed again.
+        """
+        count = last_id = 0
+        while ids := store.keypoint_entries(after_id=last_id, limit=_RESEALED_ENTRIES):
+            found = store.keypoints_of(ids)
+            count += store.reseal_keypoints(
+                {
+                    entry_id: (sealed.data, self.sealer.seal(self.sealer.open(sealed), sealed.place))
+                    for entry_id, sealed in found.items()
+                    if not self.sealer.is_by_first_key(sealed.data)
+                }
+            )
+            last_id = ids[-1]
+        return count
 
     def _ensure_key(self, store: Store) -> None:
         if not self.sealer.has_key_file() and store.has_keypoints():
