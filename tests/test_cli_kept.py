@@ -139,6 +139,18 @@ def test_keypoints_that_cannot_be_opened_are_found(baken: Command, pictures: Pat
     assert words in findings(baken)["BK-E007"]
 
 
+def test_a_replaced_key_is_no_longer_needed_after_resealing(baken: Command, pictures: Path):
+    make_bank(baken, "--keep-keypoints")
+    baken.ok("bank", "add", "known", pictures)
+    key = baken.data_dir / "feature.key"
+    key.write_text("ab" * 32 + "\n" + key.read_text())
+
+    assert baken.ok("bank", "reseal").out == "keypoints of 2 entries sealed again\n"
+
+    key.write_text("ab" * 32)
+    assert "BK-E007" not in findings(baken)
+
+
 def test_damaged_keypoints_are_found(baken: Command, pictures: Path):
     make_bank(baken, "--keep-keypoints")
     baken.ok("bank", "add", "known", pictures)

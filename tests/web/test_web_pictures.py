@@ -63,7 +63,8 @@ def test_the_banks_settings_are_read_back_and_changed(api: Api) -> None:
     changed = api.request("PATCH", "/v1/banks/hotline", json={"keeps_keypoints": False}).json()
 
     assert (changed["view_set"], changed["keeps_keypoints"]) == ("crops", False)
-    assert api.get("/v1/banks/hotline").json()["kept_counts"] == {"views": 1, "vectors": 0, "keypoints": 0}
+    counts = api.get("/v1/banks/hotline").json()["kept_counts"]
+    assert (counts["views"], counts["keypoints"]) == (1, 0)
     assert not api.get(f"/v1/banks/hotline/entries/{entry_id}").json()["has_keypoints"]
 
 
