@@ -16,13 +16,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from baken.copies import MatchStage, Vectors
+from baken.copies import MatchStage, QueryViews, Vectors, View, ViewKind
 from baken.errors import IndexFileError
+from baken.fingerprints.descriptor import descriptor_views
+from baken.fingerprints.views import content_views
 from baken.index_files import LOCK_TIMEOUT_SECONDS, follower_turn, make_folder
+from baken.keeping import Describer
 from baken.matching import KnownEntries
 from baken.matching_ids import ENTRY_BITS, ENTRY_MASK, index_ids
-from baken.model import Bank, FingerprintKind, Fingerprints, Found, Match, Purpose, Transform
+from baken.model import MIN_QUALITY_PERCENT, Bank, FingerprintKind, Fingerprints, Found, Match, Purpose, Transform
 from baken.store import Change, Store
 from baken.vector_index import VectorIndex
 
@@ -39,20 +43,11 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
-    """The network whose vectors are compared, and from which similarity on.
+class Thresholds:
+    """How alike vectors must be, -1 to 1: to match without a check, and to be worth a check."""
 
-    Attributes:
-        sha256: 32 bytes, of its file.
-        dims: values of a vector.
-        min_similarity: -1 to 1: what is more alike matches without a check.
-        min_candidate_similarity: what is more alike is worth a check.
-    """
-
-    sha256: bytes
-    dims: int
-    min_similarity: float
-    min_candidate_similarity: float
+    match: float
+    candidate: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +62,17 @@ class Alike:
 class VectorFollower:
     """Follows one store for one network; safe to call from any number of threads."""
 
-    def __init__(self, store: Store, network: Network, path: Path | None = None) -> None:
-        """Follow a store; `path` is the file that spares a rebuild, in a folder of its own."""
-        self.network = network
+    def __init__(self, store: Store, model_sha256: bytes, dims: int, path: Path | None = None) -> None:
+        """Follow a store.
+
+        Args:
+            store: what holds the vectors.
+            model_sha256: 32 bytes, of the network's file.
+            dims: values of a vector.
+            path: the file that spares a rebuild, in a folder of its own.
+        """
+        self._model_sha256 = model_sha256
+        self._dims = dims
         self._store = store
         self._path = path
         self._lock = threading.Lock()
@@ -101,7 +104,7 @@ class VectorFollower:
         Raises:
             NotReadyError: the database could not be read, or another process is still building the index.
         """
-        if vectors.model_sha256 != self.network.sha256 or not len(vectors.values):
+        if vectors.model_sha256 != self._model_sha256 or not len(vectors.values):
             return []
         with self._lock:
             index = self._current()
@@ -162,11 +165,11 @@ class VectorFollower:
         if self._path is None or not self._path.exists():
             return None
         try:
-            index = VectorIndex.load(self._path, model_sha256=self.network.sha256)
+            index = VectorIndex.load(self._path, model_sha256=self._model_sha256)
         except IndexFileError as error:
             _log.warning("the index of vectors is built again from the database: %s", error.message)
             return None
-        if index.dims != self.network.dims or not self._is_of_this_history(index):
+        if index.dims != self._dims or not self._is_of_this_history(index):
             _log.warning("the index of vectors is built again from the database: it is of another history or network")
             return None
         self._saved_seq = index.applied_seq
@@ -179,7 +182,7 @@ class VectorFollower:
         # The head is read before the rows: a change committed between the two is applied again, which is harmless.
         head = self._store.head_seq()
         token = self._store.change_token(head) if head > 0 else None
-        index = VectorIndex(self.network.dims, self.network.sha256)
+        index = VectorIndex(self._dims, self._model_sha256)
         self._put(index, 1, None)
         index.applied_seq, index.applied_token = head, token or 0
         return index
@@ -203,7 +206,7 @@ class VectorFollower:
 
     def _put(self, index: VectorIndex, first_entry_id: int, last_entry_id: int | None) -> None:
         chunks = self._store.active_vectors(
-            self.network.sha256, first_entry_id=first_entry_id, last_entry_id=last_entry_id
+            self._model_sha256, first_entry_id=first_entry_id, last_entry_id=last_entry_id
         )
         for chunk in chunks:
             index.add(index_ids(chunk.entry_ids, chunk.bank_ids), chunk.values)
@@ -228,12 +231,72 @@ class VectorFollower:
             _log.warning("the index of vectors could not be written: %s; %s", error.message, error.hint)
 
 
-class VectorSearch:
-    """Stage 2 of a search: what an item's vectors are alike, as matches beside those that were found already."""
+@dataclass(frozen=True, slots=True)
+class ItemDescriber:
+    """Adds vectors to what was computed of an item; it goes to worker processes, which load the network themselves."""
 
-    def __init__(self, follower: VectorFollower, store: Store) -> None:
-        self.follower = follower
+    describer: Describer
+    keeps_luma: bool = True
+    min_quality_percent: int = MIN_QUALITY_PERCENT
+
+    def __call__(self, computed: Fingerprints) -> Fingerprints:
+        """The same with the vectors of its views, and with its pixels only where they are needed further on."""
+        luma, network = computed.working_luma, self.describer.network()
+        if luma is None or network is None:
+            return computed
+        views = descriptor_views(luma, _content_views(computed.query_views, luma))
+        vectors = network.describe(luma, views, min_quality_percent=self.min_quality_percent)
+        return replace(computed, vectors=vectors, working_luma=luma if self.keeps_luma else None)
+
+
+def _content_views(queried: QueryViews | None, luma: NDArray[np.uint8]) -> tuple[View, ...]:
+    """The content boxes, which were looked for already when the item's views were asked."""
+    if queried is None:
+        return content_views(luma)
+    return tuple(view for view in queried.views if view.kind in {ViewKind.TRIMMED, ViewKind.CAPTION_CUT})
+
+
+class VectorStage:
+    """Stage 2 of a search: what an item's vectors are alike, as matches beside those that were found already.
+
+    Without a network, or without any banked vector of it, it does nothing and costs nothing.
+    """
+
+    def __init__(self, store: Store, describer: Describer, folder: Path | None, thresholds: Thresholds) -> None:
+        """Make the stage; the network is loaded when it is first needed. `folder` is where the index's file lies."""
+        self.describer = describer
         self._store = store
+        self._thresholds = thresholds
+        self._path = None if folder is None else folder / "vectors"
+        self._lock = threading.Lock()
+        self._follower: VectorFollower | None = None
+
+    def follower(self) -> VectorFollower | None:
+        """What follows the banked vectors; None without a network.
+
+        Raises:
+            ModelFileError: the network's file is not what it should be.
+        """
+        with self._lock:
+            if self._follower is None:
+                network = self.describer.network()
+                if network is None:
+                    return None
+                self._follower = VectorFollower(self._store, network.model_sha256, network.size, self._path)
+            return self._follower
+
+    def is_asked(self) -> bool:
+        """Whether there is anything that an item's vectors could be alike; as of the last change."""
+        follower = self.follower()
+        if follower is None:
+            return False
+        follower.refresh()
+        return len(follower) > 0
+
+    def close(self) -> None:
+        """Write what changed; repeating it does nothing."""
+        if self._follower is not None:
+            self._follower.close()
 
     def added(self, found: Found, fingerprints: Fingerprints, known: KnownEntries) -> Found:
         """Add the entries that are alike enough, at most `MAX_CANDIDATES`; those that were found already stay as found.
@@ -244,19 +307,18 @@ class VectorSearch:
         Raises:
             NotReadyError: the database could not be read, or the index is still being built.
         """
-        vectors = fingerprints.vectors
-        if vectors is None:
+        vectors, follower = fingerprints.vectors, self.follower()
+        if vectors is None or follower is None:
             return found
         there = {(match.bank_id, match.entry_id) for match in found.matches}
         # Of these banks more matched than are listed, perhaps these too: a bank with so many stronger ones needs none.
         full = {bank_id for bank_id, count in Counter(each[0] for each in there).items() if count > MAX_CANDIDATES}
-        network = self.follower.network
         alike = []
-        for each in self.follower.nearest(vectors, _ASKED):
+        for each in follower.nearest(vectors, _ASKED):
             bank = known.banks.get(each.owner >> ENTRY_BITS)
             if bank is None or bank.id in full or (bank.id, each.owner & ENTRY_MASK) in there:
                 continue
-            least = network.min_candidate_similarity if bank.keeps_keypoints else network.min_similarity
+            least = self._thresholds.candidate if bank.keeps_keypoints else self._thresholds.match
             if each.similarity >= least:
                 alike.append((bank, each))
         if not alike:
@@ -269,8 +331,7 @@ class VectorSearch:
 
     def settled(self, found: Found) -> Found:
         """Without those that are too little alike to match and that no check confirmed."""
-        least = self.follower.network.min_similarity
-        gone = {match for match in found.matches if _is_too_little(match, least)}
+        gone = {match for match in found.matches if _is_too_little(match, self._thresholds.match)}
         if not gone:
             return found
         counted = sum(match.purpose is not Purpose.BENIGN for match in gone)
