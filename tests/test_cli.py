@@ -19,6 +19,8 @@ from command_line import Command, process
 
 SIZE_PX = (320, 240)
 
+WHOLE = {"kind": "whole", "region": {"left": 0.0, "top": 0.0, "right": 1.0, "bottom": 1.0, "tilt_degrees": 0.0}}
+
 
 @pytest.fixture
 def baken(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
@@ -49,7 +51,8 @@ def test_screening_a_match_prints_a_table_and_a_summary_and_exits_10(baken: Comm
     assert ended.exit_code == 10
     table, summary = ended.out.splitlines()[:-1], ended.out.splitlines()[-1]
     copy = next(line for line in table if "copy.jpg" in line)
-    assert re.fullmatch(r".*copy.jpg +matched +block +matched_known_abuse +known +\d+ bits +identity *", copy)
+    found = r"matched +block +matched_known_abuse +known +\d+ bits +identity"
+    assert re.fullmatch(rf".*copy.jpg +{found} +fingerprint +the whole item shows the whole banked picture *", copy)
     assert any("cut.jpg" in line and "truncated" in line for line in table)
     assert not any("other.jpg" in line for line in table)
     assert summary.startswith("4 files in ")
@@ -87,6 +90,11 @@ def test_json_has_one_object_for_each_file_in_the_order_of_the_walk(baken: Comma
                 "entry_id": 1,
                 "kind": "pdq",
                 "transform": "identity",
+                "stage": "fingerprint",
+                "view": WHOLE,
+                "entry_view": WHOLE,
+                "similarity": None,
+                "evidence": None,
             }
         ],
         "suppressed": [],

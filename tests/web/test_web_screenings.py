@@ -22,6 +22,8 @@ META = {
     "url": "https://example.org/p?x=1",
 }
 
+WHOLE = {"kind": "whole", "region": {"left": 0.0, "top": 0.0, "right": 1.0, "bottom": 1.0, "tilt_degrees": 0.0}}
+
 
 def form(data: bytes, meta: object = None) -> dict[str, tuple[str | None, bytes | str, str]]:
     files: dict[str, tuple[str | None, bytes | str, str]] = {"file": ("photo.jpg", data, "image/jpeg")}
@@ -52,6 +54,11 @@ def test_a_banked_picture_matches_and_the_answer_says_what_was_found(api: Api) -
         "kind": "pdq",
         "distance_bits": 0,
         "transform": "identity",
+        "stage": "fingerprint",
+        "view": WHOLE,
+        "entry_view": WHOLE,
+        "similarity": None,
+        "evidence": None,
     }
     assert said["fingerprints"] == {
         "pdq": computed.pdq.hex(),
