@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 from PIL import Image, ImageDraw
 
 from baken.samples import draw
 from baken.samples_files import encoded
 
 SIZE_PX = (640, 480)
+NOISE_PX = 8
 
 
 def drawn(seed: int) -> Image.Image:
@@ -52,6 +54,15 @@ def cropped(image: Image.Image, left: float, top: float, right: float, bottom: f
     """A part, in fractions of the picture."""
     width, height = image.size
     return image.crop((round(left * width), round(top * height), round(right * width), round(bottom * height)))
+
+
+def noisy(image: Image.Image, seed: int) -> Image.Image:
+    """The picture under strong blocks of noise, which change its PDQ beyond recognition and leave its coarse shades."""
+    width, height = image.size
+    rows, columns = -(-height // NOISE_PX), -(-width // NOISE_PX)
+    signs = np.random.default_rng(seed).choice([-90, 90], (rows, columns))
+    noise = np.kron(signs, np.ones((NOISE_PX, NOISE_PX), np.int64))[:height, :width, None]
+    return Image.fromarray(np.clip(np.asarray(image).astype(np.int64) + noise, 0, 255).astype(np.uint8))
 
 
 def collage(images: list[Image.Image]) -> Image.Image:

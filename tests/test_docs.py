@@ -24,7 +24,7 @@ from baken.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-UNITS = ("seconds", "bytes", "bits", "px", "percent", "days", "ms")
+UNITS = ("seconds", "bytes", "bits", "px", "percent", "days", "ms", "similarity")
 COUNTS = {"port", "workers", "decode_threads", "max_pixels", "max_lookups", "max_matches", "max_bulk_entries"}
 """Settings that count things: their unit is the thing they are named after."""
 
@@ -67,7 +67,7 @@ def test_every_command_and_every_option_is_described(reference: ModuleType):
         described = {parameter.name for parameter, _, info in reference.parameters(command) if info.help}
         given = typing.get_type_hints(command).keys() - {"context", "return"}
         assert described == given, name
-    assert len(names) == len(set(names)) == 32
+    assert len(names) == len(set(names)) == 33
 
 
 def test_every_command_stands_in_the_reference_with_its_options(reference: ModuleType):
