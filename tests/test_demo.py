@@ -34,19 +34,30 @@ def test_every_copy_is_matched_and_every_broken_file_unscreenable_in_one_narrow_
 ):
     exit_code, out, err = once(tmp_path / "demo", capsys)
     assert (exit_code, err) == (0, "")
-    rows = [line.split() for line in out.splitlines() if re.match(r"\s*(copy|own|benign|unrelated|broken)-", line)]
+    rows = [
+        line.split()
+        for line in out.splitlines()
+        if re.match(r"\s*(copy|part|own|benign|unrelated|broken)-[^:]*$", line)
+    ]
     assert max(len(line.rstrip()) for line in out.splitlines()) <= demo.WIDTH
     found: dict[str, set[str]] = {}
     for row in rows:
         found.setdefault(row[0].partition("-")[0], set()).add(f"{row[1]} {row[2]}")
     assert found == {
         "copy": {"matched block"},
+        "part": {"matched block"},
         "own": {"matched hold"},
         "benign": {"clear allow"},
         "unrelated": {"clear allow"},
         "broken": {"unscreenable hold", "unscreenable allow"},
     }
-    assert len(rows) == 20
+    assert len(rows) == 22
+    told = " ".join(out.split())
+    assert re.search(
+        r"part-captioned_crop.jpg: the item without its caption \([^)]*\) shows a part of the banked", told
+    )
+    assert re.search(r"part-bordered.jpg: the item without what surrounds it \([^)]*\) shows the whole banked", told)
+    assert told.count("checked: the same picture") == 2
     assert re.search(r"one more picture banked in demo-known-later:\n1 item seen before match \(case case_", out)
     assert ["copy-mirrored.jpg", "matched", "block", "demo-known", "0", "bits", "mirrored"] in [row[:7] for row in rows]
 

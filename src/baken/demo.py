@@ -9,6 +9,7 @@ import contextlib
 import shlex
 import socket
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -24,13 +25,14 @@ from baken.assemble import Baken
 from baken.cli import run
 from baken.cli_common import EXIT_FAILURE, actor
 from baken.cli_past import tell_past
-from baken.copies import ViewSet
+from baken.copies import MatchStage, ViewSet
 from baken.errors import SettingError
 from baken.model import DEFAULT_RADIUS_BITS, DEFAULT_VERDICTS, EntryState, Finding, Provenance, Purpose, Scope
 from baken.samples import draw, draw_flat
-from baken.samples_files import altered_copies, encoded, huge_png, truncated_jpeg
+from baken.samples_files import altered_copies, encoded, huge_png, parted_copies, truncated_jpeg
 from baken.scan import ScannedFile, ScanOptions
 from baken.settings import Settings
+from baken.view_words import match_words
 from baken.workers import FileFingerprinter
 
 DEFAULT_FOLDER = Path("demo-data")
@@ -153,6 +155,7 @@ def _write_incoming(folder: Path, *, late_is_known: bool) -> dict[str, Finding]:
     folder.mkdir(parents=True, exist_ok=True)
     known = draw(_BANKED[_KNOWN][0])
     files = {f"copy-{name}{suffix}": data for name, suffix, data in altered_copies(known)}
+    files |= {f"part-{name}.jpg": data for name, data in parted_copies(known)}
     files |= {f"own-{seed}.jpg": encoded(draw(seed), "JPEG", quality=60) for seed in _BANKED[_OWN]}
     expected = dict.fromkeys(files, Finding.MATCHED)
     clear = {f"unrelated-{seed}.jpg": encoded(draw(seed), "JPEG") for seed in _UNRELATED}
@@ -185,6 +188,8 @@ def _screen(baken: Baken, folder: Path) -> list[str]:
             output.advance(bar, len(scanned))
     elapsed_seconds = time.monotonic() - started
     output.print_table(_COLUMNS, [_row(each) for each in scanned])
+    for each in scanned:
+        _print_parts(each)
     output.console().print(f"{len(scanned)} files screened and recorded in {elapsed_seconds:.1f} s")
     found = {Path(each.path).name: each.screening.outcome.finding for each in scanned}
     return [name for name, finding in expected.items() if found.get(name) is not finding]
@@ -204,6 +209,15 @@ def _row(scanned: ScannedFile) -> list[output.Cell]:
         return [*head, match.bank, f"{match.distance_bits} bits", match.transform.value, elapsed_ms]
     why = None if outcome.reason is None else outcome.reason.removeprefix("benign:")
     return [*head, why, None, None, elapsed_ms]
+
+
+def _print_parts(scanned: ScannedFile) -> None:
+    """What of the item shows what of the banked picture, where it was not the whole."""
+    for match in scanned.screening.outcome.matches[:1]:
+        if match.stage is not MatchStage.FINGERPRINT:
+            said = f"{Path(scanned.path).name}: {match_words(match)}"
+            for line in textwrap.wrap(said, WIDTH, subsequent_indent="  "):
+                output.console().print(line)
 
 
 def _new_key(baken: Baken) -> str:

@@ -44,6 +44,24 @@ def altered_copies(image: Image.Image) -> Iterator[tuple[str, str, bytes]]:
     yield "mirrored", ".jpg", encoded(ImageOps.mirror(image), "JPEG", quality=85)
 
 
+def parted_copies(image: Image.Image) -> Iterator[tuple[str, bytes]]:
+    """JPEG copies that show a part of an RGB picture, or put it into something else, each with its name.
+
+    Their whole pictures are far from the picture: they are found by views.
+    """
+    width, height = image.size
+    cut_x, cut_y = width // 20, height // 20
+    crop = image.crop((cut_x, cut_y, width - cut_x, height - cut_y))
+    band = crop.height // 5
+    captioned = Image.new("RGB", (crop.width, crop.height + band), "white")
+    captioned.paste(crop, (0, band))
+    for top, share in ((band // 5, 0.8), (3 * band // 5, 0.6)):
+        captioned.paste("black", (crop.width // 10, top, int(crop.width * share), top + band // 5))
+    yield "captioned_crop", encoded(captioned, "JPEG", quality=85)
+    edge = width // 7
+    yield "bordered", encoded(ImageOps.expand(image, edge, (236, 232, 222)), "JPEG", quality=85)
+
+
 def truncated_jpeg(image: Image.Image) -> bytes:
     """The first half of a JPEG."""
     whole = encoded(image, "JPEG", quality=85)

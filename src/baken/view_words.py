@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from baken.copies import Evidence, MatchStage, Region, View, ViewKind
+from baken.copies import WHOLE, Evidence, MatchStage, Region, View, ViewKind
 from baken.model import Match
 
 _OF_ITEM = {
@@ -25,7 +25,9 @@ def match_words(match: Match) -> str:
     if match.kind.is_exact:
         return "the same file"
     item = _with_region(_OF_ITEM[match.view.kind], match.view)
-    entry = _with_region(_OF_ENTRY.get(match.entry_view.kind, _A_PART), match.entry_view)
+    # A crop to the shape that the picture has already is all of it.
+    kind = ViewKind.WHOLE if match.entry_view.region == WHOLE else match.entry_view.kind
+    entry = _with_region(_OF_ENTRY.get(kind, _A_PART), match.entry_view)
     verb = "resembles" if match.stage is MatchStage.DESCRIPTOR else "shows"
     said = [f"{item} {verb} {entry}"]
     if match.stage is MatchStage.DESCRIPTOR and match.similarity is not None:
