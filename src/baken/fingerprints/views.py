@@ -16,12 +16,22 @@ from baken.copies import BankViews, QueryViews, Region, View, ViewKind, ViewSet
 from baken.fingerprints.content_boxes import MAX_CONTENT_VIEWS, content_views
 from baken.fingerprints.tilt_detection import tilt_degrees_of
 from baken.fingerprints.view_table import CROPS, TABLE, TILTED
-from baken.model import MIN_QUALITY_PERCENT
+from baken.model import DEFAULT_RADIUS_BITS, MIN_QUALITY_PERCENT
 
 __all__ = ["MAX_QUERY_VIEWS", "bank_views", "content_views", "query_views", "view_of"]
 
+VIEW_RADIUS_BITS = DEFAULT_RADIUS_BITS
+"""The largest distance at which two codes match when either is of a view; a bank's own radius may be smaller.
+
+docs/reference/views.md has the distances of unrelated pictures that it was chosen from.
+"""
+
+# A collage's cells are half of it less half a gap; this is the middle of gaps of 0 to 2 % of a cell.
+_TILE_SIDE = 0.4975
 _TILES = tuple(
-    View(ViewKind.TILE, Region(left, top, left + 0.5, top + 0.5)) for top in (0.0, 0.5) for left in (0.0, 0.5)
+    View(ViewKind.TILE, Region(left, top, left + _TILE_SIDE, top + _TILE_SIDE))
+    for top in (0.0, 1.0 - _TILE_SIDE)
+    for left in (0.0, 1.0 - _TILE_SIDE)
 )
 
 # A crop lies between two banked views more often than on one; these move it a little, each in another way, so that one
@@ -36,6 +46,8 @@ _NUDGES = tuple(
     )
 )
 
+_SAME_SHARE = 0.004
+
 MAX_QUERY_VIEWS = MAX_CONTENT_VIEWS + 1 + len(_TILES) + 2 * len(_NUDGES)
 
 
@@ -48,14 +60,22 @@ def bank_views(
         luma: uint8[H, W], the working luma.
         view_set: which views; none for `ViewSet.NONE`.
         min_quality_percent: views that are plainer are left out.
+
+    Returns:
+        Those that are rich enough and not the whole picture, as an aspect crop of a picture of this aspect is.
     """
     count = {ViewSet.NONE: 0, ViewSet.CROPS: len(CROPS), ViewSet.FULL: len(TABLE)}[view_set]
     height, width = luma.shape
     regions = [view.region(width, height) for view in TABLE[:count]]
     codes, quality = _codes_of(luma, regions, repeat_edge=False)
-    rich = quality >= min_quality_percent
+    is_kept = (quality >= min_quality_percent) & np.array([not _is_whole(region) for region in regions], bool)
     numbers = np.arange(1, count + 1, dtype=np.uint8)
-    return BankViews(numbers[rich], np.ascontiguousarray(codes[rich, 0]))
+    return BankViews(numbers[is_kept], np.ascontiguousarray(codes[is_kept, 0]))
+
+
+def _is_whole(region: Region) -> bool:
+    cut = max(region.left, region.top, 1.0 - region.right, 1.0 - region.bottom)
+    return cut < _SAME_SHARE and not region.tilt_degrees
 
 
 def view_of(number: int, width_px: int, height_px: int) -> View:
