@@ -16,7 +16,7 @@ BANK_SIZE = 1_000_000
 TARGET_RATE = 1e-6
 """Of queries: at most one of a million screenings of unrelated pictures comes with a false match."""
 
-_RADII_BITS = (24, 28, 31, 34, 38, 42, 46)
+_RADII_BITS = (24, 28, 31, 36, 40, 44, 48, 52, 56, 60)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from baken.fingerprints.view_table import CROPS
 from baken.model import PDQ_BYTES, Fingerprints
 from bench.copies_pictures import Source, edit_named, query_file
 
-LARGEST_BITS = 48
+LARGEST_BITS = 64
 """Pairs farther apart than this are only counted: no radius that anyone would choose lies there."""
 
 NEAR_BITS = 31
