@@ -9,7 +9,17 @@ from pathlib import Path
 SOURCE = Path(__file__).parent.parent / "src" / "baken"
 LAYERS = {
     "ground": {"model", "copies", "errors", "settings", "flood", "store", "_native"},
-    "domain": {"images", "fingerprints", "matching", "decisions", "samples", "listfiles", "values"},
+    "domain": {
+        "images",
+        "fingerprints",
+        "matching",
+        "checking",
+        "overlay",
+        "decisions",
+        "samples",
+        "listfiles",
+        "values",
+    },
     "flow": {
         "pipeline",
         "known",
