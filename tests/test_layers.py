@@ -19,6 +19,7 @@ LAYERS = {
         "samples",
         "listfiles",
         "values",
+        "vector_index",
     },
     "flow": {
         "pipeline",

@@ -12,6 +12,8 @@ BakenError
 ├── ConflictError                 the request contradicts what is already stored
 ├── TooLargeError                 a body, a batch or a field is over its limit
 └── NotReadyError                 Baken cannot answer now, and says so rather than guess
+    ├── ExtraMissingError             what was asked for needs an optional extra that is not installed
+    ├── ModelFileError                a network's file is missing, or is not what it should be
     ├── NotInitialisedError           the data folder has no database yet
     ├── StoreBusyError                another process holds the database for longer than we wait
     ├── StoreError                    the database failed
@@ -117,6 +119,18 @@ class NotReadyError(BakenError):
     """Baken cannot answer now, and says so rather than guess."""
 
     code = "not_ready"
+
+
+class ExtraMissingError(NotReadyError):
+    """What was asked for needs an optional extra of Baken that is not installed."""
+
+    code = "extra_missing"
+
+
+class ModelFileError(NotReadyError):
+    """The file of a descriptor network, or the one beside it that describes it, is missing or not what it should be."""
+
+    code = "model_file"
 
 
 class NotInitialisedError(NotReadyError):
