@@ -8,7 +8,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src" / "baken"
 LAYERS = {
-    "ground": {"model", "copies", "errors", "settings", "flood", "store", "_native"},
+    "ground": {"model", "copies", "errors", "settings", "flood", "sealing", "store", "_native"},
     "domain": {
         "images",
         "fingerprints",
@@ -27,6 +27,7 @@ LAYERS = {
         "index_files",
         "scan",
         "banking",
+        "keeping",
         "access",
         "workers",
         "seen",

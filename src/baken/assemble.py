@@ -10,9 +10,11 @@ from typing import Self
 
 from baken.decisions import Policy
 from baken.images import DecodeLimits
+from baken.keeping import Keeping
 from baken.known import KnownFollower
 from baken.known_guard import KnownGuard
 from baken.pipeline import Gate
+from baken.sealing import Sealer
 from baken.seen import SeenKeeper
 from baken.seen_index import SeenIndex
 from baken.settings import Settings
@@ -27,7 +29,7 @@ SEEN_FOLDER = Path("index", "seen")
 
 @dataclass(frozen=True, slots=True)
 class Baken:
-    """One process's Baken: settings, store, gate, and what looks after the indexes in a process that serves.
+    """One process's Baken: settings, store, gate, what looks after the indexes, and what is kept of pictures.
 
     Close it, or use it as a context manager.
     """
@@ -37,6 +39,7 @@ class Baken:
     gate: Gate
     keeper: SeenKeeper
     index_guard: KnownGuard
+    keeping: Keeping
 
     def close(self) -> None:
         """Close the indexes and the store; idempotent."""
@@ -94,4 +97,5 @@ def _with_store(settings: Settings, store: Store) -> Baken:
         retention=timedelta(days=settings.seen_retention_days) if _remembers(settings) else None,
     )
     guard = KnownGuard(gate.known, verify_interval_seconds=settings.index_verify_interval_seconds)
-    return Baken(settings, store, gate, keeper, guard)
+    keeping = Keeping(Sealer(settings.resolved_feature_key_file))
+    return Baken(settings, store, gate, keeper, guard, keeping)

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from baken import model
+from baken.copies import ViewSet
 from baken.model import (
     DEFAULT_FLOOD_ACCOUNTS_PER_HOUR,
     DEFAULT_FLOOD_FACTOR,
@@ -54,6 +55,11 @@ FloodAccounts = Annotated[
 FloodFactor = Annotated[
     int,
     Meta(ge=1, le=MAX_FLOOD_FACTOR, description="How many times its busiest earlier hour an entry may match."),
+]
+NewViewSet = Annotated[ViewSet, Meta(description="Which views of a picture are kept when it is added.")]
+KeepsKeypoints = Annotated[
+    bool,
+    Meta(description="Whether keypoints of pictures are kept, sealed; turning it off deletes those that are there."),
 ]
 MatchCount = Annotated[
     int, Meta(ge=0, description="How many entries matched, suppressed ones included, listed or not; exact.")
@@ -159,6 +165,8 @@ class NewBank(msgspec.Struct, forbid_unknown_fields=True):
     verdict: Verdict | None = None
     flood_accounts_per_hour: FloodAccounts = DEFAULT_FLOOD_ACCOUNTS_PER_HOUR
     flood_factor: FloodFactor = DEFAULT_FLOOD_FACTOR
+    view_set: NewViewSet = ViewSet.FULL
+    keeps_keypoints: KeepsKeypoints = False
     reason: Reason | None = None
 
 
@@ -169,11 +177,21 @@ class BankChange(msgspec.Struct, forbid_unknown_fields=True):
     verdict: Verdict | None = None
     flood_accounts_per_hour: FloodAccounts | None = None
     flood_factor: FloodFactor | None = None
+    view_set: NewViewSet | None = None
+    keeps_keypoints: KeepsKeypoints | None = None
     reason: Reason | None = None
 
 
+class KeptCounts(msgspec.Struct):
+    """How many entries of a bank have views, vectors and keypoints."""
+
+    views: int
+    vectors: int
+    keypoints: int
+
+
 class Bank(msgspec.Struct):
-    """A named set of entries; `entry_counts` (entries by state) stands where one bank is read."""
+    """A named set of entries; `entry_counts` (by state) and `kept_counts` stand where one bank is read."""
 
     name: str
     purpose: Purpose
@@ -185,7 +203,10 @@ class Bank(msgspec.Struct):
     updated_at: datetime
     flood_accounts_per_hour: int
     flood_factor: int
+    view_set: ViewSet
+    keeps_keypoints: bool
     entry_counts: dict[EntryState, int] | msgspec.UnsetType = msgspec.UNSET
+    kept_counts: KeptCounts | msgspec.UnsetType = msgspec.UNSET
 
 
 class BankPage(msgspec.Struct):
@@ -237,10 +258,14 @@ class NewEntries(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class EntryIds(msgspec.Struct):
-    """The ids of the entries, in the order given, and how many are new; the others were in the bank already."""
+    """The ids of the entries, in the order given, and how many are new; the others were in the bank already.
+
+    `completed_count` of those got what is kept of their picture.
+    """
 
     entry_ids: list[int]
     added_count: int
+    completed_count: int = 0
 
 
 class Provenance(msgspec.Struct):
@@ -260,7 +285,7 @@ class EntryFingerprint(msgspec.Struct):
 
 
 class Entry(msgspec.Struct):
-    """One content in a bank."""
+    """One content in a bank. The last three say what is kept of its picture; the data itself is never given out."""
 
     id: int
     bank: str
@@ -271,6 +296,9 @@ class Entry(msgspec.Struct):
     fingerprints: list[EntryFingerprint]
     created_at: datetime
     updated_at: datetime
+    view_count: int
+    has_vectors: bool
+    has_keypoints: bool
 
 
 class EntryPage(msgspec.Struct):
@@ -500,7 +528,11 @@ def lookup_answer(asked: model.Fingerprint, outcome: model.Outcome) -> LookupAns
     )
 
 
-def bank(given: model.Bank, counts: dict[EntryState, int] | msgspec.UnsetType = msgspec.UNSET) -> Bank:
+def bank(
+    given: model.Bank,
+    counts: dict[EntryState, int] | msgspec.UnsetType = msgspec.UNSET,
+    kept: KeptCounts | msgspec.UnsetType = msgspec.UNSET,
+) -> Bank:
     """A bank as it is answered."""
     return Bank(
         given.name,
@@ -513,7 +545,10 @@ def bank(given: model.Bank, counts: dict[EntryState, int] | msgspec.UnsetType = 
         given.updated_at,
         given.flood_accounts_per_hour,
         given.flood_factor,
+        given.view_set,
+        given.keeps_keypoints,
         counts,
+        kept,
     )
 
 
@@ -544,6 +579,9 @@ def entry(given: model.Entry) -> Entry:
         [EntryFingerprint(each.kind, each.value.hex(), each.quality_percent) for each in given.fingerprints],
         given.created_at,
         given.updated_at,
+        given.view_count,
+        given.has_vectors,
+        given.has_keypoints,
     )
 
 
