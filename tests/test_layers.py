@@ -13,8 +13,6 @@ LAYERS = {
         "images",
         "fingerprints",
         "matching",
-        "checking",
-        "overlay",
         "decisions",
         "samples",
         "listfiles",

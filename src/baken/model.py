@@ -370,6 +370,7 @@ class Match:
         stage: what found it.
         view: what of the item was compared.
         entry_view: what of the banked picture it was compared with.
+        entry_view_number: its number in the table of views (`fingerprints.view_table`); 0 for the whole picture.
         similarity: of the two vectors, -1 to 1, when a descriptor network found it.
         evidence: what the check on local features said, when the entry has keypoints and was checked.
     """
@@ -387,6 +388,7 @@ class Match:
     entry_view: View = WHOLE_VIEW
     similarity: float | None = None
     evidence: Evidence | None = None
+    entry_view_number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
