@@ -17,6 +17,8 @@ LAYERS = {
         "samples",
         "listfiles",
         "values",
+        "checking",
+        "overlay",
         "vector_index",
     },
     "flow": {
