@@ -23,6 +23,7 @@ LAYERS = {
     },
     "flow": {
         "pipeline",
+        "candidates",
         "known",
         "index_files",
         "scan",

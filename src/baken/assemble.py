@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from baken.candidates import CandidateChecker
 from baken.decisions import Policy
 from baken.images import DecodeLimits
 from baken.keeping import Keeping
@@ -82,12 +83,16 @@ def _remembers(settings: Settings) -> bool:
 
 
 def _with_store(settings: Settings, store: Store) -> Baken:
+    sealer = Sealer(settings.resolved_feature_key_file)
     gate = Gate(
         known=KnownFollower(store, settings.data_dir / INDEX_FOLDER),
+        candidates=CandidateChecker(store, sealer),
         policy=Policy(settings.unscreenable_verdicts()),
         limits=DecodeLimits(max_size_bytes=settings.max_upload_size_bytes, max_pixels=settings.max_pixels),
         min_quality_percent=settings.min_quality_percent,
         max_matches=settings.max_matches,
+        uses_views=settings.stage_views,
+        uses_check=settings.stage_check,
     )
     keeper = SeenKeeper(
         store,
@@ -97,5 +102,5 @@ def _with_store(settings: Settings, store: Store) -> Baken:
         retention=timedelta(days=settings.seen_retention_days) if _remembers(settings) else None,
     )
     guard = KnownGuard(gate.known, verify_interval_seconds=settings.index_verify_interval_seconds)
-    keeping = Keeping(Sealer(settings.resolved_feature_key_file))
+    keeping = Keeping(sealer)
     return Baken(settings, store, gate, keeper, guard, keeping)

@@ -50,6 +50,11 @@ class KnownFollower:
         """The number of the last change that counts; -1 before the first load."""
         return self._seq
 
+    @property
+    def latest(self) -> KnownEntries:
+        """The known entries as of the last `refresh`, which may have changed since."""
+        return self._known
+
     def is_current(self) -> bool:
         """Whether `refresh` would return at once, without a change to apply or an index to build."""
         head = self._store.head_seq()

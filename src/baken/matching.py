@@ -68,6 +68,7 @@ class _ActiveBanks:
     exact: IdGroups
     views: ViewGroups
     benign_views: ViewGroups | None
+    keeping: frozenset[int]
 
     @classmethod
     def of(cls, banks: Iterable[Bank]) -> _ActiveBanks:
@@ -79,6 +80,7 @@ class _ActiveBanks:
             exact=_groups(active, lambda _: 0, ENTRY_BITS),
             views=_view_groups(active),
             benign_views=_view_groups(benign) if benign else None,
+            keeping=frozenset(bank.id for bank in active if bank.keeps_keypoints),
         )
 
     def match(self, owner: int, kind: FingerprintKind, distance_bits: int, transform: Transform) -> Match:
@@ -192,6 +194,11 @@ class KnownEntries:
     def set_banks(self, banks: Iterable[Bank]) -> None:
         """Replace the banks; entries of a bank that is absent, paused or withdrawn do not match."""
         self._banks = _ActiveBanks.of(banks)
+
+    @property
+    def keeping_banks(self) -> frozenset[int]:
+        """The ids of the banks that count and keep keypoints."""
+        return self._banks.keeping
 
     def put_codes(
         self,

@@ -114,6 +114,16 @@ class Settings(BaseSettings):
         le=100,
         description="PDQ quality below which a picture is `low_quality`, not compared.",
     )
+    stage_views: StrictBool = Field(
+        True,
+        description="Whether the views of an item (without its borders, its caption, its quarters) are searched beside "
+        "the whole. Banked views are searched in any case.",
+    )
+    stage_check: StrictBool = Field(
+        True,
+        description="Whether candidates are checked on local features where a bank keeps keypoints. Without it, what "
+        "views found counts as it is.",
+    )
     verdict_low_quality: Verdict = Field(
         Verdict.ALLOW, description="Verdict for `low_quality`: too flat to be a recognisable copy of anything."
     )

@@ -143,6 +143,16 @@ def vectors_of(database: Database, entry_ids: Collection[int], model_sha256: byt
     return found
 
 
+def codes_of(database: Database, kind: FingerprintKind, entry_ids: Collection[int]) -> dict[int, bytes]:
+    """The fingerprints of entries; see `Store.codes_of`."""
+    found: dict[int, bytes] = {}
+    with database.read() as connection:
+        for ids in parts_of(entry_ids):
+            query = select(_CODES.entry_id, _CODES.value).where(_CODES.kind == kind.value, _CODES.entry_id.in_(ids))
+            found.update({row.entry_id: bytes(row.value) for row in connection.execute(query)})
+    return found
+
+
 def keypoints_of(database: Database, entry_ids: Collection[int]) -> dict[int, Sealed]:
     """The sealed keypoints of entries; see `Store.keypoints_of`."""
     found: dict[int, Sealed] = {}

@@ -454,6 +454,10 @@ class Store:
         """The vectors that the network with this checksum made of those of the entries that have any, likewise."""
         return kept_reading.vectors_of(self._database, entry_ids, model_sha256)
 
+    def codes_of(self, kind: FingerprintKind, entry_ids: Collection[int]) -> dict[int, bytes]:
+        """The fingerprints of one kind of those of the entries that have one, whatever their state."""
+        return kept_reading.codes_of(self._database, kind, entry_ids)
+
     def keypoints_of(self, entry_ids: Collection[int]) -> dict[int, Sealed]:
         """The keypoints, as `Sealer.open` takes them, of those of the entries whose bank keeps them."""
         return kept_reading.keypoints_of(self._database, entry_ids)
