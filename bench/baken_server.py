@@ -85,7 +85,11 @@ def _fill(path: Path, codes: Codes) -> None:
 def run_baken(path: Path, *arguments: str) -> str:
     """What a command prints, on the data folder at `path`; it must succeed."""
     command = [*_BAKEN, "--data-dir", str(path), *arguments]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=_environment()).stdout
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=_environment())
+    if done.returncode:
+        print(done.stderr, file=sys.stderr)
+        done.check_returncode()
+    return done.stdout
 
 
 def _environment() -> dict[str, str]:

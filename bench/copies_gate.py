@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,19 +49,20 @@ class Screened:
 
 @dataclass(frozen=True, slots=True)
 class GateColumn:
-    """Which of the sightings count: found by one of the stages."""
+    """Which of the sightings count."""
 
     label: str
-    stages: frozenset[MatchStage]
+    counts: Callable[[Sighting], bool]
 
     def pictures(self, screened: Screened) -> set[int]:
         """The banked pictures that count as found."""
-        return {sighting.picture for sighting in screened.sightings if sighting.stage in self.stages}
+        return {sighting.picture for sighting in screened.sightings if self.counts(sighting)}
 
 
-STAGES_1_3 = GateColumn("stages 1 and 3", frozenset({MatchStage.FINGERPRINT, MatchStage.VIEWS}))
-ALL_STAGES = GateColumn("all stages", frozenset(MatchStage))
-GATE_COLUMNS = (STAGES_1_3, ALL_STAGES)
+STAGES_1_3 = GateColumn("stages 1 and 3", lambda sighting: sighting.stage is not MatchStage.DESCRIPTOR)
+CONFIRMED = GateColumn("all stages, confirmed by the check", lambda sighting: sighting.is_checked is True)
+ALL_STAGES = GateColumn("all stages", lambda _: True)
+GATE_COLUMNS = (STAGES_1_3, CONFIRMED, ALL_STAGES)
 
 
 @contextmanager
@@ -92,10 +93,10 @@ class CopiesGate:
         self.numbers = dict(self._numbered())
 
     def screen(self, data: bytes) -> tuple[tuple[Sighting, ...], float]:
-        """What a file is found to copy, and the processor time of this thread in milliseconds."""
-        started = time.thread_time()
+        """What a file is found to copy, and the processor time in milliseconds."""
+        started = time.process_time()
         outcome = pipeline.examine(data, ItemMeta(), self.baken.gate).outcome
-        cpu_ms = (time.thread_time() - started) * 1000
+        cpu_ms = (time.process_time() - started) * 1000
         return tuple(self._sighting(match) for match in outcome.matches), cpu_ms
 
     def close(self) -> None:

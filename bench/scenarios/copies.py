@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 
+from baken.copies import MatchStage
 from baken.model import DEFAULT_RADIUS_BITS
 from bench.copies_costs import cost_table
 from bench.copies_gate import ALL_STAGES, GATE_COLUMNS, gate_folder, kept_bytes_a_picture
@@ -77,13 +77,14 @@ def _run(scale: Scale) -> Answer:
         "pairs": strangers.pairs,
         "banked codes": sum(len(each.codes) for each in banked),
     }
-    notes = [corpus_note(), _deep_note(), histogram_note(strangers)]
+    notes = [corpus_note(), _deep_note(askings), histogram_note(strangers)]
     return Answer(_figures(columns, strangers, screened), sizes, notes=notes, tables=tables)
 
 
-def _deep_note() -> str:
-    if find_spec("onnxruntime") is None:
-        return "Stage 2 is left out: the extra `deep` is not installed."
+def _deep_note(askings: Sequence[Asking]) -> str:
+    sightings = [sighting for asking in askings for each in asking.screened for sighting in each.sightings]
+    if all(sighting.stage is not MatchStage.DESCRIPTOR for sighting in sightings):
+        return "Stage 2 found nothing: all stages are stages 1 and 3 here. Is the extra `deep` installed?"
     return "Stage 2 with the network of the extra `deep`."
 
 
