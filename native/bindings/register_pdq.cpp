@@ -65,14 +65,15 @@ std::vector<baken::PdqRegion> regions_of(nb::handle regions) {
   return result;
 }
 
-nb::tuple pdq_regions(nb::handle luma, nb::handle regions) {
+nb::tuple pdq_regions(nb::handle luma, nb::handle regions, bool repeat_edge) {
   const bindings::AnyArray array = luma_array(luma);
   const std::vector<baken::PdqRegion> asked = regions_of(regions);
   const auto* data = static_cast<const uint8_t*>(array.data());
+  const baken::Beyond beyond = repeat_edge ? baken::Beyond::edge : baken::Beyond::black;
   std::vector<baken::Pdq> results;
   {
     nb::gil_scoped_release released;
-    results = baken::pdq_regions(data, array.shape(0), array.shape(1), array.stride(0), asked);
+    results = baken::pdq_regions(data, array.shape(0), array.shape(1), array.stride(0), asked, beyond);
   }
   std::vector<uint8_t> codes;
   std::vector<uint8_t> qualities;
@@ -102,7 +103,7 @@ void set_instruction_path(const std::string& name) { baken::force_path(baken::pa
 void register_pdq(nb::module_& module) {
   module.def("pdq", pdq, nb::arg("luma").none(),
              "The PDQ of a greyscale picture, uint8[H, W], in all eight orientations, and its quality in percent.");
-  module.def("pdq_regions", pdq_regions, nb::arg("luma").none(), nb::arg("regions").none(),
+  module.def("pdq_regions", pdq_regions, nb::arg("luma").none(), nb::arg("regions").none(), nb::arg("repeat_edge") = false,
              "The PDQ of parts of a greyscale picture in all eight orientations, and the quality of each in percent.");
   module.def("instruction_path", instruction_path, "The instruction path that kernels take now.");
   module.def("instruction_paths", instruction_paths, "The instruction paths this machine can run, slowest first.");

@@ -1,6 +1,7 @@
 // PDQ of parts of a picture, tilted or not, at places that need not be whole pixels.
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <numbers>
 #include <stdexcept>
 #include <string>
@@ -80,52 +81,94 @@ Pixels shrink(const Luma& luma, const Box& box) {
   return pixels;
 }
 
-// The luma between four pixels; black outside of the picture.
-double between(const Luma& luma, double x, double y) {
-  const double left = std::floor(x);
-  const double top = std::floor(y);
+// A place between four pixels.
+struct Place {
+  double x;
+  double y;
+};
+
+// The luma there, black or that of the nearest pixel outside of the picture.
+double between(const Luma& luma, Place place, Beyond beyond) {
+  if (beyond == Beyond::edge) {
+    place.x = std::clamp(place.x, 0.0, static_cast<double>(luma.width_px) - 1.0);
+    place.y = std::clamp(place.y, 0.0, static_cast<double>(luma.height_px) - 1.0);
+  }
+  const double left = std::floor(place.x);
+  const double top = std::floor(place.y);
   const auto at = [&luma](double column, double row) {
     const bool is_inside = column >= 0.0 && row >= 0.0 && column < static_cast<double>(luma.width_px) &&
                            row < static_cast<double>(luma.height_px);
     return is_inside ? static_cast<double>(luma.row(static_cast<std::size_t>(row))[static_cast<std::size_t>(column)]) : 0.0;
   };
-  const double right_share = x - left;
-  const double bottom_share = y - top;
-  const double above = at(left, top) * (1.0 - right_share) + at(left + 1.0, top) * right_share;
-  const double below = at(left, top + 1.0) * (1.0 - right_share) + at(left + 1.0, top + 1.0) * right_share;
-  return above * (1.0 - bottom_share) + below * bottom_share;
+  const double right_share = place.x - left;
+  const double above = at(left, top) + (at(left + 1.0, top) - at(left, top)) * right_share;
+  const double below = at(left, top + 1.0) + (at(left + 1.0, top + 1.0) - at(left, top + 1.0)) * right_share;
+  return above + (below - above) * (place.y - top);
+}
+
+// The same where all four pixels are in the picture.
+float between_inside(const Luma& luma, float x, float y) {
+  const auto left = static_cast<int32_t>(x);
+  const auto top = static_cast<int32_t>(y);
+  const uint8_t* upper = luma.row(static_cast<std::size_t>(top)) + left;
+  const uint8_t* lower = upper + luma.row_stride_bytes;
+  const float right_share = x - static_cast<float>(left);
+  const float above = static_cast<float>(upper[0]) + static_cast<float>(upper[1] - upper[0]) * right_share;
+  const float below = static_cast<float>(lower[0]) + static_cast<float>(lower[1] - lower[0]) * right_share;
+  return above + (below - above) * (y - static_cast<float>(top));
+}
+
+bool has_all_four(const Luma& luma, Place place) {
+  return place.x >= 0.0 && place.y >= 0.0 && place.x < static_cast<double>(luma.width_px) * (1.0 - 1e-6) - 1.01 &&
+         place.y < static_cast<double>(luma.height_px) * (1.0 - 1e-6) - 1.01;
 }
 
 // The region turned upright, `tilted_side` samples a side.
-std::vector<uint8_t> upright(const Luma& luma, const Box& box, double tilt_degrees) {
+std::vector<uint8_t> upright(const Luma& luma, const Box& box, double tilt_degrees, Beyond beyond) {
   const double angle = tilt_degrees * std::numbers::pi / 180.0;
   const double cosine = std::cos(angle);
   const double sine = std::sin(angle);
-  const double centre_x = (box.left + box.right) / 2.0;
-  const double centre_y = (box.top + box.bottom) / 2.0;
   const double step_x = (box.right - box.left) / static_cast<double>(tilted_side);
   const double step_y = (box.bottom - box.top) / static_cast<double>(tilted_side);
   constexpr double middle = static_cast<double>(tilted_side) / 2.0;
+  const auto place_of = [&](std::size_t row, std::size_t column) {
+    const double across = (static_cast<double>(column) + 0.5 - middle) * step_x;
+    const double down = (static_cast<double>(row) + 0.5 - middle) * step_y;
+    // A pixel's middle lies half a pixel after its corner.
+    return Place{(box.left + box.right) / 2.0 + across * cosine - down * sine - 0.5,
+                 (box.top + box.bottom) / 2.0 + across * sine + down * cosine - 0.5};
+  };
+  const auto along_x = static_cast<float>(step_x * cosine);
+  const auto along_y = static_cast<float>(step_x * sine);
   std::vector<uint8_t> samples(tilted_side * tilted_side);
   for (std::size_t row = 0; row < tilted_side; ++row) {
-    const double down = (static_cast<double>(row) + 0.5 - middle) * step_y;
-    for (std::size_t column = 0; column < tilted_side; ++column) {
-      const double across = (static_cast<double>(column) + 0.5 - middle) * step_x;
-      // A pixel's middle lies half a pixel after its corner.
-      const double x = centre_x + across * cosine - down * sine - 0.5;
-      const double y = centre_y + across * sine + down * cosine - 0.5;
-      samples[row * tilted_side + column] = static_cast<uint8_t>(between(luma, x, y) + 0.5);
+    uint8_t* to = samples.data() + row * tilted_side;
+    // A row is a straight line: what is inside of it is one piece, and a piece between two places inside is inside.
+    std::size_t begin = 0;
+    std::size_t end = tilted_side;
+    for (; begin < end && !has_all_four(luma, place_of(row, begin)); ++begin) {
+      to[begin] = static_cast<uint8_t>(between(luma, place_of(row, begin), beyond) + 0.5);
+    }
+    for (; end > begin && !has_all_four(luma, place_of(row, end - 1)); --end) {
+      to[end - 1] = static_cast<uint8_t>(between(luma, place_of(row, end - 1), beyond) + 0.5);
+    }
+    const Place first = place_of(row, begin);
+    for (std::size_t column = begin; column < end; ++column) {
+      const auto steps = static_cast<float>(column - begin);
+      const float x = static_cast<float>(first.x) + steps * along_x;
+      const float y = static_cast<float>(first.y) + steps * along_y;
+      to[column] = static_cast<uint8_t>(between_inside(luma, std::max(x, 0.0F), std::max(y, 0.0F)) + 0.5F);
     }
   }
   return samples;
 }
 
-Pixels pixels_of(const Luma& luma, const PdqRegion& region) {
+Pixels pixels_of(const Luma& luma, const PdqRegion& region, Beyond beyond) {
   const Box box = in_pixels(region, luma);
   if (lies_inside(region)) {
     return shrink(luma, box);
   }
-  const std::vector<uint8_t> samples = upright(luma, box, region.tilt_degrees);
+  const std::vector<uint8_t> samples = upright(luma, box, region.tilt_degrees, beyond);
   const Luma turned{samples.data(), tilted_side, tilted_side, static_cast<std::ptrdiff_t>(tilted_side)};
   constexpr auto side = static_cast<double>(tilted_side);
   return shrink(turned, {0.0, 0.0, side, side});
@@ -151,7 +194,7 @@ MirroredCoefficients mirrorings(const Coefficients& as_is) {
 }  // namespace
 
 std::vector<Pdq> pdq_regions(const uint8_t* luma, std::size_t height_px, std::size_t width_px,
-                             std::ptrdiff_t row_stride_bytes, const std::vector<PdqRegion>& regions) {
+                             std::ptrdiff_t row_stride_bytes, const std::vector<PdqRegion>& regions, Beyond beyond) {
   if (height_px == 0 || width_px == 0) {
     throw std::invalid_argument("luma: got " + std::to_string(height_px) + " x " + std::to_string(width_px) +
                                 " px, expected at least one pixel; there is no part to look at.");
@@ -160,7 +203,7 @@ std::vector<Pdq> pdq_regions(const uint8_t* luma, std::size_t height_px, std::si
   results.reserve(regions.size());
   for (const PdqRegion& region : regions) {
     check_region(region);
-    const Pixels pixels = pixels_of({luma, height_px, width_px, row_stride_bytes}, region);
+    const Pixels pixels = pixels_of({luma, height_px, width_px, row_stride_bytes}, region, beyond);
     results.push_back({pdq_orientations(mirrorings(dct(pixels))), quality_percent(pixels)});
   }
   return results;

@@ -23,7 +23,9 @@ def pdq(luma: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
     Source: https://github.com/facebook/ThreatExchange/blob/main/hashing/hashing.pdf
     """
 
-def pdq_regions(luma: NDArray[np.uint8], regions: NDArray[np.float64]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def pdq_regions(
+    luma: NDArray[np.uint8], regions: NDArray[np.float64], repeat_edge: bool = False
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """The PDQ of parts of a greyscale picture in all eight orientations, and their quality.
 
     The filter is PDQ's at any size of the picture, without its lopsidedness at even windows: a part gives nearly the
@@ -32,7 +34,8 @@ def pdq_regions(luma: NDArray[np.uint8], regions: NDArray[np.float64]) -> tuple[
     Args:
         luma: uint8[H, W]. Rows may be apart in memory, the pixels of a row may not.
         regions: float64[N, 5]: left, top, right and bottom in fractions of width and height, and the degrees by which
-            the rectangle is turned clockwise about its centre. Outside of the picture all is black.
+            the rectangle is turned clockwise about its centre.
+        repeat_edge: whether the picture's edge goes on beyond it; else all is black there.
 
     Returns:
         `codes`, uint8[N, 8, 32], in the order of `pdq`, and `quality_percent`, uint8[N].

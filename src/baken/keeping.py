@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from baken.copies import ViewSet
 from baken.errors import SealKeyMissingError
 from baken.fingerprints import Asked
+from baken.fingerprints.keypoints import keypoints_of, to_bytes
 from baken.model import Bank, Fingerprints, NewEntry
 from baken.sealing import Sealer, place_of_keypoints
 from baken.store import Store
@@ -48,7 +49,13 @@ class BankFingerprinter:
 
     def __call__(self, path: str) -> BankedFile:
         """Read, decode and fingerprint one file; a file that cannot be read is unscreenable, not an error."""
-        return BankedFile(self.files(path).fingerprints)
+        return self.banked(self.files(path).fingerprints)
+
+    def banked(self, computed: Fingerprints) -> BankedFile:
+        """What the bank keeps, made of the fingerprints with the working luma, which stays here."""
+        found = None if computed.working_luma is None else keypoints_of(computed.working_luma)
+        kept = to_bytes(found) if found is not None and len(found) else None
+        return BankedFile(replace(computed, working_luma=None, pdq_orientations=None), kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +77,16 @@ class Keeping:
         return KeepPlan(bank.view_set if view_set is None else view_set, bank.keeps_keypoints)
 
     def filled(self, entry: NewEntry, banked: BankedFile, bank: Bank) -> NewEntry:
-        """The entry with what is kept of its picture.
+        """The entry with what is kept of its picture; nothing of one that is too plain to compare.
+
+        Parts of a plain picture look alike in unrelated ones: its views would match those.
 
         Raises:
             SealError: the key cannot be read any more.
         """
         computed = banked.fingerprints
+        if computed.unscreenable is not None:
+            return entry
         sealed = None
         if banked.keypoints is not None:
             sealed = self.sealer.seal(banked.keypoints, place_of_keypoints(bank.id, computed.sha256))

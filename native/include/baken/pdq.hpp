@@ -28,8 +28,11 @@ struct Pdq {
 // Source: https://github.com/facebook/ThreatExchange/blob/main/hashing/hashing.pdf
 Pdq pdq(const uint8_t* luma, std::size_t height_px, std::size_t width_px, std::ptrdiff_t row_stride_bytes);
 
+// What lies beyond a picture: black, or its nearest pixel.
+enum class Beyond { black, edge };
+
 // A rectangle in fractions of the picture's width and height, turned clockwise about its centre; it may reach beyond the
-// picture, where all is black.
+// picture.
 struct PdqRegion {
   double left;
   double top;
@@ -44,6 +47,6 @@ struct PdqRegion {
 // Safe on any number of threads. Throws std::invalid_argument for a picture without pixels, a region without area, and
 // numbers that are not finite.
 std::vector<Pdq> pdq_regions(const uint8_t* luma, std::size_t height_px, std::size_t width_px,
-                             std::ptrdiff_t row_stride_bytes, const std::vector<PdqRegion>& regions);
+                             std::ptrdiff_t row_stride_bytes, const std::vector<PdqRegion>& regions, Beyond beyond);
 
 }  // namespace baken

@@ -13,15 +13,30 @@ from numpy.typing import NDArray
 
 from baken import _native
 from baken.copies import BankViews, QueryViews, Region, View, ViewKind, ViewSet
-from baken.fingerprints.content_boxes import content_views
-from baken.fingerprints.view_table import CROPS, TABLE
+from baken.fingerprints.content_boxes import MAX_CONTENT_VIEWS, content_views
+from baken.fingerprints.tilt_detection import tilt_degrees_of
+from baken.fingerprints.view_table import CROPS, TABLE, TILTED
 from baken.model import MIN_QUALITY_PERCENT
 
-__all__ = ["bank_views", "content_views", "query_views", "view_of"]
+__all__ = ["MAX_QUERY_VIEWS", "bank_views", "content_views", "query_views", "view_of"]
 
 _TILES = tuple(
     View(ViewKind.TILE, Region(left, top, left + 0.5, top + 0.5)) for top in (0.0, 0.5) for left in (0.0, 0.5)
 )
+
+# A crop lies between two banked views more often than on one; these move it a little, each in another way, so that one
+# of them lies on one. Chosen together with the table.
+_NUDGES = tuple(
+    View(ViewKind.CROPPED, region)
+    for region in (
+        Region(0.0, 0.0, 0.96, 0.96),
+        Region(0.06, 0.0, 1.0, 0.94),
+        Region(0.04, 0.04, 1.0, 1.0),
+        Region(0.05, 0.0, 1.0, 1.0),
+    )
+)
+
+MAX_QUERY_VIEWS = MAX_CONTENT_VIEWS + 1 + len(_TILES) + 2 * len(_NUDGES)
 
 
 def bank_views(
@@ -37,7 +52,7 @@ def bank_views(
     count = {ViewSet.NONE: 0, ViewSet.CROPS: len(CROPS), ViewSet.FULL: len(TABLE)}[view_set]
     height, width = luma.shape
     regions = [view.region(width, height) for view in TABLE[:count]]
-    codes, quality = _codes_of(luma, regions)
+    codes, quality = _codes_of(luma, regions, repeat_edge=False)
     rich = quality >= min_quality_percent
     numbers = np.arange(1, count + 1, dtype=np.uint8)
     return BankViews(numbers[rich], np.ascontiguousarray(codes[rich, 0]))
@@ -56,24 +71,46 @@ def view_of(number: int, width_px: int, height_px: int) -> View:
             f"number: got {number}, expected 0 to {len(TABLE)}; a newer Baken stored it: upgrade this one."
         )
     view = TABLE[number - 1]
-    kind = ViewKind.CROPPED if number <= len(CROPS) else ViewKind.TILTED
+    kind = ViewKind.TILTED if isinstance(view, TILTED) else ViewKind.CROPPED
     return View(kind, view.region(width_px, height_px))
 
 
 def query_views(luma: NDArray[np.uint8], *, min_quality_percent: int = MIN_QUALITY_PERCENT) -> QueryViews:
-    """The views of an item that is screened: content boxes, caption cuts and tiles.
+    """The views of an item that is screened: content boxes, the picture turned upright, tiles and nudged crops.
 
     Args:
         luma: uint8[H, W], the working luma, whatever it shows.
         min_quality_percent: views that are plainer are left out.
+
+    Returns:
+        At most `MAX_QUERY_VIEWS`.
     """
-    views = (*content_views(luma), *_TILES)
-    codes, quality = _codes_of(luma, [view.region for view in views])
+    boxes = content_views(luma)
+    degrees = tilt_degrees_of(luma)
+    upright = () if degrees is None else (View(ViewKind.TILTED, Region(tilt_degrees=degrees)),)
+    # What has been cropped and then framed must be found too: what lies innermost was most likely cropped.
+    nudged = tuple(_within(nudge, boxes[0].region) for nudge in _NUDGES) if boxes else ()
+    views = (*boxes, *upright, *_TILES, *_NUDGES, *nudged)
+    codes, quality = _codes_of(luma, [view.region for view in views], repeat_edge=True)
     rich = np.flatnonzero(quality >= min_quality_percent)
     return QueryViews(tuple(views[row] for row in rich), codes[rich])
 
 
-def _codes_of(luma: NDArray[np.uint8], regions: Sequence[Region]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _within(view: View, box: Region) -> View:
+    width, height = box.right - box.left, box.bottom - box.top
+    inner = view.region
+    region = Region(
+        box.left + inner.left * width,
+        box.top + inner.top * height,
+        box.left + inner.right * width,
+        box.top + inner.bottom * height,
+    )
+    return View(view.kind, region)
+
+
+def _codes_of(
+    luma: NDArray[np.uint8], regions: Sequence[Region], *, repeat_edge: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """PDQ in eight orientations, uint8[N, 8, 32], and quality in percent, uint8[N], of each region."""
     numbers = [(r.left, r.top, r.right, r.bottom, r.tilt_degrees) for r in regions]
-    return _native.pdq_regions(luma, np.array(numbers, np.float64).reshape(-1, 5))
+    return _native.pdq_regions(luma, np.array(numbers, np.float64).reshape(-1, 5), repeat_edge)
