@@ -60,7 +60,10 @@ class GateColumn:
 
 
 STAGES_1_3 = GateColumn("stages 1 and 3", lambda sighting: sighting.stage is not MatchStage.DESCRIPTOR)
-CONFIRMED = GateColumn("all stages, confirmed by the check", lambda sighting: sighting.is_checked is True)
+CONFIRMED = GateColumn(
+    "fingerprint, or confirmed by the check",
+    lambda sighting: sighting.is_checked is True or sighting.stage is MatchStage.FINGERPRINT,
+)
 ALL_STAGES = GateColumn("all stages", lambda _: True)
 GATE_COLUMNS = (STAGES_1_3, CONFIRMED, ALL_STAGES)
 
