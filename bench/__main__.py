@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from bench.built import shared_by_processes
+from bench.examples import stale_sheets, write_sheets
 from bench.machine import describe_machine
 from bench.report import lines_of, stale_docs, write_docs
 from bench.results import newest_results, result_of, write_result
 from bench.scenario import Scale, Scenario
 from bench.scenarios import find_scenarios
+from bench.tables import stale_tables, table_lines, write_tables
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.check_docs:
         return _check_docs()
     if options.write_docs:
-        write_docs(newest_results())
+        _write_docs()
         return 0
     names = options.scenario or [name for name, scenario in scenarios.items() if not scenario.only_when_named]
     if len(names) == 1:
@@ -54,21 +56,27 @@ def _list(scenarios: list[Scenario]) -> int:
 
 
 def _check_docs() -> int:
-    stale = stale_docs(newest_results())
+    stale = [*stale_docs(newest_results()), *stale_tables(newest_results()), *stale_sheets()]
     for path in stale:
         print(f"{path} does not show the newest files of bench/results: run `make bench ARGS=--write-docs`")
     return 1 if stale else 0
 
 
+def _write_docs() -> None:
+    write_docs(newest_results())
+    write_tables(newest_results())
+    write_sheets()
+
+
 def _run(scenario: Scenario, scale: Scale) -> int:
     answer = scenario.run(scale)
     result = result_of(scenario, answer, machine=describe_machine(), baken=_version(), now=datetime.now(UTC))
-    print("\n".join(lines_of(result)), flush=True)
+    print("\n".join([*lines_of(result), *table_lines(result.tables)]), flush=True)
     if scale.quick:
         print("  quick sizes: the figures and the goals mean nothing, and no result is kept", flush=True)
     else:
         write_result(result)
-        write_docs(newest_results())
+        _write_docs()
     return 0
 
 

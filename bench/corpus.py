@@ -38,8 +38,8 @@ def jpeg_files(part: str = "**", *, limit: int | None = None) -> Iterator[bytes]
     """JPEG files of the corpus as they lie in its folder `part`, or drawn ones; `limit` of them, spread evenly."""
     folder = corpus_folder()
     if folder is None:
-        return (_as_jpeg(samples.draw(seed, _DRAWN_SIZE_PX)) for seed in _spread(range(_DRAWN_COUNT), limit))
-    return (path.read_bytes() for path in _spread(sorted(folder.glob(f"{part}/*.jpg")), limit))
+        return (_as_jpeg(samples.draw(seed, _DRAWN_SIZE_PX)) for seed in spread(range(_DRAWN_COUNT), limit))
+    return (path.read_bytes() for path in spread(sorted(folder.glob(f"{part}/*.jpg")), limit))
 
 
 def resized(jpeg: bytes, size_px: tuple[int, int]) -> bytes:
@@ -48,7 +48,8 @@ def resized(jpeg: bytes, size_px: tuple[int, int]) -> bytes:
         return _as_jpeg(ImageOps.fit(picture.convert("RGB"), size_px, Image.Resampling.LANCZOS))
 
 
-def _spread(every: Sequence[T], limit: int | None) -> list[T]:
+def spread(every: Sequence[T], limit: int | None) -> list[T]:
+    """`limit` of them (all without one), spread evenly."""
     # The first few by name would be one subject.
     count = len(every) if limit is None else min(limit, len(every))
     return [every[position * len(every) // count] for position in range(count)]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from bench.machine import Machine
-from bench.scenario import Answer, Figure, Scenario
+from bench.scenario import Answer, Figure, Scenario, Table
 
 RESULTS_FOLDER = Path(__file__).parent / "results"
 SCHEMA_VERSION = 1
@@ -32,6 +32,7 @@ class Result:
     figures: list[Figure]
     notes: list[str]
     met: bool | None
+    tables: list[Table] = field(default_factory=list)
 
 
 def result_of(scenario: Scenario, answer: Answer, *, machine: Machine, baken: str | None, now: datetime) -> Result:
@@ -49,6 +50,7 @@ def result_of(scenario: Scenario, answer: Answer, *, machine: Machine, baken: st
         figures=answer.figures,
         notes=answer.notes,
         met=_all_met(answer.figures),
+        tables=answer.tables,
     )
 
 

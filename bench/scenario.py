@@ -71,6 +71,50 @@ def plain(name: str, unit: str, ours: float, *, peer: float | None = None, goal:
 
 
 @dataclass(frozen=True, slots=True)
+class Cell:
+    """One number of a table, with what it was counted from.
+
+    Attributes:
+        value: the number, or None for an empty cell.
+        low: lower end of its interval.
+        high: upper end of its interval, or alone an upper bound.
+        found: how many of `asked` it is, for a share.
+        asked: how many were asked.
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    found: int | None = None
+    asked: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table."""
+
+    label: str
+    cells: list[Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """More figures than lines of an answer can show.
+
+    Attributes:
+        name: where the documentation shows it: between `<!-- table:NAME:begin -->` and `<!-- table:NAME:end -->`.
+        title: one sentence.
+        columns: the first one is that of the labels.
+        rows: one cell less than there are columns, each.
+    """
+
+    name: str
+    title: str
+    columns: list[str]
+    rows: list[Row]
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a run found.
 
@@ -79,12 +123,14 @@ class Answer:
         sizes: how much work was done, by name.
         peers: installed version of each peer that was measured.
         notes: what a reader must know to judge the figures.
+        tables: what is shown whole in the documentation.
     """
 
     figures: list[Figure]
     sizes: dict[str, int]
     peers: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

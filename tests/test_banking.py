@@ -26,6 +26,7 @@ from baken.banking import (
 )
 from baken.errors import ConflictError, InvalidValueError, NotFoundError, UsageError
 from baken.flood import FloodFacts
+from baken.keeping import Keeping
 from baken.known import KnownFollower
 from baken.listfiles import ListFormat
 from baken.model import (
@@ -41,6 +42,7 @@ from baken.model import (
 )
 from baken.samples import draw, draw_flat
 from baken.samples_files import encoded
+from baken.sealing import Sealer
 from baken.store import Store
 from baken.workers import FileFingerprinter
 
@@ -66,8 +68,10 @@ def folder(tmp_path: Path) -> Path:
 
 def added(store: Store, *roots: Path, bank: str = "known") -> AddSummary:
     names = [str(root) for root in roots]
-    known = KnownFollower(store)
-    return add_files(store, known, bank, names, ORIGIN, actor="test", fingerprinter=FileFingerprinter())
+    known, keeping = KnownFollower(store), Keeping(Sealer(Path("no key is needed")))
+    return add_files(
+        store, known, bank, names, ORIGIN, actor="test", fingerprinter=FileFingerprinter(), keeping=keeping
+    )
 
 
 def imported(

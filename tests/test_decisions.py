@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from baken.copies import WHOLE_VIEW, Evidence, MatchStage, Region, View, ViewKind
 from baken.decisions import Policy, decide, verdict_of
 from baken.model import (
     Finding,
@@ -22,6 +24,10 @@ from baken.model import (
     Verdict,
 )
 
+TILE = View(ViewKind.TILE, Region(0.0, 0.0, 0.5, 0.5))
+BOX = View(ViewKind.TRIMMED, Region(0.1, 0.1, 0.9, 0.9))
+SAME = Evidence(is_same=True, inlier_count=80, overlap_fraction=0.5, correlation=0.9, corners=())
+NOT_THE_SAME = Evidence(is_same=False, inlier_count=20, overlap_fraction=0.5, correlation=0.1, corners=())
 POLICY = Policy()
 PDQ = FingerprintKind.PDQ
 SHA256 = FingerprintKind.SHA256
@@ -35,8 +41,13 @@ def match(
     verdict: Verdict = Verdict.BLOCK,
     kind: FingerprintKind = PDQ,
     entry_id: int = 1,
+    stage: MatchStage = MatchStage.FINGERPRINT,
+    view: View = WHOLE_VIEW,
+    evidence: Evidence | None = None,
+    similarity: float | None = None,
 ) -> Match:
-    return Match(1, f"bank-{purpose}", purpose, verdict, entry_id, kind, distance_bits, Transform.IDENTITY)
+    plain = Match(1, f"bank-{purpose}", purpose, verdict, entry_id, kind, distance_bits, Transform.IDENTITY)
+    return replace(plain, stage=stage, view=view, evidence=evidence, similarity=similarity)
 
 
 matches = st.builds(
@@ -49,7 +60,11 @@ matches = st.builds(
     kind=st.sampled_from(FingerprintKind),
     distance_bits=st.integers(0, 64),
     transform=st.sampled_from(Transform),
-)
+    stage=st.sampled_from(MatchStage),
+    view=st.sampled_from([WHOLE_VIEW, TILE, BOX]),
+    similarity=st.sampled_from([None, 0.4, 0.6]),
+    evidence=st.sampled_from([None, SAME, NOT_THE_SAME]),
+).map(lambda made: replace(made, stage=MatchStage.FINGERPRINT, view=WHOLE_VIEW) if made.kind.is_exact else made)
 unscreenables = st.none() | st.builds(Unscreenable, st.sampled_from(UnscreenableReason), st.just("why"))
 
 
@@ -140,6 +155,92 @@ def test_an_undecodable_picture_whose_digest_is_benign_is_still_unscreenable():
     assert decide(TRUNCATED, both, POLICY).finding is Finding.UNSCREENABLE
 
 
+VIEWS, DESCRIPTOR, FINGERPRINT = MatchStage.VIEWS, MatchStage.DESCRIPTOR, MatchStage.FINGERPRINT
+
+
+@pytest.mark.parametrize(
+    ("stage", "evidence", "verdict"),
+    [
+        (FINGERPRINT, None, Verdict.BLOCK),
+        (FINGERPRINT, NOT_THE_SAME, Verdict.BLOCK),
+        (VIEWS, None, Verdict.BLOCK),
+        (VIEWS, SAME, Verdict.BLOCK),
+        (VIEWS, NOT_THE_SAME, Verdict.HOLD),
+        (DESCRIPTOR, None, Verdict.HOLD),
+        (DESCRIPTOR, NOT_THE_SAME, Verdict.HOLD),
+        (DESCRIPTOR, SAME, Verdict.BLOCK),
+    ],
+)
+def test_what_may_block_depends_on_what_found_it(stage: MatchStage, evidence: Evidence | None, verdict: Verdict):
+    outcome = decide(None, [match(distance_bits=20, stage=stage, evidence=evidence)], POLICY)
+    assert (outcome.finding, outcome.verdict, outcome.reason) == (Finding.MATCHED, verdict, "matched_known_abuse")
+
+
+@pytest.mark.parametrize(
+    ("known", "benign", "is_suppressed"),
+    [
+        # A benign logo in one corner says nothing of the rest, nor the other way round.
+        (match(distance_bits=20, stage=VIEWS, view=BOX), match(Purpose.BENIGN, 3, stage=VIEWS, view=TILE), False),
+        (match(distance_bits=20), match(Purpose.BENIGN, 3, stage=VIEWS, view=TILE), False),
+        (match(distance_bits=20, stage=VIEWS, view=TILE), match(Purpose.BENIGN, 3), False),
+        # Of the same part the nearer one is believed.
+        (match(distance_bits=20, stage=VIEWS, view=TILE), match(Purpose.BENIGN, 20, stage=VIEWS, view=TILE), True),
+        (match(distance_bits=20, stage=VIEWS, view=TILE), match(Purpose.BENIGN, 21, stage=VIEWS, view=TILE), False),
+        (match(distance_bits=20, stage=VIEWS), match(Purpose.BENIGN, 20), True),
+        (match(distance_bits=20, stage=VIEWS), match(Purpose.BENIGN, 21), False),
+        # Whole pictures are not outweighed by views.
+        (match(distance_bits=20), match(Purpose.BENIGN, 3, stage=VIEWS), False),
+        # Equal bytes are benign, whatever their parts are like.
+        (match(distance_bits=20, stage=VIEWS, view=TILE), match(Purpose.BENIGN, kind=SHA256), True),
+        (match(distance_bits=99, stage=DESCRIPTOR, evidence=SAME), match(Purpose.BENIGN, kind=SHA256), True),
+        # What a network alone says, a benign picture outweighs; what the check confirmed, it does not.
+        (match(distance_bits=99, stage=DESCRIPTOR), match(Purpose.BENIGN, 30), True),
+        (match(distance_bits=99, stage=DESCRIPTOR, view=TILE), match(Purpose.BENIGN, 30), False),
+        (match(distance_bits=99, stage=DESCRIPTOR, evidence=SAME), match(Purpose.BENIGN, 30), False),
+        (
+            match(distance_bits=99, stage=DESCRIPTOR, similarity=0.6),
+            match(Purpose.BENIGN, 99, stage=DESCRIPTOR, similarity=0.7),
+            True,
+        ),
+        (
+            match(distance_bits=99, stage=DESCRIPTOR, similarity=0.6),
+            match(Purpose.BENIGN, 99, stage=DESCRIPTOR, similarity=0.5),
+            False,
+        ),
+    ],
+)
+def test_a_benign_entry_explains_only_what_it_is_at_least_as_near_to_in_the_same_part(
+    known: Match, benign: Match, is_suppressed: bool
+):
+    outcome = decide(None, [known, replace(benign, entry_id=7)], POLICY)
+    assert (outcome.suppressed if is_suppressed else outcome.matches) == (known,)
+    assert (outcome.reason == "benign:bank-benign/7") is is_suppressed
+
+
+def test_several_benign_entries_explain_what_any_of_them_explains():
+    known = match(distance_bits=20, stage=VIEWS, view=TILE)
+    far, near = (match(Purpose.BENIGN, bits, stage=VIEWS, view=TILE, entry_id=bits) for bits in (25, 8))
+    for benign in ([far, near], [near, far]):
+        assert decide(None, [known, *benign], POLICY).reason == "benign:bank-benign/8"
+
+
+@settings(derandomize=True, max_examples=400)
+@given(st.lists(matches, max_size=8))
+def test_nothing_blocks_that_a_network_alone_found_or_the_check_refuted(found: list[Match]):
+    for each in found:
+        is_guess = each.stage is DESCRIPTOR and each.evidence != SAME
+        is_refuted = each.stage is VIEWS and each.evidence == NOT_THE_SAME
+        assert not ((is_guess or is_refuted) and verdict_of(each) is Verdict.BLOCK)
+        assert verdict_of(each).severity <= each.verdict.severity
+
+
+@settings(derandomize=True, max_examples=400)
+@given(st.lists(matches, max_size=6), matches)
+def test_one_more_benign_entry_never_makes_a_verdict_stricter(found: list[Match], benign: Match):
+    more = [*found, replace(benign, purpose=Purpose.BENIGN)]
+    assert decide(None, more, POLICY).verdict.severity <= decide(None, found, POLICY).verdict.severity
+
+
 @settings(derandomize=True, max_examples=400)
 @given(unscreenables, st.lists(matches, max_size=8))
 def test_decide_is_total_and_keeps_the_products_promises(unscreenable: Unscreenable | None, found: list[Match]):
@@ -167,7 +268,11 @@ def test_the_order_of_matches_does_not_change_the_outcome(
     assert (first.finding, first.verdict, first.reason) == (second.finding, second.verdict, second.reason)
 
 
-def test_the_table_in_the_docs_names_every_finding_and_every_cap():
+def test_the_tables_in_the_docs_name_every_finding_and_every_stage():
     text = (Path(__file__).parent.parent / "docs" / "reference" / "decisions.md").read_text()
-    rows = [line.split("|")[3].strip() for line in text.splitlines() if line.startswith("| ") and "`" in line]
-    assert rows == ["`matched`", "`unscreenable`", "`clear`", "`clear`"]
+    outcomes, stages, _ = [
+        [line.split("|") for line in part.splitlines()[2:]] for part in text.split("\n\n") if part.startswith("| ")
+    ]
+    assert [row[3].strip() for row in outcomes] == ["`matched`", "`unscreenable`", "`clear`", "`clear`"]
+    assert [row[1].strip() for row in stages] == [f"`{stage.value}`" for stage in MatchStage]
+    assert ["`hold`" in row[3] for row in stages] == [False, True, True]

@@ -8,14 +8,27 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src" / "baken"
 LAYERS = {
-    "ground": {"model", "copies", "errors", "settings", "flood", "store", "_native"},
-    "domain": {"images", "fingerprints", "matching", "decisions", "samples", "listfiles", "values"},
+    "ground": {"model", "copies", "errors", "settings", "flood", "sealing", "store", "_native"},
+    "domain": {
+        "images",
+        "fingerprints",
+        "matching",
+        "decisions",
+        "samples",
+        "listfiles",
+        "values",
+        "checking",
+        "overlay",
+        "vector_index",
+    },
     "flow": {
         "pipeline",
+        "candidates",
         "known",
         "index_files",
         "scan",
         "banking",
+        "keeping",
         "access",
         "workers",
         "seen",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from baken import _native, samples
+from baken import _native, samples, samples_confusable
 
 SEEDS = range(200)
 SMALL_PX = (512, 384)
@@ -54,3 +54,32 @@ def test_altered_copies_and_broken_files_are_the_same_bytes_every_time():
     assert copies == list(samples.altered_copies(image))
     assert len({data for _, _, data in copies}) == len(copies) == 9
     assert list(samples.broken_files()) == list(samples.broken_files())
+
+
+CONFUSABLE = {
+    "empty view": samples_confusable.draw_empty_view,
+    "logo": samples_confusable.draw_logo,
+    "page": samples_confusable.draw_page,
+    "meme": lambda seed: samples_confusable.with_meme_words(samples.draw(7), seed),
+}
+
+
+@pytest.mark.parametrize("kind", CONFUSABLE)
+def test_a_confusable_picture_follows_from_its_seed_and_is_another_one_for_another(kind: str):
+    draw = CONFUSABLE[kind]
+    assert draw(3).tobytes() == draw(3).tobytes()
+    assert len({draw(seed).tobytes() for seed in range(12)}) == 12
+
+
+def test_memes_of_one_template_are_near_each_other_and_pages_are_far_apart():
+    memes = [pdq_of(CONFUSABLE["meme"](seed))[0][0] for seed in range(5)]
+    pages = [pdq_of(samples_confusable.draw_page(seed))[0][0] for seed in range(30)]
+    assert max((memes[0] != other).sum() for other in memes[1:]) < 80
+    assert min((pages[a] != pages[b]).sum() for a in range(30) for b in range(a)) > 60
+
+
+def test_most_logos_are_rich_enough_to_compare_and_most_empty_views_are_not():
+    logos = [pdq_of(samples_confusable.draw_logo(seed))[1] >= 50 for seed in range(40)]
+    views = [pdq_of(samples_confusable.draw_empty_view(seed))[1] >= 50 for seed in range(40)]
+    assert sum(logos) > 25
+    assert sum(views) < 10

@@ -44,6 +44,7 @@ def baken(store_url: str, tmp_path: Path) -> Iterator[Baken]:
             Provenance("test", "test"),
             actor="test",
             fingerprinter=FileFingerprinter(),
+            keeping=opened.keeping,
         )
         yield opened
 

@@ -30,7 +30,7 @@ struct NearestMatches : Matches {
 };
 
 struct GroupMatches : Matches {
-  nb::object count_item, count_group, count;
+  nb::object count_item, count_group, count, counted_item, counted_owner;
 };
 
 template <typename Kind>
@@ -117,6 +117,8 @@ nb::object group_matches(baken::SearchResult result) {
   matches.count_item = column(std::move(result.count_item));
   matches.count_group = column(std::move(result.count_group));
   matches.count = column(std::move(result.count));
+  matches.counted_item = column(std::move(result.counted_item));
+  matches.counted_owner = column(std::move(result.counted_owner));
   return nb::cast(std::move(matches));
 }
 
@@ -140,7 +142,9 @@ void register_questions(nb::module_& module) {
       .def_ro("distance_bits", &GroupMatches::distance_bits, "int32[R].")
       .def_ro("count_item", &GroupMatches::count_item, "int64[C], ascending.")
       .def_ro("count_group", &GroupMatches::count_group, "int64[C], ascending within an item.")
-      .def_ro("count", &GroupMatches::count, "int64[C], at least 1.");
+      .def_ro("count", &GroupMatches::count, "int64[C], at least 1.")
+      .def_ro("counted_item", &GroupMatches::counted_item, "int64[M], ascending.")
+      .def_ro("counted_owner", &GroupMatches::counted_owner, "int64[M], ascending within an item.");
   nb::class_<GroupsArgument>(module, "IdGroups", nb::is_final(),
                              "Which ids count, by their high bits, and within which radius.")
       .def(nb::init<nb::handle, nb::handle, int>(), nb::arg("groups").none(), nb::arg("radius_bits").none(),

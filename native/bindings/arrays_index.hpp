@@ -52,7 +52,7 @@ nb::object nearest(nb::handle codes, int radius_bits, std::int64_t limit, Search
 
 template <typename Search>
 nb::object nearest_of_groups(nb::handle codes, std::int64_t codes_an_item, const GroupsArgument& groups,
-                             std::int64_t limit, nb::handle excluded_ids, Search search) {
+                             std::int64_t limit, nb::handle excluded_ids, bool lists_counted, Search search) {
   const AnyArray code_rows = checked_codes(codes);
   const AnyArray excluded = checked_ids(excluded_ids);
   baken::Question question{code_data(code_rows), code_rows.shape(0), groups.greatest_radius_bits()};
@@ -61,6 +61,7 @@ nb::object nearest_of_groups(nb::handle codes, std::int64_t codes_an_item, const
   question.groups = &groups.groups();
   question.excluded_ids = id_data(excluded);
   question.excluded_count = excluded.shape(0);
+  question.lists_counted = lists_counted;
   return group_matches(search(question));
 }
 

@@ -55,10 +55,10 @@ void translate(const std::exception_ptr& thrown, void*) {
 // An index that may be closed. Calls that run when it closes finish.
 class Folder {
  public:
-  Folder(const std::string& path, const std::string& database_id, bool reset, double lock_timeout_seconds) {
+  Folder(const std::string& path, const std::string& database_id, bool reset, double lock_timeout_seconds, int member_bits) {
     nb::gil_scoped_release released;
-    index_ = std::make_shared<baken::IndexFolder>(path,
-                                                  baken::IndexOptions{database_id, reset, lock_timeout_seconds});
+    index_ = std::make_shared<baken::IndexFolder>(
+        path, baken::IndexOptions{database_id, reset, lock_timeout_seconds, member_bits});
   }
 
   // Called with the GIL, which guards the pointer.
@@ -140,11 +140,12 @@ nb::object search_nearest(const Folder& folder, nb::handle codes, int radius_bit
 }
 
 nb::object search_groups(const Folder& folder, nb::handle codes, std::int64_t codes_an_item,
-                         const bindings::GroupsArgument& groups, std::int64_t limit, nb::handle excluded_ids) {
+                         const bindings::GroupsArgument& groups, std::int64_t limit, nb::handle excluded_ids,
+                         bool lists_counted) {
   const auto search = [&](const baken::Question& question) {
     return without_gil(folder, [&](const baken::IndexFolder& index) { return index.search(question); });
   };
-  return bindings::nearest_of_groups(codes, codes_an_item, groups, limit, excluded_ids, search);
+  return bindings::nearest_of_groups(codes, codes_an_item, groups, limit, excluded_ids, lists_counted, search);
 }
 
 nb::list explain(const Folder& folder, int radius_bits) {
@@ -216,8 +217,8 @@ void register_folder(nb::module_& module) {
   using baken::IndexFolder;
   nb::class_<Folder>(module, "IndexFolder", nb::is_final(),
                      "A Hamming index in a folder of mapped files, shared by all processes of a machine.")
-      .def(nb::init<const std::string&, const std::string&, bool, double>(), nb::arg("path"), nb::arg("database_id"),
-           nb::arg("reset") = false, nb::arg("lock_timeout_seconds") = 30.0)
+      .def(nb::init<const std::string&, const std::string&, bool, double, int>(), nb::arg("path"), nb::arg("database_id"),
+           nb::arg("reset") = false, nb::arg("lock_timeout_seconds") = 30.0, nb::arg("member_bits") = 0)
       .def("add", add, nb::arg("codes").none(), nb::arg("ids").none(), nb::arg("sync") = true,
            "Add uint8[N, 32] codes under int64[N] ids; an id may repeat.")
       .def("remove", remove_ids, nb::arg("ids").none(), nb::arg("sync") = true,
@@ -233,7 +234,7 @@ void register_folder(nb::module_& module) {
       .def("search_nearest", search_nearest, nb::arg("codes").none(), nb::arg("radius_bits"), nb::arg("limit"),
            "As HammingIndex.search_nearest.")
       .def("search_groups", search_groups, nb::arg("codes").none(), nb::arg("codes_an_item"), nb::arg("groups"),
-           nb::arg("limit"), nb::arg("excluded_ids").none(),
+           nb::arg("limit"), nb::arg("excluded_ids").none(), nb::arg("lists_counted") = false,
            "As HammingIndex.search_groups.")
       .def("explain", explain, nb::arg("radius_bits"),
            "As HammingIndex.explain.")

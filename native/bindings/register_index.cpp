@@ -38,12 +38,13 @@ nb::object search_nearest(const baken::HammingIndex& index, nb::handle codes, in
 }
 
 nb::object search_groups(const baken::HammingIndex& index, nb::handle codes, std::int64_t codes_an_item,
-                         const bindings::GroupsArgument& groups, std::int64_t limit, nb::handle excluded_ids) {
+                         const bindings::GroupsArgument& groups, std::int64_t limit, nb::handle excluded_ids,
+                         bool lists_counted) {
   const auto search = [&](const baken::Question& question) {
     nb::gil_scoped_release released;
     return index.search(question);
   };
-  return bindings::nearest_of_groups(codes, codes_an_item, groups, limit, excluded_ids, search);
+  return bindings::nearest_of_groups(codes, codes_an_item, groups, limit, excluded_ids, lists_counted, search);
 }
 
 nb::list explain(const baken::HammingIndex& index, int radius_bits) { return bindings::plans(index.explain(radius_bits)); }
@@ -54,7 +55,7 @@ void register_index(nb::module_& module) {
   bindings::register_questions(module);
   nb::class_<baken::HammingIndex>(module, "HammingIndex", nb::is_final(),
                                   "256-bit codes with ids, searched exactly: every code within the radius is found.")
-      .def(nb::init<>())
+      .def(nb::init<int>(), nb::arg("member_bits") = 0)
       .def("add", add_codes, nb::arg("codes").none(), nb::arg("ids").none(),
            "Add uint8[N, 32] codes under int64[N] ids; an id may repeat (several codes of one entry), in any order.")
       .def("remove", remove_ids, nb::arg("ids").none(),
@@ -65,7 +66,7 @@ void register_index(nb::module_& module) {
       .def("search_nearest", search_nearest, nb::arg("codes").none(), nb::arg("radius_bits"), nb::arg("limit"),
            "As search, but at most `limit` matches of each query, the nearest, and how many there are.")
       .def("search_groups", search_groups, nb::arg("codes").none(), nb::arg("codes_an_item"), nb::arg("groups"),
-           nb::arg("limit"), nb::arg("excluded_ids").none(),
+           nb::arg("limit"), nb::arg("excluded_ids").none(), nb::arg("lists_counted") = false,
            "The nearest matches of each item in each group of ids, and how many there are.")
       .def("explain", explain, nb::arg("radius_bits"),
            "How each segment, and last the newest codes, would be searched for one query.")

@@ -28,7 +28,7 @@ Gathering::Gathering(const Kernels& kernels, const Question& question, size_t fi
       question_(question),
       first_item_(first_item),
       codes_(question.codes + first_item * question.codes_an_item * code_bytes),
-      excluded_(question.excluded_ids, question.excluded_count),
+      excluded_(question.excluded_ids, question.excluded_count, question.member_bits),
       found_(item_count * question.codes_an_item),
       items_(item_count) {}
 
@@ -66,7 +66,7 @@ Nearest& Gathering::nearest_of(Groups& groups, size_t group) const {
   const auto is_before = [](const Group& each, size_t number) { return each.group < number; };
   auto found = std::lower_bound(groups.begin(), groups.end(), group, is_before);
   if (found == groups.end() || found->group != group) {
-    found = groups.insert(found, {group, Nearest(question_.limit)});
+    found = groups.insert(found, {group, Nearest(question_)});
   }
   return found->nearest;
 }
@@ -92,6 +92,11 @@ void Gathering::append_item(size_t item, SearchResult& result) {
     result.count_item.push_back(static_cast<int64_t>(first_item_ + item));
     result.count_group.push_back(question_.groups == nullptr ? 0 : question_.groups->groups[each.group]);
     result.count.push_back(static_cast<int64_t>(each.nearest.count()));
+    if (question_.lists_counted) {
+      const std::vector<int64_t>& owners = each.nearest.owners();
+      result.counted_item.insert(result.counted_item.end(), owners.size(), static_cast<int64_t>(first_item_ + item));
+      result.counted_owner.insert(result.counted_owner.end(), owners.begin(), owners.end());
+    }
     const std::vector<Hit> nearest = each.nearest.take();
     hits.insert(hits.end(), nearest.begin(), nearest.end());
   }

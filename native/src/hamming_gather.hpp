@@ -28,26 +28,73 @@ struct Hit {
   }
 };
 
-// The `limit` least of any number of hits: twice as many are kept before the greater half is dropped.
+// Ids, each once. At most twice as many are held, and a few.
+class DistinctIds {
+ public:
+  void add(int64_t id) {
+    if (!ids_.empty() && ids_.back() == id) {
+      return;
+    }
+    ids_.push_back(id);
+    if (ids_.size() >= full_size_) {
+      sorted();
+      full_size_ = std::max(least_full_size, 2 * ids_.size());
+    }
+  }
+
+  void add_all(const DistinctIds& other) {
+    for (const int64_t id : other.ids_) {
+      add(id);
+    }
+  }
+
+  const std::vector<int64_t>& sorted() {
+    std::sort(ids_.begin(), ids_.end());
+    ids_.erase(std::unique(ids_.begin(), ids_.end()), ids_.end());
+    return ids_;
+  }
+
+ private:
+  static constexpr size_t least_full_size = 256;
+
+  size_t full_size_ = least_full_size;
+  std::vector<int64_t> ids_;
+};
+
+// The `limit` least of any number of hits: twice as many are kept before the greater half is dropped. With member bits
+// an owner's least hit stands for it, and owners are counted instead of hits.
 class Nearest {
  public:
-  explicit Nearest(size_t limit) : limit_(limit) {}
+  explicit Nearest(const Question& question)
+      : limit_(question.limit),
+        member_bits_(question.member_bits),
+        keeps_owners_(question.member_bits != 0 || question.lists_counted) {}
 
   void add(const Hit& hit) {
     ++count_;
+    if (keeps_owners_) {
+      owners_.add(owner_of(hit));
+    }
     keep(hit);
   }
 
   void add_all(const Nearest& other) {
     count_ += other.count_;
+    owners_.add_all(other.owners_);
     for (const Hit& hit : other.hits_) {
       keep(hit);
     }
   }
 
-  size_t count() const { return count_; }
+  size_t count() { return member_bits_ == 0 ? count_ : owners_.sorted().size(); }
+
+  // Empty unless there are member bits, or the question asked for them.
+  const std::vector<int64_t>& owners() { return owners_.sorted(); }
 
   std::vector<Hit> take() {
+    if (member_bits_ != 0) {
+      keep_least_of_owners();
+    }
     if (hits_.size() > limit_) {
       drop_beyond_limit();
     }
@@ -55,14 +102,30 @@ class Nearest {
   }
 
  private:
+  int64_t owner_of(const Hit& hit) const { return hit.id >> member_bits_; }
+
   void keep(const Hit& hit) {
     if (limit_ == 0 || (is_full_ && !(hit < bar_))) {
       return;
     }
     hits_.push_back(hit);
-    if (hits_.size() >= 2 * limit_) {
+    if (hits_.size() < 2 * limit_) {
+      return;
+    }
+    if (member_bits_ != 0) {
+      keep_least_of_owners();
+    }
+    if (hits_.size() >= limit_) {
       drop_beyond_limit();
     }
+  }
+
+  void keep_least_of_owners() {
+    std::sort(hits_.begin(), hits_.end(), [this](const Hit& left, const Hit& right) {
+      return owner_of(left) != owner_of(right) ? owner_of(left) < owner_of(right) : left < right;
+    });
+    const auto is_of_one = [this](const Hit& left, const Hit& right) { return owner_of(left) == owner_of(right); };
+    hits_.erase(std::unique(hits_.begin(), hits_.end(), is_of_one), hits_.end());
   }
 
   void drop_beyond_limit() {
@@ -74,10 +137,13 @@ class Nearest {
   }
 
   size_t limit_;
+  int member_bits_;
+  bool keeps_owners_;
   size_t count_ = 0;
   bool is_full_ = false;
   Hit bar_{};
   std::vector<Hit> hits_;
+  DistinctIds owners_;
 };
 
 // For a few items at a time. Matches of a segment are kept apart until `settle`, so that a query that turns out to be in a

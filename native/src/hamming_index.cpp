@@ -40,7 +40,12 @@ struct Snapshot {
 
 class HammingIndex::State {
  public:
-  State() : current_(std::make_shared<Snapshot>()) { current_->tail = std::make_shared<Tail>(hamming::tail_rows); }
+  explicit State(int member_bits)
+      : member_bits_(hamming::checked_member_bits(member_bits)), current_(std::make_shared<Snapshot>()) {
+    current_->tail = std::make_shared<Tail>(hamming::tail_rows);
+  }
+
+  int member_bits() const { return member_bits_; }
 
   std::shared_ptr<const Snapshot> snapshot() const {
     const std::lock_guard lock(current_mutex_);
@@ -117,24 +122,29 @@ class HammingIndex::State {
     current_.swap(next);
   }
 
+  int member_bits_;
   mutable std::mutex writer_mutex_;   // held through a whole add or remove
   mutable std::mutex current_mutex_;  // held only to copy or swap the pointer
   std::shared_ptr<Snapshot> current_;
   std::atomic<size_t> alive_{0};
 };
 
-HammingIndex::HammingIndex() : state_(std::make_unique<State>()) {}
+HammingIndex::HammingIndex(int member_bits) : state_(std::make_unique<State>(member_bits)) {}
 HammingIndex::~HammingIndex() = default;
 
 void HammingIndex::add(const uint8_t* codes, const int64_t* ids, size_t count) {
   state_->add({codes, ids, count, nullptr});
 }
 
-size_t HammingIndex::remove(const int64_t* ids, size_t count) { return state_->remove(IdSet(ids, count)); }
+size_t HammingIndex::remove(const int64_t* ids, size_t count) {
+  return state_->remove(IdSet(ids, count, state_->member_bits()));
+}
 
 SearchResult HammingIndex::search(const Question& question) const {
   const std::shared_ptr<const Snapshot> snapshot = state_->snapshot();
-  return hamming::search_all(snapshot->all(), snapshot->tail->rows(), question);
+  Question asked = question;
+  asked.member_bits = state_->member_bits();
+  return hamming::search_all(snapshot->all(), snapshot->tail->rows(), asked);
 }
 
 std::vector<SearchPlan> HammingIndex::explain(int radius_bits) const {

@@ -79,36 +79,42 @@ struct IdRange {
 
 constexpr size_t id_block_rows = 4096;
 
-// A set to test many ids against: a small bitmap answers "no" for most of them.
+// The greatest number of member bits: an owner is left then.
+constexpr int max_member_bits = 62;
+
+// A set to test many ids against, without their low `member_bits` bits: a small bitmap answers "no" for most of them.
 class IdSet {
  public:
-  IdSet(const int64_t* ids, size_t count) : sorted_(ids, ids + count) {
+  IdSet(const int64_t* owners, size_t count, int member_bits)
+      : member_bits_(member_bits), sorted_(owners, owners + count) {
     std::sort(sorted_.begin(), sorted_.end());
     while ((uint64_t{1} << filter_bits_) < 16 * count && filter_bits_ < 26) {
       ++filter_bits_;
     }
     filter_.resize((uint64_t{1} << filter_bits_) / 64);
-    for (int64_t id : sorted_) {
-      const uint64_t place = place_of(id);
+    for (int64_t owner : sorted_) {
+      const uint64_t place = place_of(owner);
       filter_[place / 64] |= uint64_t{1} << (place % 64);
     }
   }
 
   bool has(int64_t id) const {
-    const uint64_t place = place_of(id);
-    return (filter_[place / 64] >> (place % 64) & 1) != 0 && std::binary_search(sorted_.begin(), sorted_.end(), id);
+    const int64_t owner = id >> member_bits_;
+    const uint64_t place = place_of(owner);
+    return (filter_[place / 64] >> (place % 64) & 1) != 0 && std::binary_search(sorted_.begin(), sorted_.end(), owner);
   }
 
   bool meets(const IdRange& range) const {
-    const auto found = std::lower_bound(sorted_.begin(), sorted_.end(), range.least);
-    return found != sorted_.end() && *found <= range.greatest;
+    const auto found = std::lower_bound(sorted_.begin(), sorted_.end(), range.least >> member_bits_);
+    return found != sorted_.end() && *found <= range.greatest >> member_bits_;
   }
 
  private:
-  uint64_t place_of(int64_t id) const {
-    return (static_cast<uint64_t>(id) * 0x9E3779B97F4A7C15U) >> (64 - filter_bits_);
+  uint64_t place_of(int64_t owner) const {
+    return (static_cast<uint64_t>(owner) * 0x9E3779B97F4A7C15U) >> (64 - filter_bits_);
   }
 
+  int member_bits_;
   std::vector<int64_t> sorted_;
   std::vector<uint64_t> filter_;
   int filter_bits_ = 10;

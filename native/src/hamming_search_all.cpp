@@ -29,6 +29,14 @@ SearchPlan plan_of(const Kernels& kernels, const Rows& rows) {
 
 }  // namespace
 
+int checked_member_bits(int member_bits) {
+  if (member_bits < 0 || member_bits > max_member_bits) {
+    throw std::invalid_argument("member_bits: got " + std::to_string(member_bits) + ", expected 0 to " +
+                                std::to_string(max_member_bits) + "; 0 makes every id an owner of its own.");
+  }
+  return member_bits;
+}
+
 void check(const Question& question) {
   check_radius(question.radius_bits);
   if (question.codes_an_item == 0 || question.count % question.codes_an_item != 0) {

@@ -9,6 +9,9 @@
 
 namespace baken::hamming {
 
+// Throws std::invalid_argument unless member bits are 0 to 62.
+int checked_member_bits(int member_bits);
+
 // Throws std::invalid_argument as HammingIndex::search does.
 void check(const Question& question);
 SearchResult search_all(std::span<const Segment* const> segments, const Rows& tail, const Question& question);

@@ -37,6 +37,8 @@ void append(const SearchResult& found, size_t first, size_t codes_an_item, Searc
   all.distance_bits.insert(all.distance_bits.end(), found.distance_bits.begin(), found.distance_bits.end());
   all.count_group.insert(all.count_group.end(), found.count_group.begin(), found.count_group.end());
   all.count.insert(all.count.end(), found.count.begin(), found.count.end());
+  moved(found.counted_item, first / codes_an_item, all.counted_item);
+  all.counted_owner.insert(all.counted_owner.end(), found.counted_owner.begin(), found.counted_owner.end());
 }
 
 }  // namespace
@@ -56,7 +58,9 @@ size_t IndexFolder::merge(size_t bytes_per_second) { return state_->merge(bytes_
 bool IndexFolder::merge_due() const { return !hamming::due_run(state_->view()->sizes()).empty(); }
 
 // Many queries at a time, because that is much faster; after a removal beside them few, so that the next repeats few.
-SearchResult IndexFolder::search(const Question& question) const {
+SearchResult IndexFolder::search(const Question& asked) const {
+  Question question = asked;
+  question.member_bits = state_->member_bits();
   hamming::check(question);
   SearchResult all;
   const size_t step = std::max(many_queries / question.codes_an_item, size_t{1}) * question.codes_an_item;

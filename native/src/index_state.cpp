@@ -8,6 +8,8 @@
 #include <optional>
 #include <string_view>
 
+#include "hamming_search_all.hpp"
+
 namespace baken {
 namespace index {
 
@@ -60,6 +62,7 @@ IndexFolder::State::State(const std::string& folder, const IndexOptions& options
     throw std::invalid_argument("database_id: got " + std::to_string(options.database_id.size()) +
                                 " bytes, expected at most 64; give a shorter name.");
   }
+  hamming::checked_member_bits(options.member_bits);
   if (options.reset) {
     index::make_folder(folder);
   }

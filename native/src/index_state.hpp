@@ -79,6 +79,7 @@ class IndexFolder::State {
 
   // Of a builder, which holds the merge lock.
   double lock_timeout_seconds() const { return options_.lock_timeout_seconds; }
+  int member_bits() const { return options_.member_bits; }
   const std::string& folder() const { return folder_; }
   uint64_t take_number() { return control_.take_number(); }
   std::string merging_path(uint64_t number) const;
@@ -93,7 +94,7 @@ class IndexFolder::State {
   void begin();
   void replay(bool all);
   size_t write(const IndexChange& change);
-  static size_t bury(const index::View& view, const index::Batch& batch);
+  size_t bury(const index::View& view, const index::Batch& batch) const;
   void freeze();
   void swap(index::Manifest next);
   void make_empty();

@@ -65,8 +65,9 @@ void FolderTail::create(const std::string& folder, uint64_t number, const Applie
   file.sync();
 }
 
-FolderTail::FolderTail(const std::string& folder, uint64_t number, MapMode mode)
-    : file_(tail_path(folder, number), mode == MapMode::write ? O_RDWR : O_RDONLY),
+FolderTail::FolderTail(const std::string& folder, uint64_t number, MapMode mode, int member_bits)
+    : member_bits_(member_bits),
+      file_(tail_path(folder, number), mode == MapMode::write ? O_RDWR : O_RDONLY),
       rows_(std::make_shared<Tail>(first_capacity_rows)) {
   const std::string path = tail_path(folder, number);
   std::vector<uint8_t> page(page_bytes);
@@ -182,7 +183,7 @@ void FolderTail::take(const Batch& batch) {
   rows_->append(rows);
   if (batch.header().removed_count != 0) {
     removals_.fetch_add(1);
-    rows_->remove(IdSet(batch.removed_ids(), batch.header().removed_count), before);
+    rows_->remove(IdSet(batch.removed_ids(), batch.header().removed_count, member_bits_), before);
   }
 }
 

@@ -57,7 +57,7 @@ class FolderTail {
   static void create(const std::string& folder, uint64_t number, const Applied& applied);
 
   // With MapMode::copy what is published and settled stays in this process.
-  FolderTail(const std::string& folder, uint64_t number, MapMode mode);
+  FolderTail(const std::string& folder, uint64_t number, MapMode mode, int member_bits);
 
   // Whether this version of Baken may append to it.
   bool is_current_version() const { return header().preamble.version == format_version; }
@@ -94,6 +94,7 @@ class FolderTail {
   TailHeader& header() const { return *reinterpret_cast<TailHeader*>(mapping_.data()); }
   void take(const Batch& batch);
 
+  int member_bits_;
   File file_;
   Mapping mapping_;
   std::mutex rows_mutex_;

@@ -89,7 +89,8 @@ std::shared_ptr<const View> IndexFolder::State::load_once() const {
     next->segments.push_back(segment != nullptr ? segment : std::make_shared<FolderSegment>(folder_, entry, mode_));
   }
   const bool same_tail = last != nullptr && last->manifest.tail_number == next->manifest.tail_number;
-  next->tail = same_tail ? last->tail : std::make_shared<FolderTail>(folder_, next->manifest.tail_number, mode_);
+  next->tail = same_tail ? last->tail
+                         : std::make_shared<FolderTail>(folder_, next->manifest.tail_number, mode_, options_.member_bits);
   return next;
 }
 

@@ -26,11 +26,11 @@ constexpr size_t max_segments = 24;
 
 }  // namespace
 
-size_t IndexFolder::State::bury(const View& view, const Batch& batch) {
+size_t IndexFolder::State::bury(const View& view, const Batch& batch) const {
   if (batch.header().removed_count == 0) {
     return 0;
   }
-  const hamming::IdSet ids(batch.removed_ids(), batch.header().removed_count);
+  const hamming::IdSet ids(batch.removed_ids(), batch.header().removed_count, options_.member_bits);
   view.tail->begin_removal();
   size_t buried = 0;
   for (const std::shared_ptr<FolderSegment>& segment : view.segments) {

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <set>
 #include <stdexcept>
 #include <thread>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "baken/cpu.hpp"
@@ -274,6 +276,50 @@ TEST(the_nearest_are_the_first_of_all_and_the_count_is_exact) {
       }
       CHECK_EQ(result.id.size(), next);
       CHECK_EQ(result.count.size(), next_count);
+    }
+  }
+}
+
+TEST(an_owner_counts_once_at_its_nearest_code) {
+  std::mt19937_64 rng = check::fixed_rng(12);
+  constexpr int member_bits = 4;
+  Banked banked = mixed(40'000, rng);
+  for (int64_t& id : banked.ids) {
+    id += 7;  // none is negative then
+  }
+  baken::HammingIndex index(member_bits);
+  add(index, banked);
+  const std::vector<uint8_t> queries = queries_near(banked, 6, rng);
+  const size_t query_count = queries.size() / code_bytes;
+  for (const int radius_bits : {0, 31, 64}) {
+    std::vector<Match> all = brute_force(banked, queries, radius_bits);
+    for (const size_t limit : {size_t{1}, size_t{9}, baken::no_limit}) {
+      baken::Question question{queries.data(), query_count, radius_bits};
+      question.limit = limit;
+      question.lists_counted = true;
+      const baken::SearchResult result = index.search(question);
+      std::vector<Match> expected;
+      std::set<std::pair<int64_t, int64_t>> owners;
+      std::vector<size_t> listed(query_count);
+      for (const Match& match : all) {
+        const auto [query, bits, id] = match;
+        if (owners.emplace(query, id >> member_bits).second && listed[static_cast<size_t>(query)]++ < limit) {
+          expected.push_back(match);
+        }
+      }
+      std::vector<Match> got;
+      for (size_t i = 0; i < result.id.size(); ++i) {
+        got.emplace_back(result.query_row[i], result.distance_bits[i], result.id[i]);
+      }
+      CHECK(got == expected);
+      std::vector<std::pair<int64_t, int64_t>> counted;
+      for (size_t i = 0; i < result.counted_owner.size(); ++i) {
+        counted.emplace_back(result.counted_item[i], result.counted_owner[i]);
+      }
+      CHECK(counted == std::vector(owners.begin(), owners.end()));
+      for (size_t i = 0; i < result.count.size(); ++i) {
+        CHECK_EQ(result.count[i], static_cast<int64_t>(listed[static_cast<size_t>(result.count_item[i])]));
+      }
     }
   }
 }

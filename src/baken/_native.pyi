@@ -120,7 +120,15 @@ class GroupMatches:
     def count_group(self) -> NDArray[np.int64]: ...
     @property
     def count(self) -> NDArray[np.int64]:
-        """int64[C]: how many codes of the group matched the item, returned or not."""
+        """int64[C]: how many codes of the group matched the item, returned or not; owners, with member bits."""
+
+    @property
+    def counted_item(self) -> NDArray[np.int64]:
+        """int64[M], ascending: the item that each of `counted_owner` matched."""
+
+    @property
+    def counted_owner(self) -> NDArray[np.int64]:
+        """int64[M]: everything that matched, returned or not, each once: ids without their member bits, ascending."""
 
 @final
 class SearchPlan:
@@ -163,7 +171,16 @@ class HammingIndex:
     Thread-safe: any number of readers beside one writer at a time.
     """
 
-    def __init__(self) -> None: ...
+    def __init__(self, member_bits: int = 0) -> None:
+        """Make an empty index.
+
+        Codes whose ids differ in their low `member_bits` bits only have one owner, the id without these bits. An owner
+        counts once in `search_groups`, at its nearest code, and is removed and excluded as a whole.
+
+        Raises:
+            ValueError: `member_bits` is not 0 to 62.
+        """
+
     def add(self, codes: NDArray[np.uint8], ids: NDArray[np.int64]) -> None:
         """Add uint8[N, 32] codes under int64[N] ids; an id may repeat (several codes of one entry), in any order.
 
@@ -173,7 +190,7 @@ class HammingIndex:
         """
 
     def remove(self, ids: NDArray[np.int64]) -> int:
-        """Remove every code of the int64[M] ids and return how many codes went; unknown ids are no error.
+        """Remove every code of the int64[M] ids, or owners, and return how many went; unknown ones are no error.
 
         Raises:
             TypeError: `ids` is no int64 array.
@@ -211,6 +228,7 @@ class HammingIndex:
         groups: IdGroups,
         limit: int,
         excluded_ids: NDArray[np.int64],
+        lists_counted: bool = False,
     ) -> GroupMatches:
         """Find the `limit` nearest matches of each item in each group of ids, and count all of them.
 
@@ -220,7 +238,8 @@ class HammingIndex:
             codes_an_item: a divisor of Q.
             groups: which ids count, each group within its own radius.
             limit: how many matches are returned of an item and group, the nearest first, then by id.
-            excluded_ids: int64[E], ids that do not count.
+            excluded_ids: int64[E], ids that do not count; of an index with member bits, owners.
+            lists_counted: whether `counted_item` and `counted_owner` are filled, 16 bytes for each that matched.
 
         Raises:
             TypeError: an argument is no array of its dtype.
@@ -253,7 +272,14 @@ class IndexFolder:
     ValueError after `close`.
     """
 
-    def __init__(self, path: str, database_id: str, reset: bool = False, lock_timeout_seconds: float = 30.0) -> None:
+    def __init__(
+        self,
+        path: str,
+        database_id: str,
+        reset: bool = False,
+        lock_timeout_seconds: float = 30.0,
+        member_bits: int = 0,
+    ) -> None:
         """Open the index in a folder.
 
         Args:
@@ -261,9 +287,10 @@ class IndexFolder:
             database_id: at most 64 bytes; an index of another database is refused.
             reset: make the index, or empty it when it is damaged or of another database. A newer one stays as it is.
             lock_timeout_seconds: how long a writer waits for another.
+            member_bits: as of `HammingIndex`. The files do not hold it: name it in `database_id`.
 
         Raises:
-            ValueError: `database_id` is too long.
+            ValueError: `database_id` is too long, or `member_bits` is not 0 to 62.
         """
 
     def add(self, codes: NDArray[np.uint8], ids: NDArray[np.int64], sync: bool = True) -> None:
@@ -275,7 +302,7 @@ class IndexFolder:
         """
 
     def remove(self, ids: NDArray[np.int64], sync: bool = True) -> int:
-        """Remove every code of the int64[M] ids and return how many codes went; unknown ids are no error.
+        """Remove every code of the int64[M] ids, or owners, and return how many went; unknown ones are no error.
 
         Raises:
             TypeError: `ids` is no int64 array.
@@ -323,6 +350,7 @@ class IndexFolder:
         groups: IdGroups,
         limit: int,
         excluded_ids: NDArray[np.int64],
+        lists_counted: bool = False,
     ) -> GroupMatches:
         """As `HammingIndex.search_groups`."""
 

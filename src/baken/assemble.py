@@ -8,11 +8,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from baken.candidates import CandidateChecker
 from baken.decisions import Policy
 from baken.images import DecodeLimits
+from baken.keeping import Keeping
 from baken.known import KnownFollower
 from baken.known_guard import KnownGuard
 from baken.pipeline import Gate
+from baken.sealing import Sealer
 from baken.seen import SeenKeeper
 from baken.seen_index import SeenIndex
 from baken.settings import Settings
@@ -27,7 +30,7 @@ SEEN_FOLDER = Path("index", "seen")
 
 @dataclass(frozen=True, slots=True)
 class Baken:
-    """One process's Baken: settings, store, gate, and what looks after the indexes in a process that serves.
+    """One process's Baken: settings, store, gate, what looks after the indexes, and what is kept of pictures.
 
     Close it, or use it as a context manager.
     """
@@ -37,6 +40,7 @@ class Baken:
     gate: Gate
     keeper: SeenKeeper
     index_guard: KnownGuard
+    keeping: Keeping
 
     def close(self) -> None:
         """Close the indexes and the store; idempotent."""
@@ -79,12 +83,16 @@ def _remembers(settings: Settings) -> bool:
 
 
 def _with_store(settings: Settings, store: Store) -> Baken:
+    sealer = Sealer(settings.resolved_feature_key_file)
     gate = Gate(
         known=KnownFollower(store, settings.data_dir / INDEX_FOLDER),
+        candidates=CandidateChecker(store, sealer),
         policy=Policy(settings.unscreenable_verdicts()),
         limits=DecodeLimits(max_size_bytes=settings.max_upload_size_bytes, max_pixels=settings.max_pixels),
         min_quality_percent=settings.min_quality_percent,
         max_matches=settings.max_matches,
+        uses_views=settings.stage_views,
+        uses_check=settings.stage_check,
     )
     keeper = SeenKeeper(
         store,
@@ -94,4 +102,5 @@ def _with_store(settings: Settings, store: Store) -> Baken:
         retention=timedelta(days=settings.seen_retention_days) if _remembers(settings) else None,
     )
     guard = KnownGuard(gate.known, verify_interval_seconds=settings.index_verify_interval_seconds)
-    return Baken(settings, store, gate, keeper, guard)
+    keeping = Keeping(sealer)
+    return Baken(settings, store, gate, keeper, guard, keeping)

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TextIO, TypeVar
 
 from baken import listfiles
+from baken.copies import ViewSet
 from baken.errors import ConflictError, InvalidValueError, UsageError
+from baken.keeping import BankedFile, BankFingerprinter, Keeping
 from baken.known import KnownFollower
 from baken.listfiles import BadLine, Layout, ListFormat
 from baken.model import (
@@ -53,11 +55,13 @@ T = TypeVar("T")
 class AddSummary:
     """What adding files did. `shown` holds the first `MAX_SHOWN` paths that gave less than a full entry, and why.
 
-    `held_count` counts files whose content the bank held already.
+    `held_count` counts files whose content the bank held already, `completed` those that it held without views,
+    vectors or keypoints that it has now.
     """
 
     added: int = 0
     held_count: int = 0
+    completed: int = 0
     digests_only: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
     shown: list[tuple[str, str]] = field(default_factory=list)
@@ -104,19 +108,24 @@ def change_bank(
     verdict: Verdict | None = None,
     flood_accounts_per_hour: int | None = None,
     flood_factor: int | None = None,
+    view_set: ViewSet | None = None,
+    keeps_keypoints: bool | None = None,
     actor: str,
     reason: str | None = None,
 ) -> Bank:
-    """Change what a bank matches and answers; None leaves as it is. It counts on the next request.
+    """Change what a bank matches, answers and keeps; None leaves as it is. It counts on the next request.
+
+    With `keeps_keypoints` false all keypoints of the bank are deleted, for good.
 
     Raises:
         UsageError: nothing was asked to change.
         InvalidValueError: a value is out of bounds, or the bank's purpose cannot give that verdict.
         NotFoundError, ConflictError: there is no such bank, or it is withdrawn.
     """
-    if all(given is None for given in (radius_bits, verdict, flood_accounts_per_hour, flood_factor)):
+    asked = (radius_bits, verdict, flood_accounts_per_hour, flood_factor, view_set, keeps_keypoints)
+    if all(given is None for given in asked):
         message = f"nothing was named that should change in bank {bank_name!r}"
-        raise UsageError(message, hint="Give a radius, a verdict, or a limit of the flood breaker.")
+        raise UsageError(message, hint="Give a radius, a verdict, a limit of the flood breaker, or what to keep.")
     bank = store.bank(bank_name)  # its purpose never changes, so what is checked here holds below
     check_policy(
         bank.purpose,
@@ -129,6 +138,8 @@ def change_bank(
         verdict=verdict,
         flood_accounts_per_hour=flood_accounts_per_hour,
         flood_factor=flood_factor,
+        view_set=view_set,
+        keeps_keypoints=keeps_keypoints,
         actor=actor,
         reason=reason,
     )
@@ -167,13 +178,15 @@ def add_files(
     *,
     actor: str,
     fingerprinter: FileFingerprinter,
+    keeping: Keeping,
+    view_set: ViewSet | None = None,
     on_progress: Callable[[int], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> AddSummary:
     """Fingerprint pictures on the exact path and add one entry for each, labelled with its file name.
 
     A picture without a comparable PDQ is added by its digests. A file whose bytes say nothing (empty, unread) is left
-    out, and so is one that the bank holds already.
+    out, and so is one that the bank holds already, unless its entry lacks something that the bank keeps: it gets that.
 
     Args:
         store: where the bank is.
@@ -183,32 +196,41 @@ def add_files(
         provenance: source and note of every entry.
         actor: who does it.
         fingerprinter: the limits; its decoding is made exact.
+        keeping: what can be kept of pictures beside fingerprints.
+        view_set: which views to keep; the bank's own set if None.
         on_progress: told how many files are done.
         should_stop: asked between files; once true, what is finished is still added.
 
     Raises:
         InvalidValueError: a root does not exist.
         NotFoundError, ConflictError: there is no such bank, or it is withdrawn.
-        NotReadyError: the database failed or no worker process starts.
+        NotReadyError: the database failed, no worker process starts, or keypoints cannot be sealed.
     """
     check_roots(roots)
     store.add_entries(bank_name, (), provenance, actor=actor)  # says at once when the bank takes no entries
-    summary = AddSummary()
-    exact = FileFingerprinter(fingerprinter.limits, fingerprinter.min_quality_percent, exact=True)
-    for batch in _batches(_entries_of(roots, exact, summary, on_progress, should_stop), BATCH_FILES):
+    summary, bank = AddSummary(), store.bank(bank_name)
+    job = BankFingerprinter.exact(fingerprinter, keeping.plan(store, bank, view_set))
+    banked = _banked_files(roots, job, summary, on_progress, should_stop)
+    entries = (
+        keeping.filled(entry, file, bank)
+        for path, file in banked
+        if (entry := _entry_of(path, file.fingerprints, summary)) is not None
+    )
+    for batch in _batches(entries, BATCH_FILES):
         added = add_missing(store, known, bank_name, batch, provenance, actor=actor)
         summary.added += added.added_count
-        summary.held_count += len(batch) - added.added_count
+        summary.completed += added.completed_count
+        summary.held_count += len(batch) - added.added_count - added.completed_count
     return summary
 
 
-def _entries_of(
+def _banked_files(
     roots: Sequence[str],
-    job: FileFingerprinter,
+    job: BankFingerprinter,
     summary: AddSummary,
     on_progress: Callable[[int], None],
     should_stop: Callable[[], bool],
-) -> Iterator[NewEntry]:
+) -> Iterator[tuple[str, BankedFile]]:
     paths = (found.path for found in files(roots, summary.skip))
     results = in_order(job, paths, timeout_seconds=DEFAULT_TIMEOUT_SECONDS, should_stop=should_stop)
     for done, (path, result) in enumerate(results, start=1):
@@ -217,9 +239,7 @@ def _entries_of(
             summary.left_out[UnscreenableReason.DECODER_FAILED] += 1
             summary.note(path, result.detail)
             continue
-        entry = _entry_of(path, result.fingerprints, summary)
-        if entry is not None:
-            yield entry
+        yield path, result
 
 
 def _entry_of(path: str, computed: Fingerprints, summary: AddSummary) -> NewEntry | None:

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from baken import assemble, known_inspection
 from baken._native import instruction_path, instruction_paths
-from baken.errors import BakenError, NotInitialisedError, SettingError
+from baken.assemble import Baken
+from baken.errors import BakenError, NotInitialisedError, SealError, SettingError
 from baken.known_inspection import IndexState
-from baken.model import EntryState, NoticeKind, Purpose, UnscreenableReason, Verdict
+from baken.model import BankState, EntryState, NoticeKind, Purpose, UnscreenableReason, Verdict
 from baken.settings import DATABASE_FILE_NAME, ENV_PREFIX, SECRET_NAMES, Settings
 from baken.store import Store
 
@@ -25,6 +26,7 @@ LITTLE_SPACE_BYTES = 1 << 30
 NO_SPACE_BYTES = 100 << 20
 _OTHERS = 0o077
 _MAX_SHOWN = 20
+_SAMPLED_KEYPOINTS = 16
 _TEST_PREFIX = f"{ENV_PREFIX}TEST_"
 
 CATALOGUE = {
@@ -34,6 +36,7 @@ CATALOGUE = {
     "BK-E004": "The database does not answer.",
     "BK-E005": "The disk of the data folder is full.",
     "BK-E006": "The index on disk is damaged.",
+    "BK-E007": "Sealed keypoints cannot be opened: the key file is missing, lacks their key, or they are damaged.",
     "BK-W001": "Other users of this machine can read the data folder.",
     "BK-W002": "There is no bank, so nothing can match.",
     "BK-W003": "No API key is valid, so nobody can use the server.",
@@ -48,6 +51,8 @@ CATALOGUE = {
     "BK-W012": "This user may only read the index on disk, and falls back to memory when it is not current.",
     "BK-W013": "The index on disk cannot be used, so each process keeps the known entries in memory.",
     "BK-W014": "The index on disk is of another database, or of a time before a backup of this one was restored.",
+    "BK-W015": "Other users of this machine can read the file with the keys that seal keypoints.",
+    "BK-W016": "A bank that keeps no keypoints still has some, because deleting them was interrupted.",
     "BK-I001": "There is no index on disk yet.",
     "BK-I002": "The index on disk is behind the database.",
 }
@@ -173,6 +178,7 @@ def _database(settings: Settings) -> Iterator[CheckFinding]:
             yield from _quarantines(baken.store)
             yield from _keys(baken.store)
             yield from _index(settings, baken.store)
+            yield from _sealed(baken)
     except NotInitialisedError as error:
         yield CheckFinding("BK-E002", error.message, error.hint)
     except BakenError as error:
@@ -212,6 +218,26 @@ def _keys(store: Store) -> Iterator[CheckFinding]:
     if not any(key.revoked_at is None and (key.expires_at is None or key.expires_at > now) for key in keys):
         message = "no API key is valid: the server answers nobody"
         yield CheckFinding("BK-W003", message, "Make one with `baken key create NAME --scope screen`.")
+
+
+def _sealed(baken: Baken) -> Iterator[CheckFinding]:
+    store, sealer = baken.store, baken.keeping.sealer
+    path = sealer.key_path
+    if _mode(path) & _OTHERS:
+        message = f"the key file {str(path)!r} has the mode {_mode(path):04o}: other users of this machine can read it"
+        yield CheckFinding("BK-W015", message, f"chmod go-rwx {str(path)!r}, and put a new key before the old one.")
+    for sealed in store.keypoints_of(store.sample_of_keypoints(_SAMPLED_KEYPOINTS)).values():
+        try:
+            sealer.open(sealed)
+        except SealError as error:
+            yield CheckFinding("BK-E007", error.message, error.hint)
+            break
+    for bank in store.banks(include_withdrawn=True):
+        may_keep = bank.keeps_keypoints and bank.state is not BankState.WITHDRAWN
+        left_count = 0 if may_keep else store.kept_counts(bank.id).keypoints
+        if left_count:
+            message = f"bank {bank.name!r} keeps no keypoints, and those of {left_count:,} entries are still there"
+            yield CheckFinding("BK-W016", message, "Nobody reads them any more; `baken init` deletes them.")
 
 
 def _index(settings: Settings, store: Store) -> Iterator[CheckFinding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from baken import cli_output as output
 from baken.cli_bank_files import Name, add, export, import_list
 from baken.cli_common import AsJson, DataDir, OptionalReason, Reason, actor, confirm, load_settings
 from baken.cli_past import tell_past
+from baken.copies import ViewSet
 from baken.flood import FloodLimits
 from baken.model import (
     DEFAULT_FLOOD_ACCOUNTS_PER_HOUR,
@@ -36,6 +38,8 @@ _PAGE_ENTRIES = 1_000
 _FLOOD_ACCOUNTS_HELP = "How many accounts an hour may always match one entry; above, it is quarantined. 0: never."
 _FLOOD_FACTOR_HELP = "How many times its busiest earlier hour (of 30 days) an entry may match."
 _RADIUS_HELP = "How far a PDQ may be and still match."
+_VIEWS_HELP = "Which views of a picture to keep when it is added: none, crops, or full (crops and tilts)."
+_KEYPOINTS_HELP = "Keep keypoints of pictures, sealed, so that a match can be checked on them."
 
 
 @app.command()
@@ -59,6 +63,10 @@ def create(
     flood_factor: Annotated[
         int, typer.Option("--flood-factor", min=1, max=MAX_FLOOD_FACTOR, help=_FLOOD_FACTOR_HELP)
     ] = DEFAULT_FLOOD_FACTOR,
+    view_set: Annotated[ViewSet, typer.Option("--views", help=_VIEWS_HELP)] = ViewSet.FULL,
+    keeps_keypoints: Annotated[
+        bool, typer.Option("--keep-keypoints/--no-keep-keypoints", help=_KEYPOINTS_HELP)
+    ] = False,
     reason: OptionalReason = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -74,11 +82,15 @@ def create(
             radius_bits=radius_bits,
             verdict=chosen,
             flood=FloodLimits(flood_accounts_per_hour, flood_factor),
+            view_set=view_set,
+            keeps_keypoints=keeps_keypoints,
             actor=actor(),
             reason=reason,
         )
     output.console().print(
-        f"bank {bank.name} made: {bank.purpose.value}, within {bank.radius_bits} bits, {bank.verdict.value}"
+        f"bank {bank.name} made: {bank.purpose.value}, within {bank.radius_bits} bits, {bank.verdict.value}, "
+        f"keeps {output.kept_words(bank)}",
+        soft_wrap=True,
     )
 
 
@@ -98,12 +110,26 @@ def set_policy(
     flood_factor: Annotated[
         int | None, typer.Option("--flood-factor", min=1, max=MAX_FLOOD_FACTOR, help=_FLOOD_FACTOR_HELP)
     ] = None,
+    view_set: Annotated[ViewSet | None, typer.Option("--views", help=_VIEWS_HELP)] = None,
+    keeps_keypoints: Annotated[
+        bool | None, typer.Option("--keep-keypoints/--no-keep-keypoints", help=_KEYPOINTS_HELP, show_default=False)
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before keypoints are deleted.")] = False,
     reason: OptionalReason = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Change a bank: what is not named stays as it is. It counts on the next request, in every process."""
+    """Change a bank: what is not named stays as it is. It counts on the next request, in every process.
+
+    --views is for pictures that are added from now on; adding the files of entries again completes those.
+    --no-keep-keypoints deletes the keypoints of all its entries, for good.
+    """
     started_at = datetime.now(UTC)
     with assemble.open_existing(load_settings(context, data_dir)) as baken:
+        forgotten = 0
+        if keeps_keypoints is False:
+            forgotten = baken.store.kept_counts(baken.store.bank(name).id).keypoints
+            if forgotten:
+                confirm(f"Delete the keypoints of {forgotten:,} entries of bank {name}, for good?", yes=yes)
         bank = banking.change_bank(
             baken.store,
             name,
@@ -111,13 +137,18 @@ def set_policy(
             verdict=verdict,
             flood_accounts_per_hour=flood_accounts_per_hour,
             flood_factor=flood_factor,
+            view_set=view_set,
+            keeps_keypoints=keeps_keypoints,
             actor=actor(),
             reason=reason,
         )
         output.console().print(
-            f"bank {bank.name}: within {bank.radius_bits} bits, {bank.verdict.value}, {output.flood_limits(bank)}",
+            f"bank {bank.name}: within {bank.radius_bits} bits, {bank.verdict.value}, {output.flood_limits(bank)}, "
+            f"keeps {output.kept_words(bank)}",
             soft_wrap=True,
         )
+        if forgotten:
+            output.console().print(f"keypoints of {forgotten:,} entries deleted")
         tell_past(baken, name, started_at)
 
 
@@ -141,12 +172,14 @@ def list_banks(
         output.print_json([output.bank_json(bank, count) for bank, count in zip(banks, counts, strict=True)])
         return
     rows = [_bank_row(bank, count[EntryState.ACTIVE]) for bank, count in zip(banks, counts, strict=True)]
-    output.print_table(("bank", "purpose", "state", "verdict", "radius_bits", "active entries"), rows)
+    columns = ("bank", "purpose", "state", "verdict", "radius_bits", "keeps", "active entries")
+    output.print_table(columns, rows)
 
 
 def _bank_row(bank: Bank, active_count: int) -> list[output.Cell]:
     state = bank.state.value
-    return [bank.name, bank.purpose.value, state, bank.verdict, bank.radius_bits, f"{active_count:,}"]
+    kept = output.kept_words(bank)
+    return [bank.name, bank.purpose.value, state, bank.verdict, bank.radius_bits, kept, f"{active_count:,}"]
 
 
 @app.command()
@@ -162,10 +195,11 @@ def show(
     """Show one bank: what it is, how many entries it has in each state, and some of them."""
     with assemble.open_existing(load_settings(context, data_dir)) as baken:
         bank = baken.store.bank(name)
-        counts = baken.store.bank_counts(bank.id)
+        counts, kept = baken.store.bank_counts(bank.id), baken.store.kept_counts(bank.id)
         page = baken.store.entries(name, after_id=after_id, limit=entries) if entries else []
     if as_json:
-        output.print_json({**output.bank_json(bank, counts), "entries": [output.entry_json(entry) for entry in page]})
+        shown = {**output.bank_json(bank, counts), "kept_counts": asdict(kept)}
+        output.print_json({**shown, "entries": [output.entry_json(entry) for entry in page]})
         return
     about = {
         "purpose": bank.purpose.value,
@@ -174,17 +208,20 @@ def show(
         "verdict": bank.verdict,
         "radius_bits": bank.radius_bits,
         "flood breaker": output.flood_limits(bank),
+        "keeps": output.kept_words(bank),
         "made": output.when(bank.created_at),
         **{f"entries {state.value}": f"{count:,}" for state, count in counts.items() if count},
+        **{f"entries with {what}": f"{count:,}" for what, count in asdict(kept).items() if count},
     }
     output.print_table(("bank", bank.name), [[key, value] for key, value in about.items() if value is not None])
     if page:
-        output.print_table(("entry", "state", "label", "source", "fingerprints"), [_entry_row(entry) for entry in page])
+        columns = ("entry", "state", "label", "source", "fingerprints", "kept")
+        output.print_table(columns, [_entry_row(entry) for entry in page])
 
 
 def _entry_row(entry: Entry) -> list[output.Cell]:
     kinds = " ".join(each.kind for each in entry.fingerprints)
-    return [entry.id, entry.state.value, entry.label, entry.provenance.source, kinds]
+    return [entry.id, entry.state.value, entry.label, entry.provenance.source, kinds, output.kept_of_entry(entry)]
 
 
 @app.command()

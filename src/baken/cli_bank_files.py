@@ -15,6 +15,7 @@ from baken import cli_output as output
 from baken.banking import AddSummary, ImportSummary, ListSource
 from baken.cli_common import EXIT_FAILURE, DataDir, Roots, actor, load_settings, stopping
 from baken.cli_past import tell_past
+from baken.copies import ViewSet
 from baken.errors import ConflictError, InvalidValueError, UsageError
 from baken.images import DecodeLimits
 from baken.listfiles import ListFormat
@@ -24,6 +25,10 @@ from baken.workers import FileFingerprinter
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The bank's name.", show_default=False)]
 Source = Annotated[str, typer.Option("--source", metavar="TEXT", help="Where the entries come from, for the record.")]
 Note = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="Why they are added, for the record.")]
+Views = Annotated[
+    ViewSet | None,
+    typer.Option("--views", help="Which views of these pictures to keep; the bank's view set if not given."),
+]
 ListFile = Annotated[Path, typer.Argument(metavar="FILE", help="The list, plain or gzipped.", show_default=False)]
 InFormat = Annotated[
     ListFormat | None,
@@ -58,12 +63,16 @@ def add(
     *,
     source: Source = "files",
     note: Note = None,
+    views: Views = None,
     data_dir: DataDir = None,
 ) -> None:
     """Fingerprint pictures exactly and add an entry for each: pdq, sha256, sha1, md5, labelled with the file's name.
 
+    The bank says what else is kept of a picture: views, vectors (with the extra `deep`), sealed keypoints.
+
     Pictures that are too flat or cannot be decoded are added by their digests alone, and the summary says which. Empty
-    and unreadable files are left out, and so are files that the bank holds already.
+    and unreadable files are left out, and so are files that the bank holds already; one whose entry lacks what the bank
+    keeps completes it.
     """
     settings = load_settings(context, data_dir)
     limits = DecodeLimits(max_size_bytes=settings.max_upload_size_bytes, max_pixels=settings.max_pixels)
@@ -81,6 +90,8 @@ def add(
             Provenance(source, actor(), note),
             actor=actor(),
             fingerprinter=FileFingerprinter(limits, settings.min_quality_percent),
+            keeping=baken.keeping,
+            view_set=views,
             on_progress=lambda done: output.advance(bar, done),
             should_stop=stopper,
         )
@@ -98,6 +109,8 @@ def _print_added(name: str, summary: AddSummary) -> None:
     if hidden:
         output.note(f"and {hidden:,} more")
     counts = [f"{summary.added:,} entries added to {name}"]
+    if summary.completed:
+        counts.append(f"{summary.completed:,} that were there completed")
     if summary.held_count:
         counts.append(f"{summary.held_count:,} were there already")
     counts += [f"{count:,} of them by digests only ({reason})" for reason, count in summary.digests_only.items()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -17,12 +17,11 @@ from baken._native import SearchPlan, instruction_path
 from baken.assemble import Baken
 from baken.cli_common import EXIT_FAILURE, AsJson, DataDir, load_settings
 from baken.known_inspection import IndexReport, IndexState
-from baken.matching import CodeIndex, KnownEntries, index_codes
+from baken.matching import VIEW_RADIUS_BITS, CodeIndex, IndexName, KnownEntries, index_codes
 from baken.model import DEFAULT_RADIUS_BITS, MAX_RADIUS_BITS, FingerprintKind
 
 app = typer.Typer(no_args_is_help=True, help="Look into the index of the known entries.")
 
-_Name = Literal["pdq", "digests"]
 _SAMPLES = 200
 _NS_PER_US = 1_000.0
 
@@ -31,7 +30,7 @@ _NS_PER_US = 1_000.0
 class _Explained:
     """One index of the data folder: `measured_us` is the median of a search for each of `samples` stored codes."""
 
-    name: _Name
+    name: IndexName
     radius_bits: int
     plans: list[SearchPlan]
     samples: int = 0
@@ -58,7 +57,8 @@ def explain(
 ) -> None:
     """Say how each part of the index is searched (by tables or by a scan) and what that is expected to cost.
 
-    Digests are equal or not: their index is asked at radius 0, whatever the radius.
+    Digests are equal or not: their index is asked at radius 0, whatever the radius. Views are asked at no more than
+    their own radius.
     """
     with assemble.open_existing(load_settings(context, data_dir)) as baken:
         known = baken.gate.known.refresh()
@@ -87,12 +87,13 @@ def verify(context: typer.Context, *, as_json: AsJson = False, data_dir: DataDir
         raise typer.Exit(EXIT_FAILURE)
 
 
-def _parts(radius_bits: int) -> Iterator[tuple[_Name, int]]:
+def _parts(radius_bits: int) -> Iterator[tuple[IndexName, int]]:
     yield "pdq", radius_bits
     yield "digests", 0
+    yield "views", min(radius_bits, VIEW_RADIUS_BITS)
 
 
-def _explain(baken: Baken, known: KnownEntries, name: _Name, radius_bits: int, *, measure: bool) -> _Explained:
+def _explain(baken: Baken, known: KnownEntries, name: IndexName, radius_bits: int, *, measure: bool) -> _Explained:
     index = known.index(name)
     plans = index.explain(radius_bits)
     if not measure:
@@ -101,19 +102,35 @@ def _explain(baken: Baken, known: KnownEntries, name: _Name, radius_bits: int, *
     return _Explained(name, radius_bits, plans, len(codes), _measured_us(index, codes, radius_bits))
 
 
-def _stored_codes(baken: Baken, name: _Name) -> NDArray[np.uint8]:
+def _stored_codes(baken: Baken, name: IndexName) -> NDArray[np.uint8]:
     """uint8[N, 32]: up to `_SAMPLES` codes of entries, as the index holds them, evenly spaced among the ids."""
+    last_entry_id = baken.store.last_entry_id()
+    if name == "views":
+        return _stored_views(baken, last_entry_id)
     kinds = [kind for kind in FingerprintKind if kind.is_exact == (name == "digests")]
     codes = [np.empty((0, 32), np.uint8)]
     for kind in kinds:
-        last_entry_id = baken.store.last_entry_id()
-        for first in np.unique(np.linspace(1, max(1, last_entry_id), _SAMPLES // len(kinds), dtype=np.int64)).tolist():
+        for first in _spread(last_entry_id, _SAMPLES // len(kinds)):
             chunk = next(
                 baken.store.active_codes(kind, first_entry_id=first, last_entry_id=last_entry_id, chunk=1), None
             )
             if chunk is not None:
                 codes.append(index_codes(kind, chunk.values))
     return np.concatenate(codes)
+
+
+def _stored_views(baken: Baken, last_entry_id: int) -> NDArray[np.uint8]:
+    codes = [np.empty((0, 32), np.uint8)]
+    for first in _spread(last_entry_id, _SAMPLES):
+        chunk = next(baken.store.active_views(first_entry_id=first, last_entry_id=last_entry_id, chunk=1), None)
+        if chunk is not None:
+            codes.append(chunk.codes[:1])
+    return np.concatenate(codes)
+
+
+def _spread(last_entry_id: int, count: int) -> list[int]:
+    """Up to `count` different ids from 1 to the last, evenly spaced."""
+    return [int(each) for each in np.unique(np.linspace(1, max(1, last_entry_id), count, dtype=np.int64))]
 
 
 def _measured_us(index: CodeIndex, codes: NDArray[np.uint8], radius_bits: int) -> float | None:

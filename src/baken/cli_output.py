@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from baken.banking import ImportSummary
+from baken.copies import ViewSet
 from baken.model import (
     ApiKey,
     Bank,
@@ -202,6 +203,8 @@ def bank_json(bank: Bank, counts: Mapping[EntryState, int]) -> dict[str, object]
         "updated_at": bank.updated_at.isoformat(),
         "flood_accounts_per_hour": bank.flood_accounts_per_hour,
         "flood_factor": bank.flood_factor,
+        "view_set": bank.view_set,
+        "keeps_keypoints": bank.keeps_keypoints,
         "entry_counts": {state.value: count for state, count in counts.items()},
     }
 
@@ -211,6 +214,20 @@ def flood_limits(bank: Bank) -> str:
     if bank.flood_accounts_per_hour == 0:
         return "flood breaker off"
     return f"at most {bank.flood_accounts_per_hour:,} accounts an hour or {bank.flood_factor} times the busiest hour"
+
+
+def kept_words(bank: Bank) -> str:
+    """What a bank keeps of a picture that is added, in words."""
+    words = "fingerprints only" if bank.view_set is ViewSet.NONE else f"{bank.view_set.value} views"
+    return f"{words} and keypoints" if bank.keeps_keypoints else words
+
+
+def kept_of_entry(entry: Entry) -> str:
+    """What is kept of an entry's picture, in words."""
+    words = [f"{entry.view_count} views"] if entry.view_count else []
+    words += ["vectors"] if entry.has_vectors else []
+    words += ["keypoints"] if entry.has_keypoints else []
+    return ", ".join(words)
 
 
 def notice_json(notice: Notice) -> dict[str, object]:
@@ -243,6 +260,9 @@ def entry_json(entry: Entry) -> dict[str, object]:
             {"kind": each.kind, "value": each.value.hex(), "quality_percent": each.quality_percent}
             for each in entry.fingerprints
         ],
+        "view_count": entry.view_count,
+        "has_vectors": entry.has_vectors,
+        "has_keypoints": entry.has_keypoints,
     }
 
 

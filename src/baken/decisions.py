@@ -5,10 +5,11 @@ A verdict is what the platform should do now; a *decision* is what a person says
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from baken.copies import WHOLE_VIEW, MatchStage, View
 from baken.model import (
     Finding,
     FingerprintKind,
@@ -34,6 +35,8 @@ _AT_LEAST_AS_STRONG = {
     FingerprintKind.SHA1: {FingerprintKind.SHA256, FingerprintKind.SHA1},
     FingerprintKind.MD5: {FingerprintKind.SHA256, FingerprintKind.SHA1, FingerprintKind.MD5},
 }
+_ALL_EXACT = _AT_LEAST_AS_STRONG[FingerprintKind.MD5]
+_STAGES = tuple(MatchStage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +51,8 @@ class Policy:
 def decide_found(unscreenable: Unscreenable | None, found: Found, policy: Policy, max_matches: int) -> Outcome:
     """`decide`, then list at most `max_matches` of what counts and of what is suppressed, the weightiest first.
 
-    The verdict and its reason are those of all matches: `found` holds the nearest of every bank, and no other match of
-    a bank can weigh more than its nearest.
+    The verdict and its reason are those of all matches: `found` holds the nearest of every bank for whole pictures and
+    for views, more of them than a check may refute, and no other match of a bank can weigh more than those.
     """
     outcome = decide(unscreenable, found.matches, policy)
     matches, suppressed = outcome.matches[:max_matches], outcome.suppressed[:max_matches]
@@ -62,21 +65,21 @@ def decide(unscreenable: Unscreenable | None, matches: Sequence[Match], policy: 
 
     Args:
         unscreenable: why the picture could not be compared, or None when it was.
-        matches: everything within its bank's radius, benign entries included, in any order.
+        matches: everything that was found, benign entries included, in any order.
         policy: the verdicts for pictures that could not be compared.
 
     Returns:
         An outcome for every possible input. `matched` wins over `unscreenable` (an exact digest may catch what cannot
         be decoded), and `unscreenable` is never reported as `clear`.
     """
-    explanations = _explanations([match for match in matches if match.purpose is Purpose.BENIGN])
+    benign = _Benign.of([match for match in matches if match.purpose is Purpose.BENIGN])
     counted: list[Match] = []
     suppressed: list[tuple[Match, Match]] = []
     for match in matches:
         if match.purpose is Purpose.BENIGN:
             continue
-        explanation = explanations[match.kind]
-        if explanation is None or explanation.distance_bits > match.distance_bits:
+        explanation = benign.explanation_of(match)
+        if explanation is None:
             counted.append(match)
         else:
             suppressed.append((match, explanation))
@@ -96,31 +99,100 @@ def decide(unscreenable: Unscreenable | None, matches: Sequence[Match], policy: 
 
 
 def verdict_of(match: Match) -> Verdict:
-    """The verdict one match may cause: its bank's, except that `own_photo` never blocks and `benign` always allows."""
+    """The verdict one match may cause: its bank's, within the caps of its purpose and of what found it.
+
+    `benign` always allows; `own_photo` never blocks; neither does what only a descriptor network found, or views whose
+    check says that it is not the same picture.
+    """
     if match.purpose is Purpose.BENIGN:
         return Verdict.ALLOW
-    if match.purpose is Purpose.OWN_PHOTO and match.verdict is Verdict.BLOCK:
+    if match.verdict is Verdict.BLOCK and (match.purpose is Purpose.OWN_PHOTO or not _is_certain(match)):
         return Verdict.HOLD
     return match.verdict
 
 
-def _explanations(benign: Sequence[Match]) -> dict[FingerprintKind, Match | None]:
-    """For each kind of match the nearest benign entry that may explain it away, if any.
-
-    An exact digest is explained only by an exact digest that is at least as strong (MD5 can be made to collide). A
-    perceptual match is explained by any benign entry that is at least as near: a benign twin 25 bits from a known
-    picture must not hide the known picture itself.
-    """
-    strong_enough = {kind: _AT_LEAST_AS_STRONG.get(kind, set(FingerprintKind)) for kind in FingerprintKind}
-    return {
-        kind: min((each for each in benign if each.kind in kinds), key=_by_distance, default=None)
-        for kind, kinds in strong_enough.items()
-    }
+def is_confirmed(match: Match) -> bool:
+    """Whether the check on local features says that it is the same picture."""
+    return match.evidence is not None and match.evidence.is_same
 
 
-def _by_weight(match: Match) -> tuple[int, int, int, str, int]:
-    """Strictest verdict first, then exact digests, then the nearest, then a stable order."""
-    return (-verdict_of(match).severity, match.distance_bits, not match.kind.is_exact, match.bank, match.entry_id)
+def _is_certain(match: Match) -> bool:
+    """Whether a match may block without a person: what whole pictures found is never overruled by the check."""
+    match match.stage:
+        case MatchStage.FINGERPRINT:
+            return True
+        case MatchStage.VIEWS:
+            return match.evidence is None or match.evidence.is_same
+        case MatchStage.DESCRIPTOR:
+            return is_confirmed(match)
+
+
+@dataclass(frozen=True, slots=True)
+class _Benign:
+    """The benign entries that may explain a match away: the first of each kind."""
+
+    exact: Mapping[FingerprintKind, Match]
+    whole: Match | None
+    by_view: Mapping[View, Match]
+    by_descriptor: Mapping[View, Match]
+
+    @classmethod
+    def of(cls, benign: Sequence[Match]) -> _Benign:
+        # The first in this order stays: the others are overwritten.
+        farthest_first = sorted(benign, key=_by_distance, reverse=True)
+        whole = [each for each in farthest_first if not each.kind.is_exact and each.stage is MatchStage.FINGERPRINT]
+        views = [each for each in farthest_first if each.stage is MatchStage.VIEWS]
+        alike = [each for each in benign if each.stage is MatchStage.DESCRIPTOR]
+        alike.sort(key=lambda each: (_similarity(each), [-number for number in _ids(each)]))
+        return cls(
+            exact={each.kind: each for each in farthest_first if each.kind.is_exact},
+            whole=whole[-1] if whole else None,
+            by_view={each.view: each for each in views},
+            by_descriptor={each.view: each for each in alike},
+        )
+
+    def explanation_of(self, match: Match) -> Match | None:
+        """The benign entry that explains a match, the nearest of several.
+
+        An exact digest is explained only by an exact digest that is at least as strong (MD5 can be made to collide),
+        and that explains every likeness too: these bytes are benign. A likeness is explained by a benign one of the
+        same part of the item, at least as near: a benign twin 25 bits from a known picture must not hide the known
+        picture itself, nor a benign logo in one corner the known picture beside it.
+        """
+        exact = [self.exact[kind] for kind in _AT_LEAST_AS_STRONG.get(match.kind, _ALL_EXACT) if kind in self.exact]
+        if exact:
+            return min(exact, key=_by_distance)
+        if match.kind.is_exact:
+            return None
+        return min(filter(None, self._alike(match)), key=_by_distance, default=None)
+
+    def _alike(self, match: Match) -> Iterator[Match | None]:
+        if self.whole is not None and match.view == WHOLE_VIEW and not _is_found_by_check(match):
+            yield self.whole if self.whole.distance_bits <= match.distance_bits else None
+        if match.stage is MatchStage.VIEWS and (seen := self.by_view.get(match.view)):
+            yield seen if seen.distance_bits <= match.distance_bits else None
+        if match.stage is MatchStage.DESCRIPTOR and not is_confirmed(match):
+            alike = self.by_descriptor.get(match.view)
+            yield alike if alike is not None and _similarity(alike) >= _similarity(match) else None
+
+
+def _is_found_by_check(match: Match) -> bool:
+    return match.stage is MatchStage.DESCRIPTOR and is_confirmed(match)
+
+
+def _similarity(match: Match) -> float:
+    return -1.0 if match.similarity is None else match.similarity
+
+
+def _ids(match: Match) -> tuple[int, int]:
+    return (match.bank_id, match.entry_id)
+
+
+def _by_weight(match: Match) -> tuple[int, int, int, int, str, int]:
+    """Strictest verdict first, then the nearest, exact digests before likenesses, then a stable order."""
+    stage = _STAGES.index(match.stage)
+    nearness = (match.distance_bits, not match.kind.is_exact, stage)
+    return (-verdict_of(match).severity, *nearness, match.bank, match.entry_id)
 
 
 def _by_distance(match: Match) -> tuple[int, str, int]:

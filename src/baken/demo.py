@@ -24,6 +24,7 @@ from baken.assemble import Baken
 from baken.cli import run
 from baken.cli_common import EXIT_FAILURE, actor
 from baken.cli_past import tell_past
+from baken.copies import ViewSet
 from baken.errors import SettingError
 from baken.model import DEFAULT_RADIUS_BITS, DEFAULT_VERDICTS, EntryState, Finding, Provenance, Purpose, Scope
 from baken.samples import draw, draw_flat
@@ -88,7 +89,13 @@ def _fill_banks(baken: Baken, folder: Path) -> None:
         if name not in existing:
             verdict = DEFAULT_VERDICTS[purpose]
             existing[name] = baken.store.create_bank(
-                name, purpose, radius_bits=DEFAULT_RADIUS_BITS, verdict=verdict, actor=actor()
+                name,
+                purpose,
+                radius_bits=DEFAULT_RADIUS_BITS,
+                verdict=verdict,
+                view_set=ViewSet.FULL,
+                keeps_keypoints=True,  # the pictures are drawn, so nobody's
+                actor=actor(),
             )
         if name in _BANKED and not _is_filled(baken, name):
             pictures = _draw_pictures(folder / "banked" / name, _BANKED[name])
@@ -101,6 +108,7 @@ def _fill_banks(baken: Baken, folder: Path) -> None:
                 provenance,
                 actor=actor(),
                 fingerprinter=FileFingerprinter(),
+                keeping=baken.keeping,
             )
 
 
@@ -123,6 +131,7 @@ def _show_past(baken: Baken, folder: Path) -> bool:
         provenance,
         actor=actor(),
         fingerprinter=FileFingerprinter(),
+        keeping=baken.keeping,
     )
     output.console().print(f"one more picture banked in {_LATE}:")
     tell_past(baken, _LATE, since)

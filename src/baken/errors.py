@@ -12,10 +12,17 @@ BakenError
 ├── ConflictError                 the request contradicts what is already stored
 ├── TooLargeError                 a body, a batch or a field is over its limit
 └── NotReadyError                 Baken cannot answer now, and says so rather than guess
+    ├── ExtraMissingError             what was asked for needs an optional extra that is not installed
+    ├── ModelFileError                a network's file is missing, or is not what it should be
     ├── NotInitialisedError           the data folder has no database yet
     ├── StoreBusyError                another process holds the database for longer than we wait
     ├── StoreError                    the database failed
     ├── TurnLostError                 another process has taken over what was being done
+    ├── SealError                     what is kept sealed cannot be sealed or opened
+    │   ├── SealKeyMissingError           there is no key file
+    │   ├── SealKeyFileError              the key file cannot be read or written, or holds no keys
+    │   ├── SealKeyUnknownError           it was sealed with a key that is not in the file
+    │   └── SealDamagedError              it was changed, or belongs elsewhere
     └── IndexFileError                the index on disk cannot be read or written
         ├── IndexMissingError             there is none
         ├── IndexForeignError             a file belongs to something else
@@ -119,6 +126,18 @@ class NotReadyError(BakenError):
     code = "not_ready"
 
 
+class ExtraMissingError(NotReadyError):
+    """What was asked for needs an optional extra of Baken that is not installed."""
+
+    code = "extra_missing"
+
+
+class ModelFileError(NotReadyError):
+    """The file of a descriptor network, or the one beside it that describes it, is missing or not what it should be."""
+
+    code = "model_file"
+
+
 class NotInitialisedError(NotReadyError):
     """The data folder has no database yet."""
 
@@ -141,6 +160,36 @@ class TurnLostError(NotReadyError):
     """Another process has taken over what was being done, because this one was silent for too long."""
 
     code = "turn_lost"
+
+
+class SealError(NotReadyError):
+    """What is kept sealed cannot be sealed or opened: `sealing.py`."""
+
+    code = "seal_failed"
+
+
+class SealKeyMissingError(SealError):
+    """There is no key file."""
+
+    code = "seal_key_missing"
+
+
+class SealKeyFileError(SealError):
+    """The key file cannot be read or written, or holds something else than keys."""
+
+    code = "seal_key_file"
+
+
+class SealKeyUnknownError(SealError):
+    """It was sealed with a key that is not in the key file."""
+
+    code = "seal_key_unknown"
+
+
+class SealDamagedError(SealError):
+    """The sealed bytes were changed, or were sealed for another place."""
+
+    code = "seal_damaged"
 
 
 class IndexFileError(NotReadyError):

@@ -54,18 +54,20 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
-def open_or_reset(path: Path, database_id: str, lock_timeout_seconds: float) -> IndexFolder:
+def open_or_reset(path: Path, database_id: str, lock_timeout_seconds: float, member_bits: int = 0) -> IndexFolder:
     """Open an index; one that is missing, damaged or of another database is made empty, and a log line says so.
 
     Raises:
         IndexFileError: the folder can be neither used nor emptied.
     """
     try:
-        return IndexFolder(str(path), database_id, lock_timeout_seconds=lock_timeout_seconds)
+        return IndexFolder(str(path), database_id, lock_timeout_seconds=lock_timeout_seconds, member_bits=member_bits)
     except _REBUILT_AFTER as error:
         level = logging.INFO if isinstance(error, IndexMissingError) else logging.WARNING
         _log.log(level, "the index is built again from the database: %s", error.message)
-        return IndexFolder(str(path), database_id, reset=True, lock_timeout_seconds=lock_timeout_seconds)
+        return IndexFolder(
+            str(path), database_id, reset=True, lock_timeout_seconds=lock_timeout_seconds, member_bits=member_bits
+        )
 
 
 @contextmanager

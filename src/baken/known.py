@@ -50,6 +50,11 @@ class KnownFollower:
         """The number of the last change that counts; -1 before the first load."""
         return self._seq
 
+    @property
+    def latest(self) -> KnownEntries:
+        """The known entries as of the last `refresh`, which may have changed since."""
+        return self._known
+
     def is_current(self) -> bool:
         """Whether `refresh` would return at once, without a change to apply or an index to build."""
         head = self._store.head_seq()
@@ -139,7 +144,7 @@ class KnownFollower:
                 self._files = None
                 files = self._opened(folder)
                 files.bring_to(head)
-            known = KnownEntries(KnownReader(files.pdq, head), KnownReader(files.digests, head))
+            known = KnownEntries(*(KnownReader(each, head) for each in (files.pdq, files.digests, files.views)))
         known.set_banks(self._store.banks())
         known.seq = head
         self._known, self._token = known, self._store.change_token(head)
@@ -197,3 +202,5 @@ class KnownFollower:
         for kind in FingerprintKind:
             for chunk in self._store.active_codes(kind, first_entry_id=first_entry_id, last_entry_id=last_entry_id):
                 self._known.put_codes(kind, chunk.entry_ids, chunk.bank_ids, chunk.values)
+        for views in self._store.active_views(first_entry_id=first_entry_id, last_entry_id=last_entry_id):
+            self._known.put_views(views.entry_ids, views.bank_ids, views.numbers, views.codes)

@@ -11,7 +11,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ from baken.index_files import (
     make_folder,
     open_or_reset,
 )
-from baken.matching import index_codes, index_ids
+from baken.matching_ids import NO_IDS, VIEW_NUMBER_BITS, index_codes, index_ids, view_ids, view_owners
 from baken.model import PDQ_BYTES, FingerprintKind
 from baken.store import Change, Store
 
@@ -48,6 +49,26 @@ _log = logging.getLogger(__name__)
 
 Wait = Callable[[float], bool]
 """Waits so many seconds and returns whether to stop; `threading.Event.wait` is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexLayout:
+    """How one of the indexes lies in the folder; `member_bits` as of `IndexFolder`."""
+
+    name: str
+    member_bits: int = 0
+
+    def folder_in(self, folder: Path) -> Path:
+        """Where it lies."""
+        return folder / self.name
+
+    def database_id(self, history_id: str) -> str:
+        """What it says that it was made for: an index whose ids are of another layout is one of another database."""
+        return f"{history_id} {self.name} {self.member_bits}" if self.member_bits else history_id
+
+
+LAYOUTS = (IndexLayout("pdq"), IndexLayout("digests"), IndexLayout("views", VIEW_NUMBER_BITS))
+"""PDQ codes of whole pictures, digests of exact values, PDQ codes of banked views."""
 
 
 class KnownReader:
@@ -107,13 +128,15 @@ class KnownReader:
         groups: IdGroups,
         limit: int,
         excluded_ids: NDArray[np.int64],
+        *,
+        lists_counted: bool = False,
     ) -> GroupMatches:
         """Find the nearest codes of each group for each item, and count the others.
 
         Raises:
             IndexMissingError: as `search` does.
         """
-        found = self._index.search_groups(codes, codes_an_item, groups, limit, excluded_ids)
+        found = self._index.search_groups(codes, codes_an_item, groups, limit, excluded_ids, lists_counted)
         self._check_current()
         return found
 
@@ -123,7 +146,7 @@ class KnownReader:
 
 
 class KnownFiles:
-    """The two indexes in a folder: PDQ codes, and digests of exact values. Safe from any number of threads."""
+    """The indexes in a folder: PDQ codes, digests of exact values, banked views. Safe from any number of threads."""
 
     def __init__(self, folder: Path, store: Store, *, lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> None:
         """Open the indexes of the store's database, or make them; the database must have seen a change.
@@ -135,10 +158,14 @@ class KnownFiles:
         self._store = store
         self._lock_timeout_seconds = lock_timeout_seconds
         make_folder(folder)
-        database_id = store.history_id()
-        self.pdq = open_or_reset(folder / "pdq", database_id, lock_timeout_seconds)
-        self.digests = open_or_reset(folder / "digests", database_id, lock_timeout_seconds)
-        self.is_read_only = self.pdq.read_only or self.digests.read_only
+        history_id = store.history_id()
+        self.pdq, self.digests, self.views = (
+            open_or_reset(
+                layout.folder_in(folder), layout.database_id(history_id), lock_timeout_seconds, layout.member_bits
+            )
+            for layout in LAYOUTS
+        )
+        self.is_read_only = any(index.read_only for index in self._indexes)
         """Whether this process may only read the indexes: it uses them as long as others keep them current."""
         self._is_history_known = False
         self._merger = threading.Thread()
@@ -147,13 +174,13 @@ class KnownFiles:
         """Let go of the files; a merge that runs is finished first. Repeating it does nothing."""
         if self._merger.is_alive():
             self._merger.join()
-        self.pdq.close()
-        self.digests.close()
+        for index in self._indexes:
+            index.close()
 
     @property
     def applied_seq(self) -> int:
-        """The last change of the database that is in both indexes; -1 when they must be loaded."""
-        return min(self.pdq.applied_seq, self.digests.applied_seq)
+        """The last change of the database that is in all indexes; -1 when one must be loaded."""
+        return min(index.applied_seq for index in self._indexes)
 
     def doubt_history(self) -> None:
         """Compare the indexes with the database's change log again, the next time they are brought to its head."""
@@ -188,7 +215,7 @@ class KnownFiles:
         self._merge_beside()
 
     def verify_when_due(self, interval_seconds: float, wait: Wait) -> None:
-        """Read both indexes through, slowly, unless another process does or did so less than the interval ago.
+        """Read the indexes through, slowly, unless another process does or did so less than the interval ago.
 
         Raises:
             IndexFileError: they are damaged; all processes know it, and the next `bring_to` builds them again.
@@ -223,8 +250,8 @@ class KnownFiles:
         return True
 
     @property
-    def _indexes(self) -> tuple[IndexFolder, IndexFolder]:
-        return (self.pdq, self.digests)
+    def _indexes(self) -> tuple[IndexFolder, IndexFolder, IndexFolder]:
+        return (self.pdq, self.digests, self.views)
 
     def _condemn(self, index: IndexFolder) -> None:
         with follower_turn(self._folder, self._lock_timeout_seconds):
@@ -257,15 +284,24 @@ class KnownFiles:
         for index in indexes:
             build = IndexBuild(index)
             try:
-                for kind in self._kinds_of(index):
-                    for chunk in self._store.active_codes(kind):
-                        build.add(index_codes(kind, chunk.values), index_ids(chunk.entry_ids, chunk.bank_ids))
+                for codes, ids in self._rows_of(index):
+                    build.add(codes, ids)
                 build.finish(head, token or 0)
             finally:
                 build.close()
 
-    def _kinds_of(self, index: IndexFolder) -> list[FingerprintKind]:
-        return [kind for kind in FingerprintKind if kind.is_exact == (index is self.digests)]
+    def _rows_of(
+        self, index: IndexFolder, first_entry_id: int = 1, last_entry_id: int | None = None
+    ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+        """Codes, uint8[N, 32], and ids, int64[N], that an index should hold of a range of entries, in chunks."""
+        if index is self.views:
+            for chunk in self._store.active_views(first_entry_id=first_entry_id, last_entry_id=last_entry_id):
+                yield chunk.codes, view_ids(chunk.entry_ids, chunk.bank_ids, chunk.numbers)
+            return
+        for kind in FingerprintKind:
+            if kind.is_exact == (index is self.digests):
+                for part in self._store.active_codes(kind, first_entry_id=first_entry_id, last_entry_id=last_entry_id):
+                    yield index_codes(kind, part.values), index_ids(part.entry_ids, part.bank_ids)
 
     def _follow(self, head: int) -> None:
         while self.applied_seq < head:
@@ -278,7 +314,7 @@ class KnownFiles:
 
     def _commit(self, change: Change) -> None:
         # Without waiting for the disk: after a power cut the index is merely behind the database, and follows again.
-        for index in (self.digests, self.pdq):
+        for index in reversed(self._indexes):
             index.commit(change.seq, sync=False, applied_token=change.token)
 
     def _reload(self, change: Change) -> None:
@@ -286,24 +322,19 @@ class KnownFiles:
         if change.bank_id is None or change.first_entry_id is None or change.last_entry_id is None:
             return
         entry_ids = np.arange(change.first_entry_id, change.last_entry_id + 1, dtype=np.int64)
-        removed_ids = index_ids(entry_ids, np.full_like(entry_ids, change.bank_id))
-        for index in (self.digests, self.pdq):
-            codes, ids = self._entries(self._kinds_of(index), change.first_entry_id, change.last_entry_id)
-            index.replace(removed_ids, codes, ids, -1, sync=False)
-
-    def _entries(
-        self, kinds: list[FingerprintKind], first_entry_id: int, last_entry_id: int
-    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        codes = [np.empty((0, PDQ_BYTES), np.uint8)]
-        ids = [np.empty(0, np.int64)]
-        for kind in kinds:
-            for chunk in self._store.active_codes(kind, first_entry_id=first_entry_id, last_entry_id=last_entry_id):
-                codes.append(index_codes(kind, chunk.values))
-                ids.append(index_ids(chunk.entry_ids, chunk.bank_ids))
-        return np.concatenate(codes), np.concatenate(ids)
+        owners = index_ids(entry_ids, np.full_like(entry_ids, change.bank_id))
+        for index in reversed(self._indexes):
+            codes, ids = [np.empty((0, PDQ_BYTES), np.uint8)], [NO_IDS]
+            for some_codes, some_ids in self._rows_of(index, change.first_entry_id, change.last_entry_id):
+                codes.append(some_codes)
+                ids.append(some_ids)
+            if index is self.views and len(ids) == 1 and not len(index):
+                continue  # nothing to remove and nothing to add: a database without views pays nothing for them
+            removed = view_owners(owners) if index is self.views else owners
+            index.replace(removed, np.concatenate(codes), np.concatenate(ids), -1, sync=False)
 
     def _merge_beside(self) -> None:
-        if not self._merger.is_alive() and (self.pdq.merge_due or self.digests.merge_due):
+        if not self._merger.is_alive() and any(index.merge_due for index in self._indexes):
             self._merger = threading.Thread(target=self._merge, name="index-merge")
             self._merger.start()
 

@@ -16,10 +16,8 @@ from baken.errors import (
     IndexMissingError,
     IndexTruncatedError,
 )
-from baken.known_files import KnownFiles
+from baken.known_files import LAYOUTS, KnownFiles
 from baken.store import Store
-
-_NAMES = ("pdq", "digests")
 
 
 class IndexState(StrEnum):
@@ -39,11 +37,11 @@ class IndexReport:
     """What was found.
 
     Attributes:
-        state: the worst of both indexes.
+        state: the worst of all indexes.
         detail: what is wrong, in words; empty when nothing is.
         codes: how many codes they hold.
         size_bytes: of the mapped files.
-        applied_seq: the last change of the database in both; -1 for none.
+        applied_seq: the last change of the database in all of them; -1 for none.
         head_seq: the last change of the database.
         is_rebuilt: whether it was damaged and has been built again.
     """
@@ -65,8 +63,10 @@ def inspect(folder: Path, store: Store) -> IndexReport:
         # Without a change there is nothing to index, and nothing to tell the database from another one.
         if head == 0 or not folder.is_dir():
             return IndexReport(IndexState.MISSING, f"there is no index in {folder}", head_seq=head)
-        for name in _NAMES:
-            opened.append(IndexFolder(str(folder / name), store.history_id()))  # noqa: PERF401 - each must be closed
+        history_id = store.history_id()
+        for layout in LAYOUTS:
+            path, database_id = str(layout.folder_in(folder)), layout.database_id(history_id)
+            opened.append(IndexFolder(path, database_id, member_bits=layout.member_bits))
         return _compared(opened, store, head)
     except IndexFileError as error:
         return IndexReport(_state_of(error), error.message, head_seq=head)
@@ -100,7 +100,7 @@ def _state_of(error: IndexFileError) -> IndexState:
 
 
 def verify(folder: Path, store: Store) -> IndexReport:
-    """Read both indexes through, as fast as the disk gives; one that is damaged is built again from the database.
+    """Read the indexes through, as fast as the disk gives; one that is damaged is built again from the database.
 
     Returns:
         What was found before anything was mended.

@@ -9,18 +9,33 @@ gives it indexes that are fed (`known_files.py`).
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from baken._native import GroupMatches, HammingIndex, IdGroups, NearestMatches, SearchPlan
+from baken._native import GroupMatches, HammingIndex, IdGroups
+from baken.copies import WHOLE_VIEW, MatchStage, QueryViews, View
+from baken.matching_ids import (
+    ENTRY_BITS,
+    ENTRY_MASK,
+    NO_IDS,
+    VIEW_BANK_SHIFT,
+    VIEW_NUMBER_BITS,
+    digest_code,
+    index_codes,
+    index_ids,
+    stacked,
+    view_ids,
+    view_owners,
+)
+from baken.matching_index import CodeIndex
+from baken.matching_views import ORIENTATIONS, ViewGroups, ViewSightings, flat, sight
 from baken.model import (
+    DEFAULT_RADIUS_BITS,
     MAX_MATCHES,
-    PDQ_BYTES,
     Bank,
     BankState,
     Fingerprint,
@@ -33,72 +48,101 @@ from baken.model import (
     Transform,
 )
 
-# An index id carries bank and entry, so that a match needs no table beside the index: 23 bits of bank, 40 of entry.
-_ENTRY_ID_BITS = 40
-_ENTRY_ID_MASK = (1 << _ENTRY_ID_BITS) - 1
+__all__ = ["CodeIndex", "IndexName", "KnownEntries", "index_codes", "index_ids", "view_ids", "view_owners"]
+
+IndexName = Literal["pdq", "digests", "views"]
+
+VIEW_RADIUS_BITS = DEFAULT_RADIUS_BITS
+"""Views match within their bank's radius, and at most within this one: there are many of them."""
 
 _TRANSFORMS = tuple(Transform)
-_NO_IDS = np.empty(0, np.int64)
 _NOBODY: set[int] = set()
-
-
-class CodeIndex(Protocol):
-    """What a search needs of an index; `HammingIndex` and `IndexFolder` have it."""
-
-    @property
-    def memory_bytes(self) -> int:
-        """Memory of this process."""
-
-    def __len__(self) -> int: ...
-
-    def add(self, codes: NDArray[np.uint8], ids: NDArray[np.int64]) -> None:
-        """Add codes under ids."""
-
-    def remove(self, ids: NDArray[np.int64]) -> int:
-        """Remove every code of the ids."""
-
-    def search(
-        self, codes: NDArray[np.uint8], radius_bits: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
-        """Find every code at most `radius_bits` from each query."""
-
-    def search_nearest(self, codes: NDArray[np.uint8], radius_bits: int, limit: int) -> NearestMatches:
-        """Find the nearest codes of each query, and count the others."""
-
-    def search_groups(
-        self,
-        codes: NDArray[np.uint8],
-        codes_an_item: int,
-        groups: IdGroups,
-        limit: int,
-        excluded_ids: NDArray[np.int64],
-    ) -> GroupMatches:
-        """Find the nearest codes of each group for each item, and count the others."""
-
-    def explain(self, radius_bits: int) -> list[SearchPlan]:
-        """How each part would be searched."""
 
 
 @dataclass(frozen=True, slots=True)
 class _ActiveBanks:
-    """The banks that count, and the same as the index wants them: within their radius, or exactly."""
+    """The banks that count, and the same as the indexes want them: within a radius, or exactly."""
 
     by_id: dict[int, Bank]
     near: IdGroups
     exact: IdGroups
+    views: ViewGroups
+    benign_views: ViewGroups | None
+    keeping: frozenset[int]
 
     @classmethod
     def of(cls, banks: Iterable[Bank]) -> _ActiveBanks:
         active = sorted((bank for bank in banks if bank.state is BankState.ACTIVE), key=lambda bank: bank.id)
-        ids = np.array([bank.id for bank in active], np.int64)
-        radii = np.array([bank.radius_bits for bank in active], np.int32)
-        groups = (IdGroups(ids, each, _ENTRY_ID_BITS) for each in (radii, np.zeros_like(radii)))
-        return cls({bank.id: bank for bank in active}, *groups)
+        benign = [bank for bank in active if bank.purpose is Purpose.BENIGN]
+        return cls(
+            {bank.id: bank for bank in active},
+            near=_groups(active, lambda bank: bank.radius_bits, ENTRY_BITS),
+            exact=_groups(active, lambda _: 0, ENTRY_BITS),
+            views=_view_groups(active),
+            benign_views=_view_groups(benign) if benign else None,
+            keeping=frozenset(bank.id for bank in active if bank.keeps_keypoints),
+        )
 
-    def match(self, packed_id: int, kind: FingerprintKind, distance_bits: int, transform: Transform) -> Match:
-        bank = self.by_id[packed_id >> _ENTRY_ID_BITS]
-        entry_id = packed_id & _ENTRY_ID_MASK
+    def match(self, owner: int, kind: FingerprintKind, distance_bits: int, transform: Transform) -> Match:
+        bank = self.by_id[owner >> ENTRY_BITS]
+        entry_id = owner & ENTRY_MASK
         return Match(bank.id, bank.name, bank.purpose, bank.verdict, entry_id, kind, distance_bits, transform)
+
+    def view_match(self, owner: int, distance_bits: int, transform: Transform, view: View, number: int) -> Match:
+        plain = self.match(owner, FingerprintKind.PDQ, distance_bits, transform)
+        return replace(plain, stage=MatchStage.VIEWS, view=view, entry_view_number=number)
+
+
+def _groups(banks: Sequence[Bank], radius_of: Callable[[Bank], int], shift_bits: int) -> IdGroups:
+    ids = np.array([bank.id for bank in banks], np.int64)
+    return IdGroups(ids, np.array([radius_of(bank) for bank in banks], np.int32), shift_bits)
+
+
+def _view_groups(banks: Sequence[Bank]) -> ViewGroups:
+    plain, banked = (
+        _groups(banks, lambda bank: min(bank.radius_bits, VIEW_RADIUS_BITS), shift_bits)
+        for shift_bits in (ENTRY_BITS, VIEW_BANK_SHIFT)
+    )
+    return ViewGroups(plain, banked)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """The codes of an item: uint8[W, 32] of the whole of it, none when it may not be compared, and its views."""
+
+    whole: NDArray[np.uint8]
+    views: QueryViews | None
+
+    @property
+    def parts(self) -> NDArray[np.uint8]:
+        return flat(None if self.views is None else self.views.codes)
+
+    def view_of(self, row: int) -> View:
+        """What the code in a row of `whole`, or behind it of `parts`, shows."""
+        if row < len(self.whole) or self.views is None:
+            return WHOLE_VIEW
+        return self.views.views[(row - len(self.whole)) // ORIENTATIONS]
+
+    def transform_of(self, row: int) -> Transform:
+        """The orientation of the code in such a row."""
+        return _TRANSFORMS[row if row < len(self.whole) else (row - len(self.whole)) % ORIENTATIONS]
+
+    def each(self, views: Collection[View]) -> Iterator[_Sides]:
+        """These views alone, one at a time."""
+        if WHOLE_VIEW in views:
+            yield _Sides(self.whole, None)
+        if self.views is not None:
+            for number, view in enumerate(self.views.views):
+                if view in views:
+                    yield _Sides(self.whole[:0], QueryViews((view,), self.views.codes[number : number + 1]))
+
+
+def _view_matches(banks: _ActiveBanks, sighted: ViewSightings, sides: _Sides) -> list[Match]:
+    columns = (sighted.owners, sighted.distance_bits, sighted.rows, sighted.numbers)
+    return [
+        banks.view_match(owner, bits, sides.transform_of(row), sides.view_of(row), number)
+        for owner, bits, row, number in zip(*(column.tolist() for column in columns), strict=True)
+    ]
 
 
 @dataclass(slots=True)
@@ -120,32 +164,41 @@ class KnownEntries:
     """Every entry that may match, searchable from any number of threads.
 
     PDQ codes lie in a Hamming index. Exact digests lie in a second one, asked at radius 0 under a 256-bit digest of
-    kind and value, so that short and long digests share one structure with the same freshness.
+    kind and value, so that short and long digests share one structure with the same freshness. The PDQ codes of banked
+    views lie in a third one.
     """
 
-    def __init__(self, pdq: CodeIndex | None = None, digests: CodeIndex | None = None) -> None:
+    def __init__(
+        self, pdq: CodeIndex | None = None, digests: CodeIndex | None = None, views: CodeIndex | None = None
+    ) -> None:
         self._pdq: CodeIndex = HammingIndex() if pdq is None else pdq
         self._digests: CodeIndex = HammingIndex() if digests is None else digests
+        self._views: CodeIndex = HammingIndex(VIEW_NUMBER_BITS) if views is None else views
         self._banks = _ActiveBanks.of(())
         self.seq = -1
         """The change of the database's log that was applied last, at least; whoever feeds the entries sets it."""
 
     def __len__(self) -> int:
-        """How many codes are held, digests included."""
-        return len(self._pdq) + len(self._digests)
+        """How many codes are held, digests and views included."""
+        return len(self._pdq) + len(self._digests) + len(self._views)
 
     @property
     def memory_bytes(self) -> int:
-        """Memory of both indexes."""
-        return self._pdq.memory_bytes + self._digests.memory_bytes
+        """Memory of all indexes."""
+        return self._pdq.memory_bytes + self._digests.memory_bytes + self._views.memory_bytes
 
-    def index(self, name: Literal["pdq", "digests"]) -> CodeIndex:
-        """One of the two indexes."""
-        return self._pdq if name == "pdq" else self._digests
+    def index(self, name: IndexName) -> CodeIndex:
+        """One of the indexes."""
+        return {"pdq": self._pdq, "digests": self._digests, "views": self._views}[name]
 
     def set_banks(self, banks: Iterable[Bank]) -> None:
         """Replace the banks; entries of a bank that is absent, paused or withdrawn do not match."""
         self._banks = _ActiveBanks.of(banks)
+
+    @property
+    def keeping_banks(self) -> frozenset[int]:
+        """The ids of the banks that count and keep keypoints."""
+        return self._banks.keeping
 
     def put_codes(
         self,
@@ -158,47 +211,116 @@ class KnownEntries:
         index = self._pdq if kind is FingerprintKind.PDQ else self._digests
         index.add(index_codes(kind, values), index_ids(entry_ids, bank_ids))
 
+    def put_views(
+        self,
+        entry_ids: NDArray[np.int64],
+        bank_ids: NDArray[np.int64],
+        numbers: NDArray[np.uint8],
+        codes: NDArray[np.uint8],
+    ) -> None:
+        """Add codes of banked views: ids are int64[N], `numbers` uint8[N], `codes` uint8[N, 32]."""
+        self._views.add(np.ascontiguousarray(codes), view_ids(entry_ids, bank_ids, numbers))
+
     def remove_entries(self, entry_ids: NDArray[np.int64], bank_ids: NDArray[np.int64]) -> None:
         """Remove every code of these entries; unknown ones are no error."""
         ids = index_ids(entry_ids, bank_ids)
         self._pdq.remove(ids)
         self._digests.remove(ids)
+        self._views.remove(view_owners(ids))
 
     def search(self, fingerprints: Fingerprints, max_matches: int = MAX_MATCHES) -> Found:
-        """The matches of one item: exact digests, and PDQ in all eight orientations when it may be compared.
+        """The matches of one item: exact digests, PDQ in all eight orientations when it may be compared, and views.
 
-        Of each bank the nearest `max_matches` are kept, for each kind of exact digest and for PDQ. An entry is one
-        match: by an exact digest (the strongest) rather than by PDQ, in the orientation in which it is nearest.
+        Of each bank the nearest `max_matches` are kept, for each kind of exact digest, for PDQ and for views. An entry
+        is one match: by an exact digest (the strongest) rather than by PDQ, and by the PDQ of both whole pictures
+        rather than by views; in the orientation, and by the views, in which it is nearest. Only a benign entry may be
+        told several times, once for each view of the item that another entry matched: so far it may explain that.
         """
         banks, finds = self._banks, _Finds()
-        digest_ids = self._find_digests(fingerprints.digests(), banks, max_matches, finds)
-        if fingerprints.unscreenable is None and fingerprints.pdq_orientations is not None:
-            orientations = fingerprints.pdq_orientations
-            near = self._pdq.search_groups(orientations, len(orientations), banks.near, max_matches, digest_ids)
+        excluded = self._find_digests(fingerprints.digests(), banks, max_matches, finds)
+        is_comparable = fingerprints.unscreenable is None and fingerprints.pdq_orientations is not None
+        whole = flat(fingerprints.pdq_orientations if is_comparable else None)
+        if len(whole):
+            near = self._pdq.search_groups(whole, len(whole), banks.near, max_matches, excluded, lists_counted=True)
             rows = near.query_row.tolist()
-            for row, packed_id, bits in zip(rows, near.id.tolist(), near.distance_bits.tolist(), strict=True):
-                finds.matches.append(banks.match(packed_id, FingerprintKind.PDQ, bits, _TRANSFORMS[row]))
+            for row, owner, bits in zip(rows, near.id.tolist(), near.distance_bits.tolist(), strict=True):
+                finds.matches.append(banks.match(owner, FingerprintKind.PDQ, bits, _TRANSFORMS[row]))
             for bank_id, count in zip(near.count_group.tolist(), near.count.tolist(), strict=True):
                 finds.count(banks.by_id[bank_id], count)
+            excluded = np.concatenate([excluded, near.counted_owner])
+        self._find_views(_Sides(whole, fingerprints.query_views), banks, max_matches, excluded, finds)
         return finds.found()
+
+    def _find_views(
+        self, sides: _Sides, banks: _ActiveBanks, max_matches: int, excluded: NDArray[np.int64], finds: _Finds
+    ) -> None:
+        sighted = sight(
+            self._pdq,
+            self._views,
+            banks.views,
+            whole=sides.whole,
+            parts=sides.parts,
+            limit=max_matches,
+            excluded=excluded,
+        )
+        if not len(sighted.counted_owners):
+            return
+        matches = _view_matches(banks, sighted, sides)
+        finds.matches += matches
+        bank_ids, counts = np.unique(sighted.counted_owners >> ENTRY_BITS, return_counts=True)
+        for bank_id, count in zip(bank_ids.tolist(), counts.tolist(), strict=True):
+            finds.count(banks.by_id[bank_id], count)
+        if banks.benign_views is not None:
+            self._find_benign(sides, banks, banks.benign_views, matches, finds)
+
+    def _find_benign(
+        self, sides: _Sides, banks: _ActiveBanks, benign: ViewGroups, matches: Sequence[Match], finds: _Finds
+    ) -> None:
+        """Add the nearest benign entry of each view of the item that others matched.
+
+        What a benign entry is nearest to may be another view of the item, which explains nothing of this one.
+        """
+        matched = {match.view for match in matches if match.purpose is not Purpose.BENIGN}
+        told = set(finds.matches)
+        for side in sides.each(matched):
+            sighted = sight(
+                self._pdq, self._views, benign, whole=side.whole, parts=side.parts, limit=1, excluded=NO_IDS
+            )
+            finds.matches += (each for each in _view_matches(banks, sighted, side) if each not in told)
 
     def lookup(self, fingerprints: Sequence[Fingerprint], max_matches: int = MAX_MATCHES) -> list[Found]:
         """The matches of each fingerprint as it is, in the order asked; no orientations are tried.
 
-        Of each bank the nearest `max_matches` are kept.
+        A PDQ is compared with whole pictures and with banked views. Of each bank the nearest `max_matches` are kept.
         """
         banks, finds = self._banks, [_Finds() for _ in fingerprints]
         near = [row for row, each in enumerate(fingerprints) if not each.kind.is_exact]
         if near:
-            codes = _stack(fingerprints[row].value for row in near)
-            found = self._pdq.search_groups(codes, 1, banks.near, max_matches, _NO_IDS)
+            codes = stacked(fingerprints[row].value for row in near)
+            found = self._pdq.search_groups(codes, 1, banks.near, max_matches, NO_IDS)
             _sort_in(found, near, fingerprints, banks, finds)
+            self._lookup_views(codes, near, banks, max_matches, finds)
         exact = [row for row, each in enumerate(fingerprints) if each.kind.is_exact]
         if exact:
-            codes = _stack(_digest_code(fingerprints[row].kind, fingerprints[row].value) for row in exact)
-            found = self._digests.search_groups(codes, 1, banks.exact, max_matches, _NO_IDS)
+            codes = stacked(digest_code(fingerprints[row].kind, fingerprints[row].value) for row in exact)
+            found = self._digests.search_groups(codes, 1, banks.exact, max_matches, NO_IDS)
             _sort_in(found, exact, fingerprints, banks, finds)
         return [each.found() for each in finds]
+
+    def _lookup_views(
+        self,
+        codes: NDArray[np.uint8],
+        asked: Sequence[int],
+        banks: _ActiveBanks,
+        max_matches: int,
+        finds: Sequence[_Finds],
+    ) -> None:
+        """Ask the views for each code; `asked[i]` is the place of the i-th code among the finds."""
+        met = self._views.search_groups(codes, 1, banks.views.banked, 0, NO_IDS).count_item
+        for row in np.unique(met).tolist():  # few: each is asked again, without what its whole picture matched
+            code = codes[row : row + 1]
+            near = self._pdq.search_groups(code, 1, banks.near, 0, NO_IDS, lists_counted=True)
+            self._find_views(_Sides(code, None), banks, max_matches, near.counted_owner, finds[asked[row]])
 
     def find_held(self, bank_id: int, entries: Sequence[NewEntry]) -> list[int | None]:
         """For each of the entries the id of one in this bank that has all of its fingerprints, or None.
@@ -221,13 +343,13 @@ class KnownEntries:
         holders: dict[int, set[int]] = {}
         near = [position for position, code in enumerate(codes) if code.kind is FingerprintKind.PDQ]
         exact = [position for position, code in enumerate(codes) if code.kind is not FingerprintKind.PDQ]
-        stacked_near = _stack(codes[position].value for position in near)
-        stacked_exact = _stack(_digest_code(codes[position].kind, codes[position].value) for position in exact)
-        for index, asked, stacked in ((self._pdq, near, stacked_near), (self._digests, exact, stacked_exact)):
-            rows, ids, _ = index.search(stacked, 0)
-            in_bank = ids >> _ENTRY_ID_BITS == bank_id
+        near_codes = stacked(codes[position].value for position in near)
+        exact_codes = stacked(digest_code(codes[position].kind, codes[position].value) for position in exact)
+        for index, asked, values in ((self._pdq, near, near_codes), (self._digests, exact, exact_codes)):
+            rows, ids, _ = index.search(values, 0)
+            in_bank = ids >> ENTRY_BITS == bank_id
             for row, packed_id in zip(rows[in_bank].tolist(), ids[in_bank].tolist(), strict=True):
-                holders.setdefault(asked[row], set()).add(packed_id & _ENTRY_ID_MASK)
+                holders.setdefault(asked[row], set()).add(packed_id & ENTRY_MASK)
         return holders
 
     def _find_digests(
@@ -237,12 +359,12 @@ class KnownEntries:
 
         All ids are held at once, 8 bytes each, because an entry may share several digests and counts once.
         """
-        codes = _stack(_digest_code(each.kind, each.value) for each in digests)
+        codes = stacked(digest_code(each.kind, each.value) for each in digests)
         rows, ids, _ = self._digests.search(codes, 0)
         if not len(ids):
             return ids
         ids, first = np.unique(ids, return_index=True)  # the strongest kind: digests come in that order
-        kinds, bank_ids = rows[first], ids >> _ENTRY_ID_BITS
+        kinds, bank_ids = rows[first], ids >> ENTRY_BITS
         is_active = np.isin(bank_ids, np.fromiter(banks.by_id, np.int64, len(banks.by_id)))
         ids, kinds, bank_ids = ids[is_active], kinds[is_active], bank_ids[is_active]
         for bank_id in np.unique(bank_ids).tolist():
@@ -271,27 +393,12 @@ def _sort_in(
         finds[asked[row]].count(banks.by_id[bank_id], count)
 
 
-def index_ids(entry_ids: NDArray[np.int64], bank_ids: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The ids under which an index holds the codes of entries: int64[N], as many as were given."""
-    return (bank_ids << _ENTRY_ID_BITS) | entry_ids
-
-
-def index_codes(kind: FingerprintKind, values: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The codes, uint8[N, 32], under which an index holds values of one kind, uint8[N, kind.size_bytes]."""
-    return np.ascontiguousarray(values) if kind is FingerprintKind.PDQ else _digest_codes(kind, values)
-
-
-def _digest_code(kind: FingerprintKind, value: bytes) -> bytes:
-    return hashlib.blake2b(value, digest_size=32, person=kind.value.encode()).digest()
-
-
-def _digest_codes(kind: FingerprintKind, values: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return _stack(_digest_code(kind, row.tobytes()) for row in values)
-
-
-def _stack(codes: Iterable[bytes]) -> NDArray[np.uint8]:
-    return np.frombuffer(b"".join(codes), dtype=np.uint8).reshape(-1, PDQ_BYTES)
-
-
-def _rank(match: Match) -> tuple[bool, int, int, int]:
-    return (not match.kind.is_exact, match.distance_bits, match.entry_id, _TRANSFORMS.index(match.transform))
+def _rank(match: Match) -> tuple[bool, bool, int, int, int]:
+    is_of_views = match.stage is not MatchStage.FINGERPRINT
+    return (
+        not match.kind.is_exact,
+        is_of_views,
+        match.distance_bits,
+        match.entry_id,
+        _TRANSFORMS.index(match.transform),
+    )

@@ -10,7 +10,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from baken.copies import WHOLE_VIEW, BankViews, Evidence, MatchStage, QueryViews, Vectors, View
+from baken.copies import WHOLE_VIEW, BankViews, Evidence, MatchStage, QueryViews, Vectors, View, ViewSet
 
 PDQ_BITS = 256
 PDQ_BYTES = PDQ_BITS // 8
@@ -247,6 +247,7 @@ class Bank:
     """A named set of entries with one purpose, one source and one policy.
 
     `flood_accounts_per_hour` (0: off) and `flood_factor` say when the flood breaker quarantines an entry: `flood.py`.
+    `view_set` and `keeps_keypoints` say what is kept of a picture that is added, beside its fingerprints.
     """
 
     id: int
@@ -260,6 +261,8 @@ class Bank:
     updated_at: datetime
     flood_accounts_per_hour: int = DEFAULT_FLOOD_ACCOUNTS_PER_HOUR
     flood_factor: int = DEFAULT_FLOOD_FACTOR
+    view_set: ViewSet = ViewSet.FULL
+    keeps_keypoints: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,15 +276,33 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class NewEntry:
-    """One content to add to a bank: at least one fingerprint, at most one of a kind."""
+    """One content to add to a bank: at least one fingerprint, at most one of a kind.
+
+    Attributes:
+        fingerprints: they say what the content is; an entry that has all of them holds it.
+        label: what people call it.
+        views: of its picture, which then has a width and a height; None when the bank keeps none, or no picture.
+        vectors: likewise.
+        keypoints: likewise, sealed (`sealing.py`).
+        width_px: width as a viewer shows the picture.
+        height_px: height, likewise.
+    """
 
     fingerprints: tuple[Fingerprint, ...]
     label: str | None = None
+    views: BankViews | None = field(default=None, repr=False, compare=False)
+    vectors: Vectors | None = field(default=None, repr=False, compare=False)
+    keypoints: bytes | None = field(default=None, repr=False, compare=False)
+    width_px: int | None = None
+    height_px: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One content in a bank."""
+    """One content in a bank.
+
+    `view_count`, `has_vectors` and `has_keypoints` say what is kept of its picture; the data never leaves that way.
+    """
 
     id: int
     bank_id: int
@@ -293,6 +314,9 @@ class Entry:
     fingerprints: tuple[Fingerprint, ...]
     created_at: datetime
     updated_at: datetime
+    view_count: int = 0
+    has_vectors: bool = False
+    has_keypoints: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +370,7 @@ class Match:
         stage: what found it.
         view: what of the item was compared.
         entry_view: what of the banked picture it was compared with.
+        entry_view_number: its number in the table of views (`fingerprints.view_table`); 0 for the whole picture.
         similarity: of the two vectors, -1 to 1, when a descriptor network found it.
         evidence: what the check on local features said, when the entry has keypoints and was checked.
     """
@@ -363,6 +388,7 @@ class Match:
     entry_view: View = WHOLE_VIEW
     similarity: float | None = None
     evidence: Evidence | None = None
+    entry_view_number: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
 from baken import decisions, fingerprints, images
+from baken.candidates import CandidateChecker
+from baken.checking import MAX_CHECKS
 from baken.decisions import Policy
+from baken.fingerprints import Asked
 from baken.images import DecodeLimits
 from baken.known import KnownFollower
-from baken.model import MAX_MATCHES, MIN_QUALITY_PERCENT, Fingerprints, Idempotency, ItemMeta, Screening
+from baken.model import MAX_MATCHES, MIN_QUALITY_PERCENT, Fingerprints, Idempotency, ItemMeta, Outcome, Screening
 
 
 class Recorder(Protocol):
@@ -26,14 +29,39 @@ class Recorder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What a screening needs: the known entries, the policy, the limits and a clock. Built once in `assemble.py`."""
+    """What a screening needs: the known entries, the policy, the limits and a clock. Built once in `assemble.py`.
+
+    Attributes:
+        known: the known entries.
+        candidates: what checks candidates and says which part of a banked picture a view is; None does neither.
+        policy: the verdicts that the operator chose.
+        limits: what a file may ask of this machine.
+        min_quality_percent: below it a picture, or a view, is too plain to be compared.
+        max_matches: how many matches a screening keeps.
+        uses_views: whether the views of an item are searched beside the whole.
+        uses_check: whether candidates are checked.
+        now: the clock.
+    """
 
     known: KnownFollower
+    candidates: CandidateChecker | None = None
     policy: Policy = field(default_factory=Policy)
     limits: DecodeLimits = field(default_factory=DecodeLimits)
     min_quality_percent: int = MIN_QUALITY_PERCENT
     max_matches: int = MAX_MATCHES
+    uses_views: bool = True
+    uses_check: bool = True
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    @property
+    def asked(self) -> Asked:
+        """What is computed of an item: its pixels are kept for the check alone, and only while a bank allows any."""
+        checks = self.uses_check and self.candidates is not None and bool(self.known.latest.keeping_banks)
+        return Asked(query_views=self.uses_views, working_luma=checks)
+
+    def named(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """The same outcomes, with the region of each banked view that matched."""
+        return list(outcomes) if self.candidates is None else self.candidates.named(outcomes)
 
 
 def screen(
@@ -64,18 +92,26 @@ def examine(data: bytes, meta: ItemMeta, gate: Gate) -> Screening:
 def fingerprint(data: bytes, gate: Gate) -> Fingerprints:
     """Compute an item's fingerprints within the gate's limits, on the fast decoding path."""
     picture = images.decode(data, limits=gate.limits)
-    return fingerprints.compute(data, picture, min_quality_percent=gate.min_quality_percent)
+    return fingerprints.compute(data, picture, min_quality_percent=gate.min_quality_percent, asked=gate.asked)
 
 
 def judge(computed: Fingerprints, meta: ItemMeta, gate: Gate, started: float) -> Screening:
-    """Search and decide; `started` is the `time.perf_counter()` at which the item's work began."""
+    """Search, check candidates and decide; `started` is the `time.perf_counter()` at which the item's work began.
+
+    The item's pixels and views end here.
+    """
     known = gate.known.refresh()
     known_seq = known.seq  # read before the search: the entries may be newer than it says, never older
-    found = known.search(computed, gate.max_matches)
+    # A check may lessen the weight of some: more are taken, so that the weightiest of every bank is among them.
+    found = known.search(computed, max(gate.max_matches, MAX_CHECKS + 1))
+    if gate.candidates is not None and computed.working_luma is not None:
+        found = gate.candidates.with_evidence(found, computed.working_luma, known.keeping_banks)
     outcome = decisions.decide_found(computed.unscreenable, found, gate.policy, gate.max_matches)
+    [outcome] = gate.named([outcome])
+    kept = replace(computed, query_views=None, vectors=None, working_luma=None)
     now = gate.now()
     elapsed_ms = (time.perf_counter() - started) * 1000.0
-    return Screening(new_screening_id(now), now, meta, computed, outcome, elapsed_ms, known_seq=known_seq)
+    return Screening(new_screening_id(now), now, meta, kept, outcome, elapsed_ms, known_seq=known_seq)
 
 
 def new_screening_id(now: datetime) -> str:

@@ -176,8 +176,8 @@ def screen_files(
         NotReadyError: the database failed or no worker process starts. A bad file raises nothing.
     """
     check_roots(roots)
-    job = _Job(FileFingerprinter(gate.limits, gate.min_quality_percent))
     gate.known.refresh()  # loaded before the first file, so that its `elapsed_ms` is its own
+    job = _Job(FileFingerprinter(gate.limits, gate.min_quality_percent, asked=gate.asked))
     results = in_order(
         job,
         files(roots, on_skip),

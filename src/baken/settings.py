@@ -21,6 +21,7 @@ from baken.model import MAX_MATCHES, MIN_QUALITY_PERCENT, UnscreenableReason, Ve
 ENV_PREFIX = "BAKEN_"
 CONFIG_FILE_NAME = "baken.toml"
 DATABASE_FILE_NAME = "baken.sqlite3"
+FEATURE_KEY_FILE_NAME = "feature.key"
 DEFAULT_DATA_DIR = Path("baken-data")
 
 SECRET_NAMES = ("database_url",)
@@ -58,6 +59,11 @@ class Settings(BaseSettings):
         ge=0.1,
         le=600,
         description="How long a writer waits for another process before it says the database is busy.",
+    )
+    feature_key_file: Path | None = Field(
+        None,
+        description="The file with the keys that seal keypoints at rest; `feature.key` in the data folder when unset. "
+        "It is made when it is first needed. Machines that share a PostgreSQL database need the same keys.",
     )
     host: str = Field("127.0.0.1", description="The address `baken serve` listens on.")
     port: int = Field(8480, ge=0, le=65535, description="The port `baken serve` listens on; 0 takes a free one.")
@@ -108,6 +114,16 @@ class Settings(BaseSettings):
         le=100,
         description="PDQ quality below which a picture is `low_quality`, not compared.",
     )
+    stage_views: StrictBool = Field(
+        True,
+        description="Whether the views of an item (without its borders, its caption, its quarters) are searched beside "
+        "the whole. Banked views are searched in any case.",
+    )
+    stage_check: StrictBool = Field(
+        True,
+        description="Whether candidates are checked on local features where a bank keeps keypoints. Without it, what "
+        "views found counts as it is.",
+    )
     verdict_low_quality: Verdict = Field(
         Verdict.ALLOW, description="Verdict for `low_quality`: too flat to be a recognisable copy of anything."
     )
@@ -146,6 +162,11 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.data_dir.resolve() / DATABASE_FILE_NAME}"
+
+    @property
+    def resolved_feature_key_file(self) -> Path:
+        """The file with the keys that seal keypoints: the setting, or in the data folder."""
+        return self.feature_key_file or self.data_dir / FEATURE_KEY_FILE_NAME
 
     def unscreenable_verdicts(self) -> dict[UnscreenableReason, Verdict]:
         """The verdict for every reason a picture could not be compared."""

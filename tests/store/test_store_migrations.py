@@ -11,16 +11,30 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from kept_samples import picture_entry
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
-from store_samples import make_bank
+from store_samples import ORIGIN, make_bank
 
+from baken.copies import ViewSet
 from baken.errors import NotInitialisedError
 from baken.store import Store
 from baken.store.address import parse_address
+from baken.store.bulk import insert_rows
 from baken.store.engine import Database
 from baken.store.migrate import MIGRATIONS, revision_complaint
-from baken.store.schema import REVISIONS, metadata
+from baken.store.schema import REVISIONS, fingerprints, metadata
+
+OLD_ENTRY = """
+INSERT INTO banks (name, purpose, radius_bits, verdict, state, created_at, updated_at)
+    VALUES ('old', 'watch', 20, 'allow', 'active', '2026-01-02 03:04:05', '2026-01-02 03:04:05');
+INSERT INTO provenances (source, added_by) VALUES ('files', 'alice');
+INSERT INTO entries (id, bank_id, provenance_id, state, created_at, updated_at)
+    VALUES (1, 1, 1, 'active', '2026-01-02 03:04:05', '2026-01-02 03:04:05');
+INSERT INTO changes (seq, kind, bank_id, first_entry_id, last_entry_id, created_at)
+    VALUES (1, 'entries', 1, 1, 1, '2026-01-02 03:04:05');
+UPDATE change_head SET seq = 1, last_entry_id = 1
+"""
 
 
 def test_the_migrations_make_exactly_the_tables_of_the_schema(store_url: str):
@@ -63,6 +77,31 @@ def test_a_database_of_the_first_revision_is_brought_up_to_date_with_its_banks(s
 
     assert (bank.radius_bits, bank.flood_accounts_per_hour, bank.flood_factor) == (20, 100, 10)
     assert changed.radius_bits == 21
+
+
+def test_a_database_of_revision_4_keeps_its_entries_and_can_complete_them(store_url: str):
+    database = Database(parse_address(store_url), busy_timeout_seconds=30, may_create=True)
+    with database.write() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+        for statement in OLD_ENTRY.split(";"):
+            connection.execute(text(statement))
+        codes = [(code.kind.value, 1, 1, True, code.value, None) for code in picture_entry(1).fingerprints]
+        insert_rows(
+            connection, fingerprints, ("kind", "entry_id", "bank_id", "active", "value", "quality_percent"), codes
+        )
+    database.close()
+
+    with Store.initialise(store_url) as store:
+        bank, entry = store.bank("old"), store.entry("old", 1)
+        added = store.add_missing_entries("old", [picture_entry(1)], ORIGIN, find_active=lambda *_: [1], actor="bob")
+
+        assert (bank.view_set, bank.keeps_keypoints) == (ViewSet.FULL, False)
+        assert (entry.view_count, entry.has_vectors, entry.has_keypoints) == (0, False, False)
+        assert added.completed_count == 1
+        assert store.entry("old", 1).view_count == 3
 
 
 def test_initialising_again_keeps_what_is_there(store_url: str):

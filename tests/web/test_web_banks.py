@@ -26,6 +26,7 @@ def test_a_bank_is_created_with_the_defaults_of_its_purpose(api: Api) -> None:
     assert said["reason"] == "contract 17"
     read = api.get("/v1/banks/hotline").json()
     assert read.pop("entry_counts") == {"active": 0, "paused": 0, "quarantined": 0, "withdrawn": 0}
+    assert read.pop("kept_counts") == {"views": 0, "vectors": 0, "keypoints": 0}
     assert read == said
 
 

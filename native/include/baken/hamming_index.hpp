@@ -26,11 +26,15 @@ struct Question {
   size_t codes_an_item = 1;
   size_t limit = no_limit;           // how many matches are returned of each item and group, the nearest first
   const IdGroups* groups = nullptr;  // null: all ids are one group
-  const int64_t* excluded_ids = nullptr;  // these do not count
+  // These do not count. Of an index with member bits they are owners: ids without those bits.
+  const int64_t* excluded_ids = nullptr;
   size_t excluded_count = 0;
+  bool lists_counted = false;  // whether `counted_owner` is wanted; it takes 8 bytes for each
+  int member_bits = 0;         // of the index, which sets it itself
 };
 
-// Parallel columns, one row a match, ordered by item, then distance_bits, then id, then query_row.
+// Parallel columns, one row a match, ordered by item, then distance_bits, then id, then query_row. Of an index with member
+// bits a match is an owner: its nearest code, the one with the least id among equals, stands for it.
 struct SearchResult {
   std::vector<int64_t> query_row;
   std::vector<int64_t> id;
@@ -39,6 +43,10 @@ struct SearchResult {
   std::vector<int64_t> count_item;
   std::vector<int64_t> count_group;
   std::vector<int64_t> count;
+  // When the question asked for them: all that matched, returned or not, each once, without their member bits. Ordered
+  // by item, then group, then owner.
+  std::vector<int64_t> counted_item;
+  std::vector<int64_t> counted_owner;
 };
 
 // How an index searches one of its parts for one query, and what that is expected to cost for random codes.
@@ -58,7 +66,9 @@ struct SearchPlan {
 // nothing. A removal running beside it may be seen in part.
 class HammingIndex {
  public:
-  HammingIndex();
+  // Ids that differ in their low `member_bits` bits only have one owner, which counts once in a search and is removed
+  // whole. Throws std::invalid_argument unless they are 0 to 62.
+  explicit HammingIndex(int member_bits = 0);
   ~HammingIndex();
   HammingIndex(const HammingIndex&) = delete;
   HammingIndex& operator=(const HammingIndex&) = delete;
@@ -66,7 +76,7 @@ class HammingIndex {
   // `codes` holds `count` codes of 32 bytes one after another; an id may repeat, within a call and between calls.
   void add(const uint8_t* codes, const int64_t* ids, size_t count);
 
-  // Removes every code of these ids and returns how many codes went.
+  // Removes every code of these ids (of these owners, with member bits) and returns how many codes went.
   size_t remove(const int64_t* ids, size_t count);
 
   // Every pair of a query and a code at most `radius_bits` apart, or the nearest of them when the question has a limit.

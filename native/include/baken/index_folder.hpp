@@ -36,7 +36,7 @@ class IndexError : public std::runtime_error {
 
 // What changes in one step. Codes of `removed_ids` that were there before go; then the new codes come.
 struct IndexChange {
-  const int64_t* removed_ids = nullptr;
+  const int64_t* removed_ids = nullptr;  // owners, with member bits
   size_t removed_count = 0;
   const uint8_t* codes = nullptr;
   const int64_t* ids = nullptr;
@@ -50,6 +50,7 @@ struct IndexOptions {
   std::string database_id;            // at most 64 bytes; the index is for this database and no other
   bool reset = false;                 // make the index, or empty it when it cannot be used or is of another database
   double lock_timeout_seconds = 30;   // how long a writer waits for another
+  int member_bits = 0;                // as of HammingIndex; the files do not hold it, so `database_id` should
 };
 
 // Thread-safe, and so across processes: any number of readers beside any number of writers; writers take turns. A search

@@ -9,12 +9,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
+from baken.copies import ViewSet
 from baken.errors import ConflictError, InvalidValueError, NotFoundError
 from baken.flood import FloodLimits
 from baken.model import Bank, BankState, EntryState, Purpose, Verdict
 from baken.store import schema
 from baken.store.changes import Mutation, mutation
 from baken.store.engine import Database
+from baken.store.kept import forget_unkept_keypoints
 from baken.store.notices import resolve_for_bank
 from baken.store.paging import cursor_id, page_limit
 
@@ -30,8 +32,8 @@ class BankEvent:
         id: grows with time.
         bank_id: the bank.
         bank: its name.
-        what: `created`, `changed`, `active`, `paused` or `withdrawn` for the bank itself, `entries_added` or
-            `entries_<state>` for entries in it.
+        what: `created`, `changed`, `active`, `paused` or `withdrawn` for the bank itself, `entries_added`,
+            `entries_completed` or `entries_<state>` for entries in it.
         actor: who did it.
         reason: why, in the actor's words.
         entry_count: how many entries changed, or None when the event is about the bank.
@@ -62,6 +64,8 @@ def create_bank(
     radius_bits: int,
     verdict: Verdict,
     flood: FloodLimits,
+    view_set: ViewSet,
+    keeps_keypoints: bool,
     actor: str,
     reason: str | None,
 ) -> Bank:
@@ -79,6 +83,8 @@ def create_bank(
             "verdict": verdict.value,
             "flood_accounts_per_hour": flood.accounts_per_hour,
             "flood_factor": flood.factor,
+            "view_set": view_set.value,
+            "keeps_keypoints": keeps_keypoints,
             "state": BankState.ACTIVE.value,
             "reason": reason,
             "created_at": change.at,
@@ -98,6 +104,8 @@ def change_bank(
     verdict: Verdict | None,
     flood_accounts_per_hour: int | None,
     flood_factor: int | None,
+    view_set: ViewSet | None,
+    keeps_keypoints: bool | None,
     actor: str,
     reason: str | None,
 ) -> Bank:
@@ -107,7 +115,16 @@ def change_bank(
         "verdict": verdict,
         "flood_accounts_per_hour": flood_accounts_per_hour,
         "flood_factor": flood_factor,
+        "view_set": view_set,
+        "keeps_keypoints": keeps_keypoints,
     }
+    bank = _changed(database, name, asked, actor=actor, reason=reason)
+    if keeps_keypoints is False:
+        forget_unkept_keypoints(database)
+    return bank
+
+
+def _changed(database: Database, name: str, asked: Mapping[str, Any], *, actor: str, reason: str | None) -> Bank:
     with mutation(database) as change:
         bank = live_bank(change.connection, name)
         changed = {key: new for key, new in asked.items() if new is not None and new != getattr(bank, key)}
@@ -125,6 +142,13 @@ def change_bank(
 
 def set_bank_state(database: Database, name: str, state: BankState, *, actor: str, reason: str | None) -> Bank:
     """Pause, resume or withdraw; see `Store.set_bank_state`."""
+    bank = _in_state(database, name, state, actor=actor, reason=reason)
+    if state is BankState.WITHDRAWN:
+        forget_unkept_keypoints(database)
+    return bank
+
+
+def _in_state(database: Database, name: str, state: BankState, *, actor: str, reason: str | None) -> Bank:
     with mutation(database) as change:
         bank = live_bank(change.connection, name)
         values = {"state": state.value, "reason": reason, "updated_at": change.at}
@@ -251,4 +275,6 @@ def _bank(row: Row[Any]) -> Bank:
         updated_at=row.updated_at,
         flood_accounts_per_hour=row.flood_accounts_per_hour,
         flood_factor=row.flood_factor,
+        view_set=ViewSet(row.view_set),
+        keeps_keypoints=row.keeps_keypoints,
     )

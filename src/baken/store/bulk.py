@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Table
 
 
-def insert_rows(connection: Connection, table: Table, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
+def insert_rows(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert tuples of `columns`, whose values are what the driver takes; `for_driver` makes them so."""
+    if not rows:
+        return
     names = ", ".join(columns)
     if connection.dialect.name == "sqlite":
         markers = ", ".join("?" * len(columns))
-        connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) VALUES ({markers})", list(rows))  # noqa: S608 - names of ours
+        connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) VALUES ({markers})", rows)  # noqa: S608 - names of ours
         return
     cursor: Any = connection.connection.cursor()
     with cursor, cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as copy:

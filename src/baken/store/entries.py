@@ -28,6 +28,7 @@ from baken.store.bulk import for_driver, insert_rows
 from baken.store.changes import Mutation, mutation
 from baken.store.engine import Database
 from baken.store.flood_counts import approve
+from baken.store.kept import Kept, check_kept, complete, forget_of_entries, insert_kept, kept_of
 from baken.store.notices import resolve_for_entries
 from baken.store.paging import cursor_id, is_database_id, page_limit
 
@@ -76,10 +77,12 @@ class AddedEntries:
     Attributes:
         ids: the id of each, in the order given: its own, or that of the entry that was there already.
         added_count: how many are new.
+        completed_count: how many were there already without views, vectors or keypoints that they have now.
     """
 
     ids: list[int]
     added_count: int
+    completed_count: int = 0
 
 
 def add_entries(
@@ -126,7 +129,19 @@ def _add(
             _insert_entries(change, bank, ids, missing, provenance)
             add_event(change, bank.id, "entries_added", actor=actor, reason=provenance.note, entry_ids=ids)
             change.log("entries", bank_id=bank.id, first_entry_id=ids[0], last_entry_id=ids[-1])
-        return AddedEntries(given, len(missing))
+        held = {entry_id: entry for entry_id, entry in zip(given, new_entries, strict=True) if entry_id < first_id}
+        completed = _complete(change, bank, held, actor)
+        return AddedEntries(given, len(missing), completed)
+
+
+def _complete(change: Mutation, bank: Bank, held: Mapping[int, NewEntry], actor: str) -> int:
+    """Give held entries the views, vectors and keypoints that they lack; how many lacked something."""
+    ids = complete(change.connection, bank, held)
+    if ids:
+        add_event(change, bank.id, "entries_completed", actor=actor, reason=None, entry_ids=ids)
+        for first, last in _runs(_known_entries(change.connection, bank, ids)):
+            change.log("entries", bank_id=bank.id, first_entry_id=first, last_entry_id=last)
+    return len(ids)
 
 
 def _missing(
@@ -209,6 +224,7 @@ def _insert_entries(
         for code in entry.fingerprints
     ]
     insert_rows(connection, schema.fingerprints, _CODE_COLUMNS, codes)
+    insert_kept(connection, bank, zip(ids, new_entries, strict=True))
 
 
 def set_entry_states(
@@ -225,6 +241,8 @@ def set_entry_states(
         _refuse_withdrawn(bank, differing)
         changing = [row.id for row in differing]
         write_states(change, changing, state, reason)
+        if state is EntryState.WITHDRAWN:
+            forget_of_entries(change.connection, changing)
         _end_quarantine(change, differing, state, actor)
         add_event(change, bank.id, f"entries_{state.value}", actor=actor, reason=reason, entry_ids=changing)
         for first, last in _runs(differing):
@@ -324,10 +342,11 @@ def _entries(connection: Connection, bank: Bank, query: Select[Any]) -> list[Ent
         for code in connection.execute(found):
             kind = FingerprintKind(code.kind)
             codes[code.entry_id].append(Fingerprint(kind, code.value, code.quality_percent))
-    return [_entry(bank, row, codes[row.id]) for row in rows]
+    kept = kept_of(connection, codes.keys())
+    return [_entry(bank, row, codes[row.id], kept) for row in rows]
 
 
-def _entry(bank: Bank, row: Row[Any], codes: list[Fingerprint]) -> Entry:
+def _entry(bank: Bank, row: Row[Any], codes: list[Fingerprint], kept: Kept) -> Entry:
     return Entry(
         id=row.id,
         bank_id=bank.id,
@@ -339,6 +358,9 @@ def _entry(bank: Bank, row: Row[Any], codes: list[Fingerprint]) -> Entry:
         fingerprints=tuple(sorted(codes, key=lambda code: _KINDS.index(code.kind.value))),
         created_at=row.created_at,
         updated_at=row.updated_at,
+        view_count=len(kept.view_numbers.get(row.id, ())),
+        has_vectors=row.id in kept.vectors,
+        has_keypoints=row.id in kept.keypoints,
     )
 
 
@@ -405,6 +427,7 @@ def _check_new_entry(position: int, entry: NewEntry) -> None:
         )
     for code in entry.fingerprints:
         _check_fingerprint(position, code)
+    check_kept(position, entry)
 
 
 def _check_fingerprint(position: int, code: Fingerprint) -> None:

@@ -21,14 +21,16 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from baken.copies import ViewSet
 from baken.errors import InvalidValueError
 from baken.model import DEFAULT_FLOOD_ACCOUNTS_PER_HOUR, DEFAULT_FLOOD_FACTOR, MAX_RADIUS_BITS
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Every schema revision this version knows, oldest first; the last one is what it works with."""
 
 
@@ -116,6 +118,8 @@ banks = Table(
         "flood_accounts_per_hour", Integer, nullable=False, server_default=text(str(DEFAULT_FLOOD_ACCOUNTS_PER_HOUR))
     ),
     Column("flood_factor", Integer, nullable=False, server_default=text(str(DEFAULT_FLOOD_FACTOR))),
+    Column("view_set", Text, nullable=False, server_default=ViewSet.FULL.value),
+    Column("keeps_keypoints", Boolean, nullable=False, server_default=false()),
     CheckConstraint(f"radius_bits BETWEEN 0 AND {MAX_RADIUS_BITS}", name="radius_bits_is_within_the_limit"),
     CheckConstraint("NOT (purpose = 'own_photo' AND verdict = 'block')", name="own_photo_never_blocks"),
     sqlite_autoincrement=True,
@@ -185,6 +189,44 @@ fingerprints = Table(
 # Which stopped entries hold a value: small, because nearly all codes are active, and without cost for those that are.
 is_inactive = text("NOT active")
 Index("fingerprints_inactive", fingerprints.c.value, sqlite_where=is_inactive, postgresql_where=is_inactive)
+
+# What is kept of a picture beside its fingerprints. Whether it may match, `entries` says: these rows are large, and
+# writing them again for each pause would cost more than joining costs a reader. `numbers` stands before `codes` so that
+# it can be read without them.
+entry_views = Table(
+    "entry_views",
+    metadata,
+    Column("entry_id", _Id, ForeignKey("entries.id"), primary_key=True, autoincrement=False),
+    Column("bank_id", _Id, nullable=False),
+    Column("width_px", Integer, nullable=False),
+    Column("height_px", Integer, nullable=False),
+    Column("numbers", LargeBinary, nullable=False),
+    Column("codes", LargeBinary, nullable=False),
+)
+Index("entry_views_bank", entry_views.c.bank_id, entry_views.c.entry_id)
+
+# One row for each network whose vectors were made of the picture; the key leads through those of one network by entry.
+entry_vectors = Table(
+    "entry_vectors",
+    metadata,
+    Column("model_sha256", LargeBinary, primary_key=True),
+    Column("entry_id", _Id, ForeignKey("entries.id"), primary_key=True, autoincrement=False),
+    Column("bank_id", _Id, nullable=False),
+    Column("model_id", PlainText, nullable=False),
+    Column("views", Text, nullable=False),
+    Column("components", LargeBinary, nullable=False),
+)
+Index("entry_vectors_entry", entry_vectors.c.entry_id)
+Index("entry_vectors_bank", entry_vectors.c.bank_id, entry_vectors.c.entry_id)
+
+entry_keypoints = Table(
+    "entry_keypoints",
+    metadata,
+    Column("entry_id", _Id, ForeignKey("entries.id"), primary_key=True, autoincrement=False),
+    Column("bank_id", _Id, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+Index("entry_keypoints_bank", entry_keypoints.c.bank_id, entry_keypoints.c.entry_id)
 
 notices = Table(
     "notices",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
 
 from sqlalchemy import text
 
+from baken.copies import Vectors, ViewSet
 from baken.errors import StoreError
 from baken.flood import DEFAULT_FLOOD_LIMITS, FloodFacts, FloodLimits
 from baken.model import (
@@ -28,9 +29,11 @@ from baken.model import (
     Screening,
     Verdict,
 )
-from baken.store import asking, changes, flood_breaker, migrate
+from baken.sealing import Sealed
+from baken.store import asking, changes, flood_breaker, kept_reading, migrate
 from baken.store import banks as bank_rows
 from baken.store import entries as entry_rows
+from baken.store import kept as kept_rows
 from baken.store import keys as key_rows
 from baken.store import notices as notice_rows
 from baken.store import screenings as screening_rows
@@ -42,6 +45,8 @@ from baken.store.changes import Change, HeadReader
 from baken.store.engine import Database
 from baken.store.entries import AddedEntries, CodeChunk, Finder
 from baken.store.failures import not_initialised
+from baken.store.kept import KeptCounts
+from baken.store.kept_reading import KeptViews, VectorChunk, ViewChunk
 from baken.store.recorder import Recorder
 from baken.store.seen import SeenRows
 
@@ -113,6 +118,7 @@ class Store:
         database = Database(parse_address(url), busy_timeout_seconds=busy_timeout_seconds, may_create=True)
         try:
             migrate.initialise(database)
+            kept_rows.forget_unkept_keypoints(database)  # left by a process that was killed while it deleted them
         finally:
             database.close()
         return cls.open(url, busy_timeout_seconds=busy_timeout_seconds, remembers=remembers)
@@ -153,6 +159,8 @@ class Store:
         radius_bits: int,
         verdict: Verdict,
         flood: FloodLimits = DEFAULT_FLOOD_LIMITS,
+        view_set: ViewSet = ViewSet.FULL,
+        keeps_keypoints: bool = False,
         actor: str,
         reason: str | None = None,
     ) -> Bank:
@@ -170,6 +178,8 @@ class Store:
             radius_bits=radius_bits,
             verdict=verdict,
             flood=flood,
+            view_set=view_set,
+            keeps_keypoints=keeps_keypoints,
             actor=actor,
             reason=reason,
         )
@@ -182,10 +192,16 @@ class Store:
         verdict: Verdict | None = None,
         flood_accounts_per_hour: int | None = None,
         flood_factor: int | None = None,
+        view_set: ViewSet | None = None,
+        keeps_keypoints: bool | None = None,
         actor: str,
         reason: str | None = None,
     ) -> Bank:
-        """Change what a bank matches and answers; None leaves as it is. It counts on the next request.
+        """Change what a bank matches, answers and keeps; None leaves as it is. It counts on the next request.
+
+        `view_set` is for pictures that are added from now on. With `keeps_keypoints` false, nobody reads the bank's
+        keypoints from this change on, and all of them are deleted before the call returns; repeating it deletes what
+        a killed process left.
 
         Raises:
             ConflictError: the bank is withdrawn.
@@ -199,6 +215,8 @@ class Store:
             verdict=verdict,
             flood_accounts_per_hour=flood_accounts_per_hour,
             flood_factor=flood_factor,
+            view_set=view_set,
+            keeps_keypoints=keeps_keypoints,
             actor=actor,
             reason=reason,
         )
@@ -227,6 +245,8 @@ class Store:
 
     def set_bank_state(self, name: str, state: BankState, *, actor: str, reason: str | None) -> Bank:
         """Pause, resume or withdraw a bank; `reason` becomes the bank's. Withdrawn is final and frees the name.
+
+        A bank that is withdrawn loses its keypoints, as an entry does: nothing can need them again.
 
         Raises:
             ConflictError: the bank is withdrawn.
@@ -271,6 +291,8 @@ class Store:
         actor: str,
     ) -> AddedEntries:
         """As `add_entries`, without what the bank holds already: an entry that has all of its fingerprints.
+
+        What is held and lacks views, vectors or keypoints that are given now, gets them.
 
         Active, paused and quarantined entries count as held: adding a list again neither doubles it nor undoes a
         decision. Withdrawn ones do not.
@@ -398,6 +420,55 @@ class Store:
         return entry_rows.active_codes(
             self._database, kind, first_entry_id=first_entry_id, last_entry_id=last_entry_id, chunk=chunk
         )
+
+    # What is kept of pictures
+
+    def kept_counts(self, bank_id: int) -> KeptCounts:
+        """How many entries of the bank have views, vectors and keypoints."""
+        return kept_rows.kept_counts(self._database, bank_id)
+
+    def active_views(
+        self, *, first_entry_id: int = 1, last_entry_id: int | None = None, chunk: int = 100_000
+    ) -> Iterator[ViewChunk]:
+        """Views of active entries in banks that are active or paused, by rising entry id; like `active_codes`.
+
+        At most `chunk` views are held at once, or one entry's; an entry never stands in two chunks.
+        """
+        return kept_reading.active_views(
+            self._database, first_entry_id=first_entry_id, last_entry_id=last_entry_id, chunk=chunk
+        )
+
+    def active_vectors(
+        self, model_sha256: bytes, *, first_entry_id: int = 1, last_entry_id: int | None = None, chunk: int = 100_000
+    ) -> Iterator[VectorChunk]:
+        """Vectors that the network with this checksum made; otherwise like `active_views`."""
+        return kept_reading.active_vectors(
+            self._database, model_sha256, first_entry_id=first_entry_id, last_entry_id=last_entry_id, chunk=chunk
+        )
+
+    def entry_views_of(self, entry_ids: Collection[int]) -> dict[int, KeptViews]:
+        """The views of those of the entries that have any, whatever their state, with the size of their pictures."""
+        return kept_reading.entry_views_of(self._database, entry_ids)
+
+    def vectors_of(self, entry_ids: Collection[int], model_sha256: bytes) -> dict[int, Vectors]:
+        """The vectors that the network with this checksum made of those of the entries that have any, likewise."""
+        return kept_reading.vectors_of(self._database, entry_ids, model_sha256)
+
+    def codes_of(self, kind: FingerprintKind, entry_ids: Collection[int]) -> dict[int, bytes]:
+        """The fingerprints of one kind of those of the entries that have one, whatever their state."""
+        return kept_reading.codes_of(self._database, kind, entry_ids)
+
+    def keypoints_of(self, entry_ids: Collection[int]) -> dict[int, Sealed]:
+        """The keypoints, as `Sealer.open` takes them, of those of the entries whose bank keeps them."""
+        return kept_reading.keypoints_of(self._database, entry_ids)
+
+    def has_keypoints(self) -> bool:
+        """Whether any bank has keypoints, those included that are no longer read."""
+        return kept_rows.has_keypoints(self._database)
+
+    def sample_of_keypoints(self, limit: int) -> list[int]:
+        """Some entries that have keypoints: the `limit` oldest and the `limit` newest."""
+        return kept_rows.sample_of_keypoints(self._database, limit)
 
     # Keys
 

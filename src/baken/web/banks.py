@@ -113,6 +113,8 @@ class Banks:
                 radius_bits=asked.radius_bits,
                 verdict=verdict,
                 flood=FloodLimits(asked.flood_accounts_per_hour, asked.flood_factor),
+                view_set=asked.view_set,
+                keeps_keypoints=asked.keeps_keypoints,
                 actor=_actor(request),
                 reason=asked.reason,
             )
@@ -134,12 +136,18 @@ class Banks:
 
         def work() -> wire.Bank:
             bank = self._store.bank(name)
-            return wire.bank(bank, self._store.bank_counts(bank.id))
+            kept = self._store.kept_counts(bank.id)
+            counts = wire.KeptCounts(kept.views, kept.vectors, kept.keypoints)
+            return wire.bank(bank, self._store.bank_counts(bank.id), counts)
 
         return _json(await self._run(work))
 
     async def change(self, request: Request, name: BankName) -> Response:
-        """Change what a bank matches and answers. It counts on the very next request."""
+        """Change what a bank matches, answers and keeps. It counts on the very next request.
+
+        `view_set` is for pictures added from now on. `keeps_keypoints: false` deletes all keypoints of the bank before
+        the answer, for good.
+        """
         asked = await self._json(request, wire.BankChange)
         bank = await self._change(
             lambda: banking.change_bank(
@@ -149,6 +157,8 @@ class Banks:
                 verdict=asked.verdict,
                 flood_accounts_per_hour=asked.flood_accounts_per_hour,
                 flood_factor=asked.flood_factor,
+                view_set=asked.view_set,
+                keeps_keypoints=asked.keeps_keypoints,
                 actor=_actor(request),
                 reason=asked.reason,
             )
@@ -174,7 +184,7 @@ class Banks:
             entries = [self._new_entry(row, each) for row, each in enumerate(asked.entries)]
             known = self._service.baken.gate.known
             added = banking.add_missing(self._store, known, name, entries, provenance, actor=actor)
-            return wire.EntryIds(added.ids, added.added_count)
+            return wire.EntryIds(added.ids, added.added_count, added.completed_count)
 
         return _json(await self._change(work), 201)
 

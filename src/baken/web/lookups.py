@@ -55,7 +55,7 @@ class Lookups:
     def _answer(self, asked: list[Fingerprint]) -> bytes:
         gate = self._service.baken.gate
         found = gate.known.refresh().lookup(asked, gate.max_matches)
-        outcomes = (decisions.decide_found(None, each, gate.policy, gate.max_matches) for each in found)
+        outcomes = gate.named([decisions.decide_found(None, each, gate.policy, gate.max_matches) for each in found])
         answers = [wire.lookup_answer(each, outcome) for each, outcome in zip(asked, outcomes, strict=True)]
         return wire.encode(wire.LookupAnswers(answers))
 

@@ -1,0 +1,194 @@
+"""What a search found, looked at more closely: the best candidates are checked, and views get their regions.
+
+Both read the database, a few rows of the entries that were found; nothing is read when nothing was found.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baken.checking import MAX_CHECKS, Banked, CheckedItem, check
+from baken.copies import Evidence, MatchStage, View, ViewKind
+from baken.decisions import verdict_of
+from baken.errors import InvalidValueError, SealError
+from baken.fingerprints import keypoints
+from baken.fingerprints.views import view_of
+from baken.model import FingerprintKind, Found, Match, Outcome, Purpose
+from baken.sealing import Sealed, Sealer
+from baken.store import KeptViews
+
+_log = logging.getLogger(__name__)
+
+# How many candidates are asked for keypoints, to find the ten best that have any: entries that came from a list of
+# hashes into a bank that keeps keypoints have none.
+_ASKED_CANDIDATES = 10 * MAX_CHECKS
+
+
+class KeptPictures(Protocol):
+    """What is kept of banked pictures; `Store` has it."""
+
+    def entry_views_of(self, entry_ids: Collection[int]) -> dict[int, KeptViews]:
+        """Their views, with the size of their pictures."""
+
+    def keypoints_of(self, entry_ids: Collection[int]) -> dict[int, Sealed]:
+        """Their sealed keypoints."""
+
+    def codes_of(self, kind: FingerprintKind, entry_ids: Collection[int]) -> dict[int, bytes]:
+        """Their fingerprints of one kind."""
+
+
+class CandidateChecker:
+    """Checks candidates and names their views; safe to call from any number of threads.
+
+    Attributes:
+        checked_count: how many candidates this process has checked.
+        checked_seconds: how long that took.
+    """
+
+    def __init__(self, kept: KeptPictures, sealer: Sealer) -> None:
+        self._kept = kept
+        self._sealer = sealer
+        self._lock = threading.Lock()
+        self.checked_count = 0
+        self.checked_seconds = 0.0
+
+    def with_evidence(self, found: Found, luma: NDArray[np.uint8], keeping_banks: Collection[int]) -> Found:
+        """Check the best candidates that have keypoints, at most `MAX_CHECKS`, against the item.
+
+        A candidate of the descriptor stage whose check says that it is not the same picture is none, and leaves.
+        Candidates that cannot be checked stay as they are.
+
+        Args:
+            found: what the search found.
+            luma: uint8[H, W], the item's working luma.
+            keeping_banks: ids of the banks that keep keypoints.
+
+        Raises:
+            NotReadyError: the database could not be read.
+        """
+        candidates = ranked([match for match in found.matches if match.bank_id in keeping_banks])[:_ASKED_CANDIDATES]
+        if not candidates:
+            return found
+        sealed = self._kept.keypoints_of([match.entry_id for match in candidates])
+        chosen = [match for match in candidates if match.entry_id in sealed][:MAX_CHECKS]
+        if not chosen:
+            return found
+        evidence = self._checked(chosen, sealed, luma)
+        return _joined(found, evidence)
+
+    def _checked(
+        self, chosen: Sequence[Match], sealed: Mapping[int, Sealed], luma: NDArray[np.uint8]
+    ) -> dict[Match, Evidence]:
+        ids = [match.entry_id for match in chosen]
+        views, codes = self._kept.entry_views_of(ids), self._kept.codes_of(FingerprintKind.PDQ, ids)
+        evidence: dict[Match, Evidence] = {}
+        started = time.perf_counter()
+        item = CheckedItem(luma)
+        for match in chosen:
+            banked = self._banked(sealed[match.entry_id], views.get(match.entry_id), codes.get(match.entry_id))
+            if banked is not None:
+                evidence[match] = check(item, banked)
+        with self._lock:
+            self.checked_count += len(evidence)
+            self.checked_seconds += time.perf_counter() - started
+        return evidence
+
+    def _banked(self, sealed: Sealed, kept: KeptViews | None, pdq: bytes | None) -> Banked | None:
+        """What the check needs of an entry, or None when its keypoints cannot be opened: then it is not checked."""
+        try:
+            found = keypoints.from_bytes(self._sealer.open(sealed))
+        except (SealError, InvalidValueError) as error:
+            _log.error("a candidate is not checked: %s; %s", error.message, error.hint)
+            return None
+        return Banked(
+            keypoints=found,
+            width_px=found.width_px if kept is None else kept.width_px,
+            height_px=found.height_px if kept is None else kept.height_px,
+            views=None if kept is None else kept.views,
+            pdq=None if pdq is None else np.frombuffer(pdq, np.uint8),
+        )
+
+    def named(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """The same with the region of each banked view that matched, which depends on the size of its picture.
+
+        Raises:
+            NotReadyError: the database could not be read.
+        """
+        ids = {match.entry_id for match in _listed(outcomes) if match.entry_view_number}
+        if not ids:
+            return list(outcomes)
+        kept = self._kept.entry_views_of(ids)
+
+        def with_view(match: Match) -> Match:
+            return replace(match, entry_view=_view_of(match, kept)) if match.entry_view_number else match
+
+        return [
+            replace(
+                outcome,
+                matches=tuple(map(with_view, outcome.matches)),
+                suppressed=tuple(map(with_view, outcome.suppressed)),
+            )
+            for outcome in outcomes
+        ]
+
+
+def ranked(matches: Iterable[Match]) -> list[Match]:
+    """The candidates among matches, the best first: those of views and those of the descriptor take turns.
+
+    Whole pictures that are near need no check, and neither do benign entries, which only explain others.
+    """
+    wanted = [match for match in matches if match.purpose is not Purpose.BENIGN and not match.kind.is_exact]
+    by_views = sorted((match for match in wanted if match.stage is MatchStage.VIEWS), key=_by_views)
+    by_descriptor = sorted((match for match in wanted if match.stage is MatchStage.DESCRIPTOR), key=_by_descriptor)
+    return list(_taking_turns(by_views, by_descriptor))
+
+
+def _taking_turns(first: Sequence[Match], second: Sequence[Match]) -> Iterator[Match]:
+    for place in range(max(len(first), len(second))):
+        yield from first[place : place + 1]
+        yield from second[place : place + 1]
+
+
+def _by_views(match: Match) -> tuple[int, int, int]:
+    return (-verdict_of(match).severity, match.distance_bits, match.entry_id)
+
+
+def _by_descriptor(match: Match) -> tuple[int, float, int]:
+    return (-match.verdict.severity, -(match.similarity or 0.0), match.entry_id)
+
+
+def _joined(found: Found, evidence: Mapping[Match, Evidence]) -> Found:
+    kept: list[Match] = []
+    gone = 0
+    for match in found.matches:
+        said = evidence.get(match)
+        if said is not None and match.stage is MatchStage.DESCRIPTOR and not said.is_same:
+            gone += 1
+        else:
+            kept.append(match if said is None else replace(match, evidence=said))
+    return Found(tuple(kept), found.match_count - gone)
+
+
+def _listed(outcomes: Iterable[Outcome]) -> Iterator[Match]:
+    for outcome in outcomes:
+        yield from outcome.matches
+        yield from outcome.suppressed
+
+
+def _view_of(match: Match, kept: Mapping[int, KeptViews]) -> View:
+    """The view of the banked picture; without a region when the table or the picture's size is not known any more."""
+    views = kept.get(match.entry_id)
+    if views is None:
+        return View(ViewKind.CROPPED)
+    try:
+        return view_of(match.entry_view_number, views.width_px, views.height_px)
+    except ValueError:
+        return View(ViewKind.CROPPED)

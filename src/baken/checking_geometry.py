@@ -1,0 +1,175 @@
+"""Where a banked picture lies in an item, from the keypoints of both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from baken.fingerprints.keypoints import Keypoints
+
+MIN_INLIERS = 8
+"""Fewer agree on a place by accident: of unrelated pictures up to 7 do (docs/architecture.md, "The check")."""
+
+_MAX_DISTANCE_BITS = 80
+_RATIO = 0.85
+"""Lowe's ratio test: the nearest descriptor counts when the second nearest is clearly further."""
+
+_SIMILARITY_REACH_PX = 6.0
+_PROJECTIVE_REACH_PX = 3.0
+_GUIDED_REACH_PX = 8.0
+_RANSAC_ROUNDS = 1500
+_RANSAC_CONFIDENCE = 0.995
+_NEIGHBOURS = 12
+_NOWHERE_PX = -1e6
+
+_MIN_SCALE = 0.1
+_MAX_SCALE = 8.0
+_MAX_STRETCH = 1.8
+_MAX_PERSPECTIVE = 2.5
+
+Matrix = NDArray[np.float64]
+Points = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alignment:
+    """A geometric model, and the keypoints that agree on it.
+
+    Attributes:
+        banked_to_item: float64[3, 3], a homography from pixels of the banked picture's working size to the item's.
+        banked_rows: intp[N], the inliers among the banked keypoints.
+        item_rows: intp[N], among the item's.
+    """
+
+    banked_to_item: Matrix
+    banked_rows: NDArray[np.intp]
+    item_rows: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.banked_rows)
+
+
+def aligned(banked: Keypoints, item: Keypoints) -> Alignment | None:
+    """Where the banked picture lies in the item, or None when no place has `MIN_INLIERS` keypoints in agreement.
+
+    A similarity (turn, scale, shift) is found first, by RANSAC over distinctive descriptors; around it more keypoints
+    are matched by where they should lie, and a homography is fitted to those. Models no copy has are refused: mirrored
+    (ask with mirrored keypoints), stretched, folded over, or far too small or large.
+    """
+    banked_rows, item_rows = _distinctive_matches(banked.descriptors, item.descriptors)
+    if len(banked_rows) < MIN_INLIERS // 2:
+        return None
+    similarity, inliers = cv2.estimateAffinePartial2D(
+        banked.positions[banked_rows],
+        item.positions[item_rows],
+        method=cv2.RANSAC,
+        ransacReprojThreshold=_SIMILARITY_REACH_PX,
+        maxIters=_RANSAC_ROUNDS,
+        confidence=_RANSAC_CONFIDENCE,
+    )
+    if similarity is None or inliers.sum() < MIN_INLIERS // 2:
+        return None
+    start = np.vstack((similarity, (0.0, 0.0, 1.0)))
+    return _refined(banked, item, start)
+
+
+def moved(matrix: Matrix, points: NDArray[Any]) -> Points:
+    """Points, float[N, 2], moved by a homography; infinite where it has none."""
+    places = np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(places[:, 2:] > 0, places[:, :2] / places[:, 2:], np.inf))
+
+
+def corners_of(width_px: float, height_px: float) -> Points:
+    """Upper left, upper right, lower right, lower left of a picture, in pixels whose centres are whole numbers."""
+    left, top, right, bottom = -0.5, -0.5, width_px - 0.5, height_px - 0.5
+    return np.array(((left, top), (right, top), (right, bottom), (left, bottom)))
+
+
+def is_plausible(matrix: Matrix, width_px: float, height_px: float) -> bool:
+    """Whether a copy of a picture of this size can lie where the homography puts it."""
+    corners = moved(matrix, corners_of(width_px, height_px))
+    if not np.isfinite(corners).all():
+        return False
+    sides = np.roll(corners, -1, axis=0) - corners
+    turns = sides[:, 0] * np.roll(sides[:, 1], -1) - sides[:, 1] * np.roll(sides[:, 0], -1)
+    if (turns <= 0).any():  # folded over or mirrored: y grows downwards, so a copy's corners turn clockwise
+        return False
+    scales = np.hypot(*sides.T) / np.array((width_px, height_px, width_px, height_px))
+    if scales.min() < _MIN_SCALE or scales.max() > _MAX_SCALE:
+        return False
+    across, down = scales[0::2], scales[1::2]
+    stretch = max(across.mean() / down.mean(), down.mean() / across.mean())
+    perspective = max(across.max() / across.min(), down.max() / down.min())
+    # The sine of each corner's angle: a sheared picture has acute ones.
+    sines = turns / (np.hypot(*sides.T) * np.hypot(*np.roll(sides, -1, axis=0).T))
+    return bool(stretch <= _MAX_STRETCH and perspective <= _MAX_PERSPECTIVE and sines.min() > 0.6)  # noqa: PLR2004 - 37 degrees
+
+
+def _distinctive_matches(
+    banked: NDArray[np.uint8], item: NDArray[np.uint8]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows of descriptors that are each other's: clearly the nearest in the item, to which no banked one is nearer."""
+    if not len(banked) or len(item) < 2:  # noqa: PLR2004 - a nearest and a second nearest
+        return np.zeros(0, np.intp), np.zeros(0, np.intp)
+    distances, rows = cv2.batchDistance(banked, item, cv2.CV_32S, normType=cv2.NORM_HAMMING, K=2)
+    nearest = distances[:, 0]
+    kept = np.flatnonzero((nearest <= _MAX_DISTANCE_BITS) & (nearest < _RATIO * distances[:, 1]))
+    return _one_to_one(kept, rows[kept, 0].astype(np.intp), nearest[kept])
+
+
+def _one_to_one(
+    banked_rows: NDArray[np.intp], item_rows: NDArray[np.intp], costs: NDArray[Any]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The pairs in which neither row has a cheaper pair."""
+    order = np.lexsort((banked_rows, costs))
+    _, first = np.unique(item_rows[order], return_index=True)
+    order = order[np.sort(first)]
+    _, first = np.unique(banked_rows[order], return_index=True)
+    order = order[np.sort(first)]
+    return banked_rows[order], item_rows[order]
+
+
+def _refined(banked: Keypoints, item: Keypoints, start: Matrix) -> Alignment | None:
+    """A homography near a first similarity, from all keypoints that lie where it expects them."""
+    if not is_plausible(start, banked.width_px, banked.height_px):
+        return None
+    banked_rows, item_rows = _guided_matches(banked, item, start, _GUIDED_REACH_PX)
+    if len(banked_rows) < MIN_INLIERS:
+        return None
+    fitted, _ = cv2.findHomography(
+        banked.positions[banked_rows],
+        item.positions[item_rows],
+        cv2.USAC_MAGSAC,
+        _PROJECTIVE_REACH_PX,
+        maxIters=_RANSAC_ROUNDS,
+        confidence=_RANSAC_CONFIDENCE,
+    )
+    matrix = start if fitted is None else np.asarray(fitted, np.float64)
+    if not is_plausible(matrix, banked.width_px, banked.height_px):
+        matrix = start
+    banked_rows, item_rows = _guided_matches(banked, item, matrix, _PROJECTIVE_REACH_PX)
+    return Alignment(matrix, banked_rows, item_rows) if len(banked_rows) >= MIN_INLIERS else None
+
+
+def _guided_matches(
+    banked: Keypoints, item: Keypoints, matrix: Matrix, reach_px: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Keypoints that lie within reach of where they are expected, and look alike."""
+    expected = np.nan_to_num(moved(matrix, banked.positions), posinf=_NOWHERE_PX).astype(np.float32)
+    neighbours = min(_NEIGHBOURS, len(item))
+    gaps, rows = cv2.batchDistance(expected, item.positions, cv2.CV_32F, normType=cv2.NORM_L2SQR, K=neighbours)
+    banked_rows, places = np.nonzero(gaps <= reach_px**2)
+    item_rows = rows[banked_rows, places].astype(np.intp)
+    distances = hamming(banked.descriptors[banked_rows], item.descriptors[item_rows])
+    alike = distances <= _MAX_DISTANCE_BITS
+    return _one_to_one(banked_rows[alike], item_rows[alike], distances[alike])
+
+
+def hamming(some: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Bits in which codes, uint8[N, 32], differ, row by row: int64[N]."""
+    return np.asarray(np.bitwise_count(some ^ others).sum(axis=1, dtype=np.int64))

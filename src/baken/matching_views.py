@@ -1,0 +1,121 @@
+"""What an item's views and a bank's views find of each other, in two indexes at once: an entry is one sighting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baken._native import GroupMatches, IdGroups
+from baken.matching_ids import ENTRY_BITS, NO_IDS, VIEW_NUMBER_BITS, VIEW_NUMBER_MASK, Ids, owners_of_views, view_owners
+from baken.matching_index import CodeIndex
+from baken.model import PDQ_BYTES
+
+ORIENTATIONS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ViewGroups:
+    """The banks that count, within the radius for views, as the index of plain codes and that of views want them."""
+
+    plain: IdGroups
+    banked: IdGroups
+
+
+@dataclass(frozen=True, slots=True)
+class ViewSightings:
+    """Entries that were found, nearest first in each bank; parallel columns, one row an entry.
+
+    Attributes:
+        owners: int64[N].
+        distance_bits: int64[N].
+        numbers: int64[N], the entry's view; 0 for its whole picture.
+        rows: int64[N], the item's code: those of the whole item come first, then eight for each of its views.
+        counted_owners: int64[M], everything that matched, listed or not, each once.
+    """
+
+    owners: Ids
+    distance_bits: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    counted_owners: Ids
+
+
+NOTHING_SIGHTED = ViewSightings(NO_IDS, NO_IDS, NO_IDS, NO_IDS, NO_IDS)
+
+
+def sight(
+    pdq: CodeIndex,
+    views: CodeIndex,
+    groups: ViewGroups,
+    *,
+    whole: NDArray[np.uint8],
+    parts: NDArray[np.uint8],
+    limit: int,
+    excluded: Ids,
+) -> ViewSightings:
+    """The nearest entries of each bank, by whatever view, and the owners of all.
+
+    Args:
+        pdq: plain codes. Only `parts` are asked here: that the whole item is near a whole picture is no view's merit.
+        views: codes of banked views.
+        groups: which banks count.
+        whole: uint8[W, 32], the codes of the whole item.
+        parts: uint8[P, 32], those of its views.
+        limit: how many entries are listed of each bank.
+        excluded: owners that do not count.
+    """
+    found: list[ViewSightings] = []
+    if len(parts):
+        near = pdq.search_groups(parts, len(parts), groups.plain, limit, excluded, lists_counted=True)
+        found.append(_of_wholes(near, len(whole)))
+    codes = np.concatenate([whole, parts]) if len(parts) else whole
+    if len(codes):
+        banked = views.search_groups(codes, len(codes), groups.banked, limit, view_owners(excluded), lists_counted=True)
+        found.append(_of_views(banked))
+    found = [each for each in found if len(each.counted_owners)]
+    return _joined(found, limit) if found else NOTHING_SIGHTED
+
+
+def _of_wholes(near: GroupMatches, first_row: int) -> ViewSightings:
+    bits = near.distance_bits.astype(np.int64)
+    return ViewSightings(near.id, bits, np.zeros_like(near.id), near.query_row + first_row, near.counted_owner)
+
+
+def _of_views(near: GroupMatches) -> ViewSightings:
+    return ViewSightings(
+        owners_of_views(near.id >> VIEW_NUMBER_BITS),
+        near.distance_bits.astype(np.int64),
+        near.id & VIEW_NUMBER_MASK,
+        near.query_row,
+        owners_of_views(near.counted_owner),
+    )
+
+
+def _joined(found: list[ViewSightings], limit: int) -> ViewSightings:
+    owners = np.concatenate([each.owners for each in found])
+    bits = np.concatenate([each.distance_bits for each in found])
+    numbers = np.concatenate([each.numbers for each in found])
+    rows = np.concatenate([each.rows for each in found])
+    order = np.lexsort((rows, numbers, bits, owners))
+    _, first = np.unique(owners[order], return_index=True)
+    best = order[first]  # of each owner
+    best = best[np.lexsort((owners[best], bits[best]))]
+    kept = best[_places_in_bank(owners[best] >> ENTRY_BITS) < limit]
+    counted = np.unique(np.concatenate([each.counted_owners for each in found]))
+    return ViewSightings(owners[kept], bits[kept], numbers[kept], rows[kept], counted)
+
+
+def _places_in_bank(bank_ids: Ids) -> NDArray[np.int64]:
+    """How many of the same bank stand before each."""
+    order = np.argsort(bank_ids, kind="stable")
+    _, first, counts = np.unique(bank_ids[order], return_index=True, return_counts=True)
+    places = np.empty(len(bank_ids), np.int64)
+    places[order] = np.arange(len(bank_ids)) - np.repeat(first, counts)
+    return places
+
+
+def flat(codes: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    """uint8[N, 8, 32], or nothing, as uint8[8 * N, 32]."""
+    return np.empty((0, PDQ_BYTES), np.uint8) if codes is None else np.ascontiguousarray(codes).reshape(-1, PDQ_BYTES)

@@ -1,0 +1,120 @@
+"""Matches: which entry, what found it, which part of which picture, and what the check says."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from baken import copies, model
+from baken.copies import MatchStage, ViewKind
+from baken.model import FingerprintKind, Purpose, Transform, Verdict
+
+_DECIMALS = 4
+
+
+class Region(msgspec.Struct, omit_defaults=True):
+    """A rectangle in fractions of a picture's width and height, turned clockwise about its centre by `tilt_degrees`.
+
+    A tilted one may reach beyond the picture. The whole picture is left out: it is `{}`.
+    """
+
+    left: float = 0.0
+    top: float = 0.0
+    right: float = 1.0
+    bottom: float = 1.0
+    tilt_degrees: float = 0.0
+
+
+class View(msgspec.Struct):
+    """A part of a picture, and how it was chosen."""
+
+    kind: ViewKind
+    region: Region
+
+
+class Evidence(msgspec.Struct):
+    """What the check on local features says of an item and an entry.
+
+    `correlation` is the agreement of what both show where they overlap, -1 to 1. `corners` are the banked picture's
+    upper left, upper right, lower right and lower left in the item, as fractions of its width and height.
+    """
+
+    is_same: bool
+    inlier_count: int
+    overlap_fraction: float
+    correlation: float
+    corners: list[tuple[float, float]]
+    is_mirrored: bool
+
+
+class Match(msgspec.Struct):
+    """An entry that the item copies, or may copy.
+
+    `transform` is what was done to the banked picture to get the item. `stage` is what found it: `fingerprint` (whole
+    pictures, or equal bytes), `views` (parts), `descriptor` (a network). `view` is what of the item was compared,
+    `entry_view` what of the banked picture. `distance_bits` is that of the two views at stage `views`, else that of
+    the whole pictures. `evidence` is null when nothing was checked.
+    """
+
+    bank: str
+    purpose: Purpose
+    verdict: Annotated[Verdict, Meta(description="The bank's; the item's is in the screening.")]
+    entry_id: int
+    kind: FingerprintKind
+    distance_bits: int
+    transform: Transform
+    stage: MatchStage
+    view: View
+    entry_view: View
+    similarity: float | None
+    evidence: Evidence | None
+
+
+def match(given: model.Match) -> Match:
+    """A match as it is answered."""
+    return Match(
+        given.bank,
+        given.purpose,
+        given.verdict,
+        given.entry_id,
+        given.kind,
+        given.distance_bits,
+        given.transform,
+        given.stage,
+        _view(given.view),
+        _view(given.entry_view),
+        None if given.similarity is None else round(given.similarity, _DECIMALS),
+        None if given.evidence is None else _evidence(given.evidence),
+    )
+
+
+def _view(given: copies.View) -> View:
+    if given == copies.WHOLE_VIEW:
+        return _WHOLE
+    region = given.region
+    return View(
+        given.kind,
+        Region(
+            round(region.left, _DECIMALS),
+            round(region.top, _DECIMALS),
+            round(region.right, _DECIMALS),
+            round(region.bottom, _DECIMALS),
+            round(region.tilt_degrees, _DECIMALS),
+        ),
+    )
+
+
+_WHOLE = View(ViewKind.WHOLE, Region())
+
+
+def _evidence(given: copies.Evidence) -> Evidence:
+    return Evidence(
+        given.is_same,
+        given.inlier_count,
+        round(given.overlap_fraction, _DECIMALS),
+        round(given.correlation, _DECIMALS),
+        [(round(x, _DECIMALS), round(y, _DECIMALS)) for x, y in given.corners],
+        given.is_mirrored,
+    )
