@@ -329,6 +329,13 @@ def test_the_quality_gate_holds_for_every_view():
     assert left_half not in {view.region for view in query_views(luma).views}
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_flat_picture_has_no_view_and_its_black_corners_do_not_make_it_one(seed: int):
+    luma = reduced(luma_of(samples.draw_flat(seed)), WORKING_SIDE_PX)
+    assert len(bank_views(luma).numbers) == 0
+    assert query_views(luma).views == ()
+
+
 SHAPES = [
     (1, 1),
     (1, 512),

@@ -15,16 +15,10 @@ from baken import _native
 from baken.copies import BankViews, QueryViews, Region, View, ViewKind, ViewSet
 from baken.fingerprints.content_boxes import MAX_CONTENT_VIEWS, content_views
 from baken.fingerprints.tilt_detection import tilt_degrees_of
-from baken.fingerprints.view_table import CROPS, TABLE, TILTED
-from baken.model import DEFAULT_RADIUS_BITS, MIN_QUALITY_PERCENT
+from baken.fingerprints.view_table import CROPS, TABLE, TILTED, Tilt
+from baken.model import MIN_QUALITY_PERCENT
 
 __all__ = ["MAX_QUERY_VIEWS", "bank_views", "content_views", "query_views", "view_of"]
-
-VIEW_RADIUS_BITS = DEFAULT_RADIUS_BITS
-"""The largest distance at which two codes match when either is of a view; a bank's own radius may be smaller.
-
-docs/reference/views.md has the distances of unrelated pictures that it was chosen from.
-"""
 
 # A collage's cells are half of it less half a gap; this is the middle of gaps of 0 to 2 % of a cell.
 _TILE_SIDE = 0.4975
@@ -68,6 +62,10 @@ def bank_views(
     height, width = luma.shape
     regions = [view.region(width, height) for view in TABLE[:count]]
     codes, quality = _codes_of(luma, regions, repeat_edge=False)
+    # Black corners are detail by themselves and alike in all pictures: what counts is the detail of the picture.
+    cornered = [row for row, view in enumerate(TABLE[:count]) if isinstance(view, Tilt)]
+    _, own_quality = _codes_of(luma, [regions[row] for row in cornered], repeat_edge=True)
+    quality[cornered] = np.minimum(quality[cornered], own_quality)
     is_kept = (quality >= min_quality_percent) & np.array([not _is_whole(region) for region in regions], bool)
     numbers = np.arange(1, count + 1, dtype=np.uint8)
     return BankViews(numbers[is_kept], np.ascontiguousarray(codes[is_kept, 0]))
