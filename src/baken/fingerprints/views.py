@@ -29,25 +29,25 @@ _TILES = tuple(
 )
 
 # A crop lies between two banked views more often than on one; these move it a little, each in another way, so that one
-# of them lies on one. A set of them is the same for a mirrored copy.
-_CORNER_NUDGES = tuple(
+# of them lies on one. The first were chosen together with the table; the last two are the first two mirrored.
+_FIRST_NUDGES = tuple(
     View(ViewKind.CROPPED, region)
     for region in (
         Region(0.0, 0.0, 0.96, 0.96),
-        Region(0.04, 0.0, 1.0, 0.96),
-        Region(0.0, 0.04, 0.96, 1.0),
+        Region(0.06, 0.0, 1.0, 0.94),
         Region(0.04, 0.04, 1.0, 1.0),
+        Region(0.05, 0.0, 1.0, 1.0),
     )
 )
 _NUDGES = (
-    *_CORNER_NUDGES,
-    View(ViewKind.CROPPED, Region(0.015, 0.015, 0.985, 0.985)),
-    View(ViewKind.CROPPED, Region(0.03, 0.03, 0.97, 0.97)),
+    *_FIRST_NUDGES,
+    View(ViewKind.CROPPED, Region(0.04, 0.0, 1.0, 0.96)),
+    View(ViewKind.CROPPED, Region(0.0, 0.0, 0.94, 0.94)),
 )
 
 _SAME_SHARE = 0.004
 
-MAX_QUERY_VIEWS = MAX_CONTENT_VIEWS + 1 + len(_TILES) + len(_NUDGES) + len(_CORNER_NUDGES)
+MAX_QUERY_VIEWS = MAX_CONTENT_VIEWS + 1 + len(_TILES) + len(_NUDGES) + len(_FIRST_NUDGES)
 
 
 def bank_views(
@@ -112,7 +112,7 @@ def query_views(luma: NDArray[np.uint8], *, min_quality_percent: int = MIN_QUALI
     degrees = tilt_degrees_of(luma)
     upright = () if degrees is None else (View(ViewKind.TILTED, Region(tilt_degrees=degrees)),)
     # What was cropped and then framed must be found too.
-    nudged = tuple(_within(nudge, boxes[0].region) for nudge in _CORNER_NUDGES) if boxes else ()
+    nudged = tuple(_within(nudge, boxes[0].region) for nudge in _FIRST_NUDGES) if boxes else ()
     views = (*boxes, *upright, *_TILES, *_NUDGES, *nudged)
     codes, quality = _codes_of(luma, [view.region for view in views], repeat_edge=True)
     rich = np.flatnonzero(quality >= min_quality_percent)
