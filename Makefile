@@ -10,7 +10,7 @@ JOBS ?= $(shell nproc)
 CMAKE_NATIVE := $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) -DBAKEN_PYTHON=OFF -DBAKEN_NATIVE_TESTS=ON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-training lint types format native-test check-native check bench bench-100m docs docs-check clean
+.PHONY: help setup demo test test-long test-training lint types format native-test check-native check bench bench-100m bench-copies docs docs-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -65,6 +65,9 @@ bench: $(VENV)/.bench ## measure against peers, as ratios in one run (ARGS="look
 
 bench-100m: $(VENV)/.bench ## a hundred million codes on disk (takes minutes, 14 GiB of memory and 10 GB of TMPDIR)
 	$(BIN)/python -m bench 100m $(ARGS)
+
+bench-copies: $(VENV)/.built ## which altered copies each stage finds, at what cost, how often it errs (ARGS=--quick: two minutes)
+	$(BIN)/python -m bench copies copies-screening $(ARGS)
 
 clean: ## remove everything that was made here
 	rm -rf $(VENV) build demo-data .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from bench.built import shared_by_processes
+from bench.examples import stale_sheets, write_sheets
 from bench.machine import describe_machine
 from bench.report import lines_of, stale_docs, write_docs
 from bench.results import newest_results, result_of, write_result
@@ -55,7 +56,7 @@ def _list(scenarios: list[Scenario]) -> int:
 
 
 def _check_docs() -> int:
-    stale = [*stale_docs(newest_results()), *stale_tables(newest_results())]
+    stale = [*stale_docs(newest_results()), *stale_tables(newest_results()), *stale_sheets()]
     for path in stale:
         print(f"{path} does not show the newest files of bench/results: run `make bench ARGS=--write-docs`")
     return 1 if stale else 0
@@ -64,6 +65,7 @@ def _check_docs() -> int:
 def _write_docs() -> None:
     write_docs(newest_results())
     write_tables(newest_results())
+    write_sheets()
 
 
 def _run(scenario: Scenario, scale: Scale) -> int:

@@ -70,21 +70,26 @@ def data_folder(codes: Codes, *, database_url: str | None = None) -> Iterator[Da
             (path / CONFIG_FILE_NAME).write_text(f"database_url = {json.dumps(database_url)}\n", encoding="utf-8")
             _fill(path, codes)
         scopes = [option for scope in ("lookup", "screen", "banks") for option in ("--scope", scope)]
-        yield DataFolder(path, json.loads(_baken(path, "key", "create", BANK, *scopes, "--json"))["secret"])
+        yield DataFolder(path, json.loads(run_baken(path, "key", "create", BANK, *scopes, "--json"))["secret"])
 
 
 def _fill(path: Path, codes: Codes) -> None:
     with tempfile.NamedTemporaryFile("w", prefix="baken-bench-", suffix=".txt", encoding="ascii") as listed:
         listed.writelines(f"{row.tobytes().hex()}\n" for row in codes)
         listed.flush()
-        _baken(path, "init")
-        _baken(path, "bank", "create", BANK, "--purpose", "known_abuse")
-        _baken(path, "bank", "import", BANK, listed.name)
+        run_baken(path, "init")
+        run_baken(path, "bank", "create", BANK, "--purpose", "known_abuse")
+        run_baken(path, "bank", "import", BANK, listed.name)
 
 
-def _baken(path: Path, *arguments: str) -> str:
+def run_baken(path: Path, *arguments: str) -> str:
+    """What a command prints, on the data folder at `path`; it must succeed."""
     command = [*_BAKEN, "--data-dir", str(path), *arguments]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=_environment()).stdout
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=_environment())
+    if done.returncode:
+        print(done.stderr, file=sys.stderr)
+        done.check_returncode()
+    return done.stdout
 
 
 def _environment() -> dict[str, str]:

@@ -9,14 +9,21 @@ from baken import fingerprints
 from baken.copies import ViewSet
 from baken.fingerprints import NOTHING_MORE, Asked
 from baken.model import PDQ_BYTES, Fingerprints
+from bench.copies_search import Asking
 from bench.measure import cpu_seconds_of
 from bench.scenario import Cell, Row, Table
 
 _ROUNDS = 3
 
 
-def cost_table(files: Sequence[bytes]) -> Table:
-    """Medians over the files, on one core."""
+def cost_table(files: Sequence[bytes], askings: Sequence[Asking], kept_bytes: float) -> Table:
+    """Medians over the files for stage 1; over all screenings that were measured for all stages.
+
+    Args:
+        files: pictures of the size that is spoken of.
+        askings: their screenings have been timed, search and decision included.
+        kept_bytes: on disk, a picture, with everything kept that can be kept.
+    """
     plain_bank_ms, plain_screen_ms = (_milliseconds(files, NOTHING_MORE, exact=exact) for exact in (True, False))
     asked_ms = _milliseconds(files, Asked(query_views=True), exact=False)
     asked_codes = 8 + median(8 * len(_views_asked(_computed(file, Asked(query_views=True)))) for file in files)
@@ -28,10 +35,12 @@ def cost_table(files: Sequence[bytes]) -> Table:
         asked = Asked(bank_views=view_set)
         kept = 1 + median(_kept_count(_computed(file, asked)) for file in files)
         rows.append(Row(label, _cells(kept, _milliseconds(files, asked, exact=True), asked_codes, asked_ms)))
-    columns = ["views", "codes kept", "bytes kept", "ms to bank", "codes asked", "ms to screen, without the search"]
-    title = (
-        f"Cost of stage 1 a picture: medians of {len(files)} pictures, processor time of one core, decoding included."
-    )
+    screened_ms = [each.cpu_ms for asking in askings for each in asking.screened]
+    if screened_ms:
+        everything = [Cell(), Cell(kept_bytes), Cell(), Cell(), Cell(median(screened_ms))]
+        rows.append(Row("all stages: on disk with tables and indexes; screening with the search", everything))
+    columns = ["what is kept", "codes kept", "bytes kept", "ms to bank", "codes asked", "ms to screen"]
+    title = f"Cost a picture: medians of {len(files)} pictures, processor time of one core with decoding."
     return Table("copies-costs", title, columns, rows)
 
 

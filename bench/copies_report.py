@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.copies_gate import GateColumn
 from bench.copies_search import LARGEST_BITS, Asking, Column, Strangers
 from bench.edits import EDITS, RANDOM_EDITS, Edit
 from bench.intervals import radius_for, upper_bound, wilson
@@ -16,7 +17,7 @@ BANK_SIZE = 1_000_000
 TARGET_RATE = 1e-6
 """Of queries: at most one of a million screenings of unrelated pictures comes with a false match."""
 
-_RADII_BITS = (24, 28, 31, 34, 38, 42, 46)
+_RADII_BITS = (24, 28, 31, 36, 40, 44, 48, 52, 56, 60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,51 @@ def stage_1_recall(askings: Iterable[Asking], column: Column, radius_bits: int) 
     """Recall of one set of views, by edit."""
     replies = [reply for asking in askings for reply in asking.replies]
     return recall_of((reply.edit, reply.own_bits[column] <= radius_bits) for reply in replies)
+
+
+def gate_recall(askings: Iterable[Asking], column: GateColumn) -> Recall:
+    """Recall of screenings, by edit."""
+    screened = [each for asking in askings for each in asking.screened if each.own >= 0]
+    return recall_of((each.edit, each.own in column.pictures(each)) for each in screened)
+
+
+def gate_false(askings: Iterable[Asking], column: GateColumn, pictures: int) -> FalseMatches:
+    """False matches of screenings in a bank of so many pictures."""
+    counted = FalseMatches()
+    for each in (each for asking in askings for each in asking.screened):
+        false = column.pictures(each) - {each.own} - each.related
+        counted.found_pairs += len(false)
+        counted.pairs += pictures - len(each.related | {each.own} - {-1})
+        counted.found_queries += bool(false)
+        counted.queries += 1
+    return counted
+
+
+def gate_related(askings: Iterable[Asking], column: GateColumn) -> FalseMatches:
+    """Matches of screenings with pictures that share the template."""
+    counted = FalseMatches()
+    for each in (each for asking in askings for each in asking.screened):
+        related = each.related - {each.own}
+        near = column.pictures(each) & related
+        counted.found_pairs += len(near)
+        counted.pairs += len(related)
+        counted.found_queries += bool(near)
+        counted.queries += 1
+    return counted
+
+
+@dataclass(slots=True)
+class FalseMatches:
+    """How many pairs and queries had a false match, of how many."""
+
+    found_pairs: int = 0
+    pairs: int = 0
+    found_queries: int = 0
+    queries: int = 0
+
+    def cells(self) -> list[Cell]:
+        """Pairs and queries, each with its bound."""
+        return [false_cell(self.found_pairs, self.pairs), false_cell(self.found_queries, self.queries)]
 
 
 def recall_of(answers: Iterable[tuple[str, bool]]) -> Recall:
@@ -98,8 +144,10 @@ def false_cell(found: int, asked: int) -> Cell:
     return Cell(found / asked, None, upper_bound(found, asked), found, asked) if asked else Cell()
 
 
-def false_match_table(strangers: Strangers, radius_bits: int) -> Table:
-    """Pairs and queries with a false match, and what the nearest pairs say of larger banks."""
+def false_match_table(
+    strangers: Strangers, radius_bits: int, screened: Mapping[str, FalseMatches] | None = None
+) -> Table:
+    """Pairs and queries with a false match, and what the nearest pairs of stage 1 say of larger banks."""
     rows = []
     for column in Column:
         counts, query_counts = strangers.counts[column], strangers.query_counts[column]
@@ -112,7 +160,8 @@ def false_match_table(strangers: Strangers, radius_bits: int) -> Table:
             Cell() if radius is None else Cell(float(np.floor(radius))),
         ]
         rows.append(Row(column.label, cells))
-    title = f"False matches of stage 1 at {radius_bits} bits, with upper 95 % bounds (Clopper and Pearson)."
+    rows += [Row(label, [*counted.cells(), Cell(), Cell()]) for label, counted in (screened or {}).items()]
+    title = f"False matches, of stage 1 at {radius_bits} bits, with upper 95 % bounds (Clopper and Pearson)."
     columns = ["views", "pairs", "queries", "nearest stranger, bits", "radius for the target, extrapolated"]
     return Table("copies-false", title, columns, rows)
 
@@ -137,17 +186,19 @@ def radius_table(askings: Sequence[Asking], strangers: Strangers) -> Table:
     return Table("copies-radius", "Mean recall and false pairs of stage 1 by radius.", columns, rows)
 
 
-def confusable_table(by_group: Mapping[str, Strangers], radius_bits: int) -> Table:
-    """False matches among drawn pictures that are easily confused, by kind and set of views."""
-    rows = [
-        Row(
-            group,
-            [false_cell(int(counted.counts[column][: radius_bits + 1].sum()), counted.pairs) for column in Column],
-        )
-        for group, counted in by_group.items()
-    ]
-    title = f"False pairs of stage 1 at {radius_bits} bits among pictures that are easily confused."
-    return Table("copies-confusable", title, ["pictures", *(column.label for column in Column)], rows)
+def confusable_table(
+    by_group: Mapping[str, Strangers],
+    radius_bits: int,
+    screened: Mapping[str, Mapping[str, FalseMatches]] | None = None,
+) -> Table:
+    """False pairs among drawn pictures that are easily confused, by kind (rows) and by what looked (columns)."""
+    columns, rows = [column.label for column in Column], []
+    for group, counted in by_group.items():
+        cells = [false_cell(int(counted.counts[column][: radius_bits + 1].sum()), counted.pairs) for column in Column]
+        cells += [each[group].cells()[0] if group in each else Cell() for each in (screened or {}).values()]
+        rows.append(Row(group, cells))
+    title = f"False pairs among pictures that are easily confused, of stage 1 at {radius_bits} bits."
+    return Table("copies-confusable", title, ["pictures", *columns, *(screened or {})], rows)
 
 
 def histogram_note(strangers: Strangers) -> str:

@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from enum import IntEnum
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +19,10 @@ from baken.copies import ViewSet
 from baken.fingerprints import Asked
 from baken.fingerprints.view_table import CROPS
 from baken.model import PDQ_BYTES, Fingerprints
+from bench.copies_gate import CopiesGate, Screened
 from bench.copies_pictures import Source, edit_named, query_file
 
-LARGEST_BITS = 48
+LARGEST_BITS = 64
 """Pairs farther apart than this are only counted: no radius that anyone would choose lies there."""
 
 NEAR_BITS = 31
@@ -99,11 +101,12 @@ class Strangers:
 
 @dataclass(slots=True)
 class Asking:
-    """What asking one picture, in every edit, gave."""
+    """What asking one picture, in every edit, gave: stage 1 on its own, and screenings where there is a gate."""
 
     replies: list[Reply] = field(default_factory=list)
     strangers: Strangers = field(default_factory=Strangers)
     related: Strangers = field(default_factory=Strangers)
+    screened: list[Screened] = field(default_factory=list)
 
 
 def banked_codes(source: Source, view_set: ViewSet = ViewSet.FULL) -> BankedCodes:
@@ -181,8 +184,8 @@ class Question:
         return self.source.file() if edit == UNALTERED else query_file(self.source, edit_named(edit), draw)
 
 
-def ask(bank: CopiesBank, question: Question) -> Asking:
-    """Ask one picture in every edit."""
+def ask(bank: CopiesBank, question: Question, gate: CopiesGate | None = None) -> Asking:
+    """Ask one picture in every edit, and screen the first draw of each where there is a gate."""
     asking, own = Asking(), question.own
     apart = np.zeros(bank.size, bool)
     apart[sorted(question.related)] = True
@@ -197,6 +200,9 @@ def ask(bank: CopiesBank, question: Question) -> Asking:
             asking.replies.append(Reply(name, draw, tuple(int(bits) for bits in nearest[:, own])))
         for counted, among in ((asking.strangers, strange), (asking.related, apart)):
             _count(counted, nearest, among, (name, own if own >= 0 else question.source.number))
+        if gate is not None and draw == 0:
+            sightings, cpu_ms = gate.screen(data)
+            asking.screened.append(Screened(name, draw, own, question.related, sightings, cpu_ms))
     return asking
 
 
@@ -225,21 +231,32 @@ def bank_all(sources: Sequence[Source]) -> list[BankedCodes]:
         return list(pool.map(banked_codes, sources, chunksize=4))
 
 
-def ask_all(banked: Sequence[BankedCodes], questions: Sequence[Question]) -> list[Asking]:
-    """`ask` for each question, in the order given."""
-    with ProcessPoolExecutor(_cores(), get_context("spawn"), _hold, (list(banked),)) as pool:
+def ask_all(
+    banked: Sequence[BankedCodes], questions: Sequence[Question], gate_path: Path | None = None
+) -> list[Asking]:
+    """`ask` for each question, in the order given; `gate_path` is a data folder with the same pictures in its bank."""
+    with ProcessPoolExecutor(_cores(), get_context("spawn"), _hold, (list(banked), gate_path)) as pool:
         return list(pool.map(_ask_held, questions))
 
 
-_held: list[CopiesBank] = []
+@dataclass(slots=True)
+class _Held:
+    """What a worker process holds."""
+
+    bank: CopiesBank
+    gate: CopiesGate | None
 
 
-def _hold(banked: list[BankedCodes]) -> None:
-    _held[:] = [CopiesBank(banked)]
+_held: list[_Held] = []
+
+
+def _hold(banked: list[BankedCodes], gate_path: Path | None) -> None:
+    # The gate stays open as long as the process lives.
+    _held[:] = [_Held(CopiesBank(banked), None if gate_path is None else CopiesGate(gate_path))]
 
 
 def _ask_held(question: Question) -> Asking:
-    return ask(_held[0], question)
+    return ask(_held[0].bank, question, _held[0].gate)
 
 
 def _cores() -> int:

@@ -1,4 +1,4 @@
-"""Write docs/reference/cli.md and settings.md from the code; with --check, say whether they are up to date.
+"""Write docs/reference/cli.md, settings.md and view-table.md from the code; with --check, say whether they are current.
 
 The command line is read from the commands' own signatures, the settings from their one table.
 """
@@ -21,6 +21,17 @@ from typer.models import ArgumentInfo, OptionInfo
 
 from baken.checks import CATALOGUE
 from baken.cli import app
+from baken.fingerprints.view_table import (
+    CROPS,
+    TABLE,
+    AspectCrop,
+    BankView,
+    Crop,
+    InnerTilt,
+    Part,
+    StraightenedTilt,
+    Tilt,
+)
 from baken.settings import CONFIG_FILE_NAME, ENV_PREFIX, SECRET_NAMES, Settings
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
@@ -50,6 +61,16 @@ Errors are `BK-E`, warnings `BK-W`, what is only good to know `BK-I`.
 
 | id | meaning |
 |---|---|
+"""
+
+VIEW_TABLE_HEAD = f"""{GENERATED}
+# The table of views
+
+What each number of a banked picture's views stands for; [views](views.md) says what they are for. Numbers are stored
+with every code, so rows are never changed or moved. Tilts are clockwise when positive.
+
+| number | view set | what it shows |
+|---|---|---|
 """
 
 SETTINGS_HEAD = f"""{GENERATED}
@@ -193,9 +214,38 @@ def shown_setting(default: object) -> str:
     return f"`{default.value if isinstance(default, Enum) else default}`"
 
 
+def view_table_page() -> str:
+    """The numbered views of a banked picture, one row each."""
+    rows = []
+    for number, view in enumerate(TABLE, 1):
+        view_set = "`crops`, `full`" if number <= len(CROPS) else "`full`"
+        rows.append(f"| {number} | {view_set} | {_view_in_words(view)} |\n")
+    return VIEW_TABLE_HEAD + "".join(rows)
+
+
+def _view_in_words(view: BankView) -> str:
+    match view:
+        case Part(side, x, y):
+            return f"{side:.1%} of either side, {x:.0%} of the way across and {y:.0%} down"
+        case Crop(left, top, right, bottom):
+            return f"{left:.1%} to {right:.1%} of the width, {top:.1%} to {bottom:.1%} of the height"
+        case AspectCrop(aspect, position):
+            return f"the largest part that is {aspect:.3g} times as wide as high, {position:.0%} of the way"
+        case Tilt(degrees):
+            return f"turned by {degrees:g}° in a canvas of its size, black corners"
+        case InnerTilt(degrees):
+            return f"turned by {degrees:g}°, the largest part without corners"
+        case StraightenedTilt(degrees):
+            return f"turned by {degrees:g}°, the largest part of the picture's shape without corners"
+
+
 def pages() -> dict[Path, str]:
     """Every generated page and what it must say."""
-    return {REFERENCE / "cli.md": cli_page(), REFERENCE / "settings.md": settings_page()}
+    return {
+        REFERENCE / "cli.md": cli_page(),
+        REFERENCE / "settings.md": settings_page(),
+        REFERENCE / "view-table.md": view_table_page(),
+    }
 
 
 def main(arguments: list[str]) -> int:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from baken.copies import MatchStage
 from baken.model import DEFAULT_RADIUS_BITS
 from bench.copies_costs import cost_table
+from bench.copies_gate import ALL_STAGES, GATE_COLUMNS, gate_folder, kept_bytes_a_picture
 from bench.copies_pictures import Source, confusable, distractors, originals
 from bench.copies_report import (
+    FalseMatches,
     Recall,
     confusable_table,
     false_match_table,
+    gate_false,
+    gate_recall,
+    gate_related,
     histogram_note,
     lowest_recall,
     mean_recall,
@@ -19,13 +26,27 @@ from bench.copies_report import (
     stage_1_recall,
     together,
 )
-from bench.copies_search import UNALTERED, Asking, BankedCodes, Column, Question, Strangers, ask_all, bank_all
+from bench.copies_search import UNALTERED, Asking, Column, Question, Strangers, ask_all, bank_all
 from bench.corpus import corpus_note, resized
 from bench.edits import EDITS, RANDOM_EDITS
-from bench.scenario import Answer, Figure, Goal, GoalKind, Scale, Scenario, plain
+from bench.scenario import Answer, Figure, Goal, GoalKind, Scale, Scenario, Table, plain
 
-_HASH_ONLY_LIMIT = 0.65
-_FULL_LIMIT = 0.88
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """The least recall that is promised."""
+
+    fixed: float | None = None
+    random: float | None = None
+    lowest: float | None = None
+
+
+_LIMITS = {
+    Column.HASH_ONLY.label: _Limits(fixed=0.65),
+    Column.FULL.label: _Limits(fixed=0.88),
+    ALL_STAGES.label: _Limits(fixed=0.98, random=0.98, lowest=0.85),
+}
+_NOTHING = Goal(GoalKind.OURS_AT_MOST, 0)
 _COST_SIZE_PX = (1024, 768)
 _CONFUSABLE_EDITS = ((UNALTERED, 0), ("jpeg_40", 0), ("border_10", 0))
 _SAME_TEMPLATE = "meme, same template with other words (not counted above)"
@@ -33,19 +54,21 @@ _SAME_TEMPLATE = "meme, same template with other words (not counted above)"
 
 def _run(scale: Scale) -> Answer:
     copied, others = originals(scale.pick(1_000_000, 3)), distractors(scale.pick(1_000_000, 5))
-    draws = scale.pick(2, 1)
     banked = bank_all([*copied, *others])
-    askings = ask_all(banked, _questions(copied, others, draws))
+    with gate_folder([*copied, *others]) as folder:
+        askings = ask_all(banked, _questions(copied, others, scale.pick(2, 1)), folder)
+        kept_bytes = kept_bytes_a_picture(folder, len(banked))
     strangers, _ = together(askings)
     columns = {column.label: stage_1_recall(askings, column, DEFAULT_RADIUS_BITS) for column in Column}
-    hard = _ask_confusable(confusable(scale.pick(200, 5)), banked[: len(copied)])
+    columns |= {column.label: gate_recall(askings, column) for column in GATE_COLUMNS}
+    screened = {column.label: gate_false(askings, column, len(banked)) for column in GATE_COLUMNS}
     files = [resized(source.file(), _COST_SIZE_PX) for source in copied[:: max(1, len(copied) // 16)]]
     tables = [
         *recall_tables(columns),
-        cost_table(files),
-        false_match_table(strangers, DEFAULT_RADIUS_BITS),
+        cost_table(files, askings, kept_bytes),
+        false_match_table(strangers, DEFAULT_RADIUS_BITS, screened),
         radius_table(askings, strangers),
-        confusable_table(hard, DEFAULT_RADIUS_BITS),
+        _ask_confusable(confusable(scale.pick(200, 5))),
     ]
     sizes = {
         "originals": len(copied),
@@ -54,8 +77,15 @@ def _run(scale: Scale) -> Answer:
         "pairs": strangers.pairs,
         "banked codes": sum(len(each.codes) for each in banked),
     }
-    notes = [corpus_note(), histogram_note(strangers)]
-    return Answer(_figures(columns, strangers), sizes, notes=notes, tables=tables)
+    notes = [corpus_note(), _deep_note(askings), histogram_note(strangers)]
+    return Answer(_figures(columns, strangers, screened), sizes, notes=notes, tables=tables)
+
+
+def _deep_note(askings: Sequence[Asking]) -> str:
+    sightings = [sighting for asking in askings for each in asking.screened for sighting in each.sightings]
+    if all(sighting.stage is not MatchStage.DESCRIPTOR for sighting in sightings):
+        return "Stage 2 found nothing: all stages are stages 1 and 3 here. Is the extra `deep` installed?"
+    return "Stage 2 with the network of the extra `deep`."
 
 
 def _questions(copied: Sequence[Source], others: Sequence[Source], draws: int) -> list[Question]:
@@ -66,9 +96,8 @@ def _questions(copied: Sequence[Source], others: Sequence[Source], draws: int) -
     return questions + [Question(source, len(copied) + number) for number, source in enumerate(others)]
 
 
-def _ask_confusable(pictures: Sequence[Source], banked_originals: Sequence[BankedCodes]) -> Mapping[str, Strangers]:
-    """False matches of drawn pictures among themselves and with the originals, by kind."""
-    banked = [*bank_all(pictures), *banked_originals]
+def _ask_confusable(pictures: Sequence[Source]) -> Table:
+    """False matches of drawn pictures among themselves, by kind."""
     templates: dict[int, set[int]] = {}
     for number, picture in enumerate(pictures):
         if picture.template >= 0:
@@ -77,36 +106,47 @@ def _ask_confusable(pictures: Sequence[Source], banked_originals: Sequence[Banke
         Question(picture, number, _CONFUSABLE_EDITS, frozenset(templates.get(picture.template, ())))
         for number, picture in enumerate(pictures)
     ]
+    with gate_folder(pictures) as folder:
+        askings = ask_all(bank_all(pictures), questions, folder)
     groups: dict[str, list[Asking]] = {}
-    for picture, asking in zip(pictures, ask_all(banked, questions), strict=True):
+    for picture, asking in zip(pictures, askings, strict=True):
         groups.setdefault(picture.group, []).append(asking)
-    counted = {group: together(askings)[0] for group, askings in groups.items()}
-    return counted | {_SAME_TEMPLATE: together(groups["meme"])[1]}
+    counted = {group: together(each)[0] for group, each in groups.items()}
+    counted[_SAME_TEMPLATE] = together(groups["meme"])[1]
+    screened = {
+        column.label: {group: gate_false(each, column, len(pictures)) for group, each in groups.items()}
+        | {_SAME_TEMPLATE: gate_related(groups["meme"], column)}
+        for column in GATE_COLUMNS
+    }
+    return confusable_table(counted, DEFAULT_RADIUS_BITS, screened)
 
 
-def _figures(columns: Mapping[str, Recall], strangers: Strangers) -> list[Figure]:
-    limits = {Column.PLAIN: None, Column.HASH_ONLY: _HASH_ONLY_LIMIT, Column.CROPS: None, Column.FULL: _FULL_LIMIT}
-    nothing = Goal(GoalKind.OURS_AT_MOST, 0)
+def _figures(columns: Mapping[str, Recall], strangers: Strangers, screened: Mapping[str, FalseMatches]) -> list[Figure]:
+    false_pairs = {
+        column.label: int(strangers.counts[column][: DEFAULT_RADIUS_BITS + 1].sum()) for column in Column
+    } | {label: counted.found_pairs for label, counted in screened.items()}
     figures = []
-    for column, limit in limits.items():
-        recall = columns[column.label]
-        goal = None if limit is None else Goal(GoalKind.OURS_AT_LEAST, limit)
+    for label, recall in columns.items():
+        limits = _LIMITS.get(label, _Limits())
         worst, lowest = lowest_recall(recall, EDITS)
-        false_pairs = int(strangers.counts[column][: DEFAULT_RADIUS_BITS + 1].sum())
         figures += [
-            plain(f"{column.label}: mean recall over {len(EDITS)} edits", "", mean_recall(recall, EDITS), goal=goal),
-            plain(f"{column.label}: mean recall with random parameters", "", mean_recall(recall, RANDOM_EDITS)),
-            plain(f"{column.label}: lowest recall ({worst})", "", lowest),
-            plain(f"{column.label}: false pairs", "pairs", false_pairs, goal=nothing if limit else None),
+            _recall_figure(f"{label}: mean over {len(EDITS)} edits", mean_recall(recall, EDITS), limits.fixed),
+            _recall_figure(f"{label}: mean with random parameters", mean_recall(recall, RANDOM_EDITS), limits.random),
+            _recall_figure(f"{label}: lowest ({worst})", lowest, limits.lowest),
+            plain(f"{label}: false pairs", "pairs", false_pairs[label], goal=_NOTHING if limits.fixed else None),
         ]
     return figures
+
+
+def _recall_figure(name: str, recall: float, limit: float | None) -> Figure:
+    return plain(name, "recall", recall, goal=None if limit is None else Goal(GoalKind.OURS_AT_LEAST, limit))
 
 
 SCENARIOS = [
     Scenario(
         name="copies",
         question="Which altered copies does each stage find, at what cost, and how often is it wrong?",
-        goal=f"mean recall of stage 1 at least {_HASH_ONLY_LIMIT:g} with hashes only and {_FULL_LIMIT:g} with views",
+        goal="recall at least 0.65 with hashes only, 0.88 with views, 0.98 with all stages and no edit under 0.85",
         run=_run,
         only_when_named=True,
     )

@@ -37,6 +37,9 @@ _WIDTH = 2
 _LIKELY_LINES = 3
 
 
+_Run = Callable[[NDArray[np.bool_]], tuple[int, int]]
+
+
 @dataclass(frozen=True, slots=True)
 class Box:
     """A part of the luma in pixels; edges need not be whole."""
@@ -131,20 +134,32 @@ def _placed(box: Box, outer: Box, part: NDArray[np.uint8]) -> Box:
 
 
 def _off_the_paper(part: NDArray[np.uint8]) -> Iterator[Box]:
-    """What is left without plain borders, and the longest run of rows and columns that are less than half paper."""
+    """What is left without plain borders; then the longest run of rows that are less than half paper, and of columns.
+
+    The rows by themselves too: in a picture with a bright wall or sky, columns may be half paper.
+    """
     is_paper_value = _paper_values(part)
     if not is_paper_value.any():
         return
     is_paper = is_paper_value[part]
+    border = _kept(is_paper, _BORDER_SHARE, _from_first_to_last)
+    page = _kept(is_paper, _PAGE_SHARE, _longest_run)
+    rows = _longest_run(_share(is_paper[:, ::2], axis=1) < _PAGE_SHARE)
     height, width = part.shape
-    for share, run in ((_BORDER_SHARE, _from_first_to_last), (_PAGE_SHARE, _longest_run)):
-        top, bottom, left, right = 0, height, 0, width
-        for _ in range(2):
-            top, bottom = run(_share(is_paper[:, left:right:2], axis=1) < share)
-            left, right = run(_share(is_paper[top:bottom:2], axis=0) < share)
+    for left, top, right, bottom in (border, (0, rows[0], width, rows[1]), page):
         is_whole = (left, top, right, bottom) == (0, 0, width, height)
         if not is_whole and min(right - left, bottom - top) >= _MIN_SIDE_PX:
             yield _sharpened(part, left, top, right, bottom)
+
+
+def _kept(is_paper: NDArray[np.bool_], share: float, run: _Run) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the rows and columns that are less than `share` paper, as `run` joins them."""
+    height, width = is_paper.shape
+    top, bottom, left, right = 0, height, 0, width
+    for _ in range(2):
+        top, bottom = run(_share(is_paper[:, left:right:2], axis=1) < share)
+        left, right = run(_share(is_paper[top:bottom:2], axis=0) < share)
+    return left, top, right, bottom
 
 
 def _paper_values(part: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -15,18 +15,22 @@ from baken import _native
 from baken.copies import BankViews, QueryViews, Region, View, ViewKind, ViewSet
 from baken.fingerprints.content_boxes import MAX_CONTENT_VIEWS, content_views
 from baken.fingerprints.tilt_detection import tilt_degrees_of
-from baken.fingerprints.view_table import CROPS, TABLE, TILTED
+from baken.fingerprints.view_table import CROPS, TABLE, TILTED, Tilt
 from baken.model import MIN_QUALITY_PERCENT
 
 __all__ = ["MAX_QUERY_VIEWS", "bank_views", "content_views", "query_views", "view_of"]
 
+# A collage's cells are half of it less half a gap; this is the middle of gaps of 0 to 2 % of a cell.
+_TILE_SIDE = 0.4975
 _TILES = tuple(
-    View(ViewKind.TILE, Region(left, top, left + 0.5, top + 0.5)) for top in (0.0, 0.5) for left in (0.0, 0.5)
+    View(ViewKind.TILE, Region(left, top, left + _TILE_SIDE, top + _TILE_SIDE))
+    for top in (0.0, 1.0 - _TILE_SIDE)
+    for left in (0.0, 1.0 - _TILE_SIDE)
 )
 
 # A crop lies between two banked views more often than on one; these move it a little, each in another way, so that one
-# of them lies on one. Chosen together with the table.
-_NUDGES = tuple(
+# of them lies on one. The first were chosen together with the table; the last two are the first two mirrored.
+_FIRST_NUDGES = tuple(
     View(ViewKind.CROPPED, region)
     for region in (
         Region(0.0, 0.0, 0.96, 0.96),
@@ -35,8 +39,15 @@ _NUDGES = tuple(
         Region(0.05, 0.0, 1.0, 1.0),
     )
 )
+_NUDGES = (
+    *_FIRST_NUDGES,
+    View(ViewKind.CROPPED, Region(0.04, 0.0, 1.0, 0.96)),
+    View(ViewKind.CROPPED, Region(0.0, 0.0, 0.94, 0.94)),
+)
 
-MAX_QUERY_VIEWS = MAX_CONTENT_VIEWS + 1 + len(_TILES) + 2 * len(_NUDGES)
+_SAME_SHARE = 0.004
+
+MAX_QUERY_VIEWS = MAX_CONTENT_VIEWS + 1 + len(_TILES) + len(_NUDGES) + len(_FIRST_NUDGES)
 
 
 def bank_views(
@@ -48,14 +59,26 @@ def bank_views(
         luma: uint8[H, W], the working luma.
         view_set: which views; none for `ViewSet.NONE`.
         min_quality_percent: views that are plainer are left out.
+
+    Returns:
+        Those that are rich enough and not the whole picture, as an aspect crop of a picture of this aspect is.
     """
     count = {ViewSet.NONE: 0, ViewSet.CROPS: len(CROPS), ViewSet.FULL: len(TABLE)}[view_set]
     height, width = luma.shape
     regions = [view.region(width, height) for view in TABLE[:count]]
     codes, quality = _codes_of(luma, regions, repeat_edge=False)
-    rich = quality >= min_quality_percent
+    # Black corners are detail by themselves and alike in all pictures: what counts is the detail of the picture.
+    cornered = [row for row, view in enumerate(TABLE[:count]) if isinstance(view, Tilt)]
+    _, own_quality = _codes_of(luma, [regions[row] for row in cornered], repeat_edge=True)
+    quality[cornered] = np.minimum(quality[cornered], own_quality)
+    is_kept = (quality >= min_quality_percent) & np.array([not _is_whole(region) for region in regions], bool)
     numbers = np.arange(1, count + 1, dtype=np.uint8)
-    return BankViews(numbers[rich], np.ascontiguousarray(codes[rich, 0]))
+    return BankViews(numbers[is_kept], np.ascontiguousarray(codes[is_kept, 0]))
+
+
+def _is_whole(region: Region) -> bool:
+    cut = max(region.left, region.top, 1.0 - region.right, 1.0 - region.bottom)
+    return cut < _SAME_SHARE and not region.tilt_degrees
 
 
 def view_of(number: int, width_px: int, height_px: int) -> View:
@@ -88,8 +111,8 @@ def query_views(luma: NDArray[np.uint8], *, min_quality_percent: int = MIN_QUALI
     boxes = content_views(luma)
     degrees = tilt_degrees_of(luma)
     upright = () if degrees is None else (View(ViewKind.TILTED, Region(tilt_degrees=degrees)),)
-    # What has been cropped and then framed must be found too: what lies innermost was most likely cropped.
-    nudged = tuple(_within(nudge, boxes[0].region) for nudge in _NUDGES) if boxes else ()
+    # What was cropped and then framed must be found too.
+    nudged = tuple(_within(nudge, boxes[0].region) for nudge in _FIRST_NUDGES) if boxes else ()
     views = (*boxes, *upright, *_TILES, *_NUDGES, *nudged)
     codes, quality = _codes_of(luma, [view.region for view in views], repeat_edge=True)
     rich = np.flatnonzero(quality >= min_quality_percent)

@@ -1,0 +1,273 @@
+"""The evaluation of altered copies: its interval maths, its counting, its tables, and a small run of all of it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from baken import fingerprints
+from baken.fingerprints import Asked
+from baken.model import DEFAULT_RADIUS_BITS
+from bench.copies_pictures import MEMES_A_TEMPLATE, Source, confusable, distractors, originals
+from bench.copies_report import (
+    Found,
+    confusable_table,
+    false_match_table,
+    lowest_recall,
+    mean_recall,
+    radius_table,
+    recall_of,
+    recall_tables,
+    stage_1_recall,
+    together,
+)
+from bench.copies_search import (
+    FAR_BITS,
+    LARGEST_BITS,
+    UNALTERED,
+    Column,
+    CopiesBank,
+    Question,
+    Strangers,
+    ask,
+    banked_codes,
+)
+from bench.corpus import CORPUS_VARIABLE
+from bench.edits import EDITS, RANDOM_EDITS
+from bench.examples import stale_sheets, write_sheets
+from bench.intervals import radius_for, upper_bound, wilson
+from bench.results import newest_results
+from bench.scenario import Cell, Row, Scale, Table
+from bench.scenarios.copies import SCENARIOS
+from bench.tables import cell_text, render, stale_tables, table_lines, write_tables
+
+
+@pytest.fixture(autouse=True)
+def without_corpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Everything here runs on drawn pictures, whatever lies beside this checkout."""
+    monkeypatch.setenv(CORPUS_VARIABLE, str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("found", "asked", "low", "high"),
+    # Newcombe 1998, "Two-sided confidence intervals for the single proportion", Statistics in Medicine 17, table I.
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_wilson_intervals_are_those_of_the_literature(found: int, asked: int, low: float, high: float):
+    assert wilson(found, asked) == pytest.approx((low, high), abs=5e-5)
+
+
+@pytest.mark.parametrize(("found", "asked"), [(0, 10), (1, 10), (3, 100), (40, 1000)])
+def test_at_the_upper_bound_so_few_or_fewer_are_found_in_5_percent_of_cases(found: int, asked: int):
+    bound = upper_bound(found, asked)
+
+    at_most = sum(math.comb(asked, each) * bound**each * (1 - bound) ** (asked - each) for each in range(found + 1))
+
+    assert at_most == pytest.approx(0.05, rel=1e-6)
+
+
+def test_the_upper_bound_of_none_found_is_three_over_the_number_asked_and_of_all_it_is_one():
+    assert upper_bound(0, 7_200_000) == pytest.approx(2.9957 / 7_200_000, rel=1e-4)
+    assert upper_bound(5, 5) == 1.0
+
+
+@pytest.mark.parametrize(("found", "asked"), [(0, 0), (3, 2), (-1, 4)])
+def test_a_share_of_nothing_or_of_more_than_all_is_refused(found: int, asked: int):
+    for interval in (wilson, upper_bound):
+        with pytest.raises(ValueError, match=f"{found} of {asked}"):
+            interval(found, asked)
+
+
+def test_the_extrapolated_radius_continues_a_straight_line():
+    pairs = 10**9
+    within = [round(pairs * 10 ** (-9 + 0.25 * (bits - 30))) if bits >= 30 else 0 for bits in range(60)]
+
+    radius = radius_for(np.diff(within, prepend=0).tolist(), pairs, 1e-12)
+
+    assert radius == pytest.approx(30 - 3 / 0.25, abs=0.5)
+
+
+def test_the_extrapolation_errs_on_the_safe_side_where_distances_are_sums_of_many_parts():
+    bits, pairs = 64, 10**7
+    shares = [math.comb(bits, count) / 2**bits for count in range(bits)]
+    counts = [round(pairs * share) for share in shares[:24]]
+    true_radius = max(count for count in range(bits) if sum(shares[: count + 1]) <= 1e-12)
+
+    radius = radius_for(counts, pairs, 1e-12)
+
+    assert radius is not None
+    assert radius <= true_radius + 1
+
+
+def test_without_enough_pairs_nothing_is_extrapolated():
+    assert radius_for([0] * 40, 1000, 1e-12) is None
+    assert radius_for([0, 9] + [0] * 40, 1000, 1e-12) is None
+
+
+def bank_of(sources: list[Source]) -> CopiesBank:
+    return CopiesBank([banked_codes(source) for source in sources])
+
+
+def test_the_distance_of_each_banked_picture_is_that_of_its_nearest_codes():
+    sources = originals(4)
+    banked = [banked_codes(source) for source in sources]
+    computed = fingerprints.fingerprint(sources[2].file(), exact=False, asked=Asked(query_views=True))
+    assert computed.pdq_orientations is not None
+    assert computed.query_views is not None
+    asked = np.concatenate([computed.pdq_orientations, computed.query_views.codes.reshape(-1, 32)])
+
+    nearest = CopiesBank(banked).nearest_bits(computed)
+
+    for number, each in enumerate(banked):
+        bits = np.unpackbits(asked[:, None] ^ each.codes[None], axis=2).sum(axis=2)
+        expected = {
+            Column.PLAIN: bits[0, each.numbers == 0].min(),
+            Column.HASH_ONLY: bits[:, each.numbers == 0].min(),
+            Column.FULL: bits.min(),
+        }
+        for column, least in expected.items():
+            assert nearest[column, number] == (least if least <= LARGEST_BITS else FAR_BITS)
+
+
+def test_a_copy_is_found_and_strangers_are_counted_once_each():
+    bank = bank_of(originals(5))
+
+    asking = ask(bank, Question(originals(5)[1], 1, (("jpeg_40", 0), ("border_10", 0), ("tilt_5", 0))))
+
+    jpeg, border, tilt = (reply.own_bits for reply in asking.replies)
+    assert max(jpeg) <= DEFAULT_RADIUS_BITS
+    assert border[Column.PLAIN] > DEFAULT_RADIUS_BITS >= border[Column.HASH_ONLY]
+    assert tilt[Column.HASH_ONLY] > DEFAULT_RADIUS_BITS >= tilt[Column.FULL]
+    assert (asking.strangers.pairs, asking.strangers.queries) == (3 * 4, 3)
+    assert asking.related.pairs == 0
+
+
+def test_a_picture_that_is_not_banked_has_only_strangers_and_related_ones_are_apart():
+    bank = bank_of(originals(4))
+
+    asking = ask(bank, Question(originals(4)[3], -1, related=frozenset({3})))
+
+    assert asking.replies == []
+    assert (asking.strangers.pairs, asking.related.pairs) == (3, 1)
+    assert asking.related.counts[Column.PLAIN][0] == 1
+    assert asking.strangers.counts[:, : DEFAULT_RADIUS_BITS + 1].sum() == 0
+    assert [(column, bits, name, picture) for column, bits, name, _, picture in asking.related.near] == [
+        (column, 0, UNALTERED, 3) for column in Column
+    ]
+
+
+def test_originals_distractors_and_confusable_pictures_are_different_pictures():
+    sources = [*originals(3), *distractors(3), *confusable(2 * MEMES_A_TEMPLATE)]
+    files = {source.file() for source in sources}
+
+    assert len(files) == len(sources) == 6 + 5 * 2 * MEMES_A_TEMPLATE
+    assert {source.template for source in sources if source.group == "meme"} == {0, 1}
+    assert {source.template for source in sources if source.group != "meme"} == {-1}
+
+
+def test_recall_is_counted_by_edit_and_its_mean_is_over_edits():
+    answers = [(edit.name, True) for edit in EDITS[1:]] + [(EDITS[0].name, False)] * 3 + [(EDITS[0].name, True)]
+
+    recall = recall_of(answers)
+
+    assert recall[EDITS[0].name] == Found(1, 4)
+    assert mean_recall(recall, EDITS) == pytest.approx((54 + 0.25) / 55)
+    assert lowest_recall(recall, EDITS) == ("unaltered", 0.25)
+
+
+def test_a_false_match_counts_from_the_radius_on():
+    strangers = Strangers(pairs=1000, queries=10)
+    strangers.counts[Column.FULL][31] = 2
+    strangers.query_counts[Column.FULL][31] = 1
+    rows = {radius: false_match_table(strangers, radius).rows[Column.FULL] for radius in (30, 31)}
+
+    assert [(cell.found, cell.asked) for cell in rows[30].cells[:2]] == [(0, 1000), (0, 10)]
+    assert [(cell.found, cell.asked) for cell in rows[31].cells[:2]] == [(2, 1000), (1, 10)]
+    assert rows[31].cells[2].value == 31
+    assert confusable_table({"logo": strangers}, 31).rows[0].cells[Column.FULL].found == 2
+
+
+def test_a_larger_radius_finds_no_less():
+    bank = bank_of(originals(2))
+    edits = tuple((edit.name, 0) for edit in (*EDITS, *RANDOM_EDITS))
+    askings = [ask(bank, Question(originals(2)[1], 1, edits))]
+
+    table = radius_table(askings, together(askings)[0])
+
+    for column in range(len(table.columns) - 1):
+        values = [row.cells[column].value or 0 for row in table.rows]
+        assert values == sorted(values)
+    tables = recall_tables({"full": stage_1_recall(askings, Column.FULL, DEFAULT_RADIUS_BITS)})
+    assert [len(each.rows) for each in tables] == [len(EDITS) + 1, len(RANDOM_EDITS) + 1]
+
+
+def test_a_quick_run_on_drawn_pictures_fills_every_table_of_the_page():
+    scenario = SCENARIOS[0]
+
+    answer = scenario.run(Scale(quick=True))
+
+    means = {figure.name: figure.ours for figure in answer.figures if "mean recall over" in figure.name}
+    assert list(means.values()) == sorted(means.values())
+    assert means["plain PDQ: mean recall over 55 edits"] > 0.3
+    assert answer.sizes["queries"] == 3 * (len(EDITS) + len(RANDOM_EDITS)) + 5
+    assert all(len(row.cells) == len(table.columns) - 1 for table in answer.tables for row in table.rows)
+    page = Path("docs/altered-copies.md").read_text(encoding="utf-8")
+    assert all(f"<!-- table:{table.name}:begin -->" in page for table in answer.tables)
+
+
+TABLE = Table("some-table", "What it says.", ["edit", "found"], [Row("grey", [Cell(0.5, 0.25, 0.75, 2, 4)])])
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        (Cell(), "-"),
+        (Cell(0.98, 0.951, 0.994, 98, 100), "0.98 (0.95 to 0.99)"),
+        (Cell(0.0, None, 4.2e-7, 0, 7_200_000), "0 of 7,200,000 (≤ 4.2e-07)"),
+        (Cell(149.0), "149"),
+        (Cell(3072.0), "3,072"),
+        (Cell(42.04), "42"),
+        (Cell(0.00004), "4.0e-05"),
+    ],
+)
+def test_a_cell_shows_what_it_has(cell: Cell, text: str):
+    assert cell_text(cell) == text
+
+
+def test_a_table_is_shown_on_the_terminal_and_as_markdown():
+    assert table_lines([TABLE])[-1] == "grey  0.50 (0.25 to 0.75)"
+    assert "| grey | 0.50 (0.25 to 0.75) |" in render(TABLE)
+
+
+def test_a_page_without_results_says_so_and_a_table_without_a_place_is_refused(tmp_path: Path):
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- table:some-table:begin -->\nold\n<!-- table:some-table:end -->\nafter\n")
+    assert stale_tables([], page) == [page]
+
+    write_tables([], page)
+
+    assert "Not measured yet" in page.read_text(encoding="utf-8")
+    assert stale_tables([], page) == []
+    page.write_text("nothing marked\n")
+    results = [result for result in newest_results() if result.tables]
+    for result in results:
+        with pytest.raises(ValueError, match="no place for"):
+            write_tables([result], page)
+
+
+def test_the_documentation_shows_the_newest_tables_and_what_the_edits_do_now():
+    assert stale_tables(newest_results()) == [], "run `make bench ARGS=--write-docs`"
+    assert stale_sheets() == [], "run `make bench ARGS=--write-docs`"
+
+
+def test_a_sheet_that_is_missing_or_of_another_picture_is_stale(tmp_path: Path):
+    write_sheets(tmp_path)
+    first, second = sorted(tmp_path.iterdir())[:2]
+    first.unlink()
+    second.write_bytes(max(tmp_path.iterdir()).read_bytes())
+
+    assert sorted(stale_sheets(tmp_path)) == [first, second]
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 400_000
