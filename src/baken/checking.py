@@ -41,6 +41,7 @@ _MIN_INLIERS = 20
 _MIN_SURE_INLIERS = 10
 _MIN_OUTSIDE_INLIERS = 25
 _MAX_BEND_PX = 1.5
+_MAX_OUTSIDE_BEND_PX = 1.0
 _MANY_INLIERS = 40
 _MAX_RESIDUAL_PX = 1.6
 _MIN_SEAM_GREY_LEVELS = 4.0
@@ -161,7 +162,8 @@ def _is_same(banked: Banked, found: _Finding, overlap_fraction: float, item_frac
     if correlation < _GOOD_CORRELATION and not _is_supported(banked, found):
         return False
     is_within, is_whole = item_fraction >= _NEARLY_ALL, overlap_fraction >= _NEARLY_ALL
-    if looks.bend_px(found.alignment, frame) > _MAX_BEND_PX:
+    bend_px = looks.bend_px(found.alignment, frame)
+    if bend_px > _MAX_BEND_PX:
         if correlation < _GOOD_CORRELATION or count < _MIN_OUTSIDE_INLIERS:
             return False
         seam = looks.seam_grey_levels(found.luma, matrix, frame.width_px, frame.height_px)
@@ -169,7 +171,7 @@ def _is_same(banked: Banked, found: _Finding, overlap_fraction: float, item_frac
     if count < _MANY_INLIERS and _residual_px(found, frame) > _MAX_RESIDUAL_PX:
         return False
     if not is_within and not is_whole:
-        return correlation >= _GOOD_CORRELATION and count >= _MIN_OUTSIDE_INLIERS
+        return correlation >= _GOOD_CORRELATION and count >= _MIN_OUTSIDE_INLIERS and bend_px <= _MAX_OUTSIDE_BEND_PX
     return count >= (_MIN_SURE_INLIERS if correlation >= _GOOD_CORRELATION else _MIN_INLIERS)
 
 

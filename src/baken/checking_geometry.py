@@ -23,6 +23,7 @@ _FINE_REACH_PX = 3.0
 _GUIDED_REACH_PX = 8.0
 _ENOUGH_FOR_BENT = 40
 _BENT_SURPLUS = 6
+_BENT_SHARE = 0.95
 _RANSAC_ROUNDS = 1500
 _RANSAC_CONFIDENCE = 0.995
 _NEIGHBOURS = 12
@@ -166,12 +167,12 @@ def _refined(banked: Keypoints, item: Keypoints, start: Matrix) -> Alignment | N
     near = _guided_matches(banked, item, start, _GUIDED_REACH_PX)
     if len(near[0]) < MIN_INLIERS:
         return None
-    straight = _straight(banked, item, start)
-    bent = _bent(banked, item, near)
-    found = [model for model in (straight, bent) if model is not None]
-    if straight is not None and bent is not None and len(bent) < max(_ENOUGH_FOR_BENT, len(straight) + _BENT_SURPLUS):
-        return straight
-    return max(found, key=len, default=None)
+    straight, bent = _straight(banked, item, start), _bent(banked, item, near)
+    if straight is None or bent is None:
+        return bent if straight is None else straight
+    is_few = len(straight) < _ENOUGH_FOR_BENT
+    needed = len(straight) + _BENT_SURPLUS if is_few else _BENT_SHARE * len(straight)
+    return bent if len(bent) >= needed else straight
 
 
 def _straight(banked: Keypoints, item: Keypoints, start: Matrix) -> Alignment | None:
