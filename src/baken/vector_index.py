@@ -43,7 +43,8 @@ MAX_DIMS = 4096
 EXACT_LIMIT = 20_000
 """Up to this many vectors each is compared: as fast as the graph there (0.4 ms), and exact."""
 
-# Measured on 100,000 clustered vectors of 256 values, ten nearest: docs/model-card.md has the figures.
+# Measured on 100,000 clustered vectors of 256 values: of near queries (cosine 0.6) the nearest is found in 99.4 %, in
+# 1.1 ms against 3.6 ms for comparing each; adding takes 0.5 ms.
 _CONNECTIVITY = 16
 _EXPANSION_ADD = 96
 _EXPANSION_SEARCH = 192

@@ -24,10 +24,10 @@ from baken.errors import ExtraMissingError, ModelFileError
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-MAX_CONTENT_VIEWS = 2
+MAX_DESCRIBED_BOXES = 2
 """Content boxes asked beside the whole and the quadrants; the likeliest come first."""
 
-MIN_DESCRIBED_PERCENT = 25
+MIN_DESCRIBED_PERCENT = 35
 """Views that are plainer, by PDQ's measure of quality, are not described. The network tells plainer pictures apart than
 PDQ does, which asks for 50: docs/model-card.md has what either costs and finds."""
 
@@ -189,7 +189,7 @@ def descriptor_views(luma: NDArray[np.uint8], content: Sequence[View]) -> tuple[
         content: the content boxes, the likeliest first (`fingerprints.views.content_views`).
     """
     quadrants = QUADRANTS if min(luma.shape) >= MIN_QUARTERED_PX else ()
-    return (WHOLE_VIEW, *content[:MAX_CONTENT_VIEWS], *quadrants, *_turned_views(luma))
+    return (WHOLE_VIEW, *content[:MAX_DESCRIBED_BOXES], *quadrants, *_turned_views(luma))
 
 
 def _turned_views(luma: NDArray[np.uint8]) -> tuple[View, ...]:
