@@ -23,13 +23,17 @@ CROPPED = View(ViewKind.CROPPED, Region(0.05, 0.05, 0.95, 0.95))
         (MATCH, "the whole item shows the whole banked picture"),
         (
             replace(MATCH, stage=MatchStage.VIEWS, view=CAPTION_CUT, entry_view=CROPPED),
-            "the item without its caption (0 to 100 % across, 17 to 100 % down) shows "
-            "a part of the banked picture (5 to 95 % across, 5 to 95 % down)",
+            (
+                "the item without its caption (0 to 100 % across, 17 to 100 % down) shows "
+                "a part of the banked picture (5 to 95 % across, 5 to 95 % down)"
+            ),
         ),
         (
             replace(MATCH, stage=MatchStage.VIEWS, entry_view=View(ViewKind.CROPPED), evidence=SAME),
-            "the whole item shows the whole banked picture; "
-            "checked: the same picture, mirrored, 83 points agree, 55 % of it is visible",
+            (
+                "the whole item shows the whole banked picture; "
+                "checked: the same picture, mirrored, 83 points agree, 55 % of it is visible"
+            ),
         ),
         (
             replace(MATCH, stage=MatchStage.DESCRIPTOR, similarity=0.813),

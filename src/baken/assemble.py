@@ -112,6 +112,7 @@ def _with_store(settings: Settings, store: Store) -> Baken:
         gate.policy,
         SeenIndex(store, settings.data_dir / SEEN_FOLDER),
         retention=timedelta(days=settings.seen_retention_days) if _remembers(settings) else None,
+        named=gate.named,
     )
     guard = KnownGuard(gate.known, verify_interval_seconds=settings.index_verify_interval_seconds)
     return Baken(settings, store, gate, keeper, guard, keeping)

@@ -33,6 +33,9 @@ _log = logging.getLogger(__name__)
 _ASKED_CANDIDATES = 10 * MAX_CHECKS
 
 
+_ENOUGH_CONFIRMED = 3
+"""So many confirmed candidates settle the item: the weightiest are checked first, and a confirmed one costs most."""
+
 _TURNED = frozenset(
     {Transform.ROTATED_90, Transform.ROTATED_270, Transform.MIRRORED_ROTATED_90, Transform.MIRRORED_ROTATED_270}
 )
@@ -70,7 +73,7 @@ class CandidateChecker:
         """Check the best candidates that have keypoints, at most `MAX_CHECKS`, against the item.
 
         A candidate of the descriptor stage whose check says that it is not the same picture is none, and leaves.
-        Candidates that cannot be checked stay as they are.
+        Candidates that are not checked (the keys are lost, or enough others were confirmed) stay as they are.
 
         Args:
             found: what the search found.
@@ -99,6 +102,8 @@ class CandidateChecker:
         started = time.perf_counter()
         item = CheckedItem(luma)
         for match in chosen:
+            if sum(said.is_same for said in evidence.values()) == _ENOUGH_CONFIRMED:
+                break
             banked = self._banked(sealed[match.entry_id], views.get(match.entry_id), codes.get(match.entry_id))
             if banked is not None:
                 evidence[match] = check(item, banked)

@@ -8,7 +8,7 @@ Repeating a step changes nothing, so a process that dies in the middle loses not
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,7 +20,7 @@ from baken.decisions import Policy
 from baken.fingerprints.orientations import orientations_of
 from baken.flood import FloodFacts, FloodLimits, past_limit_of
 from baken.known import KnownFollower
-from baken.model import ID_LIMIT, PDQ_BYTES, FingerprintKind, Fingerprints, Match, SeenItem
+from baken.model import ID_LIMIT, PDQ_BYTES, FingerprintKind, Fingerprints, Match, Outcome, SeenItem
 from baken.seen_index import SeenIndex
 from baken.store import Store
 from baken.store.asking import Question
@@ -34,12 +34,17 @@ FILES_AT_ONCE = 20_000
 _PAGE_ROWS = 500
 
 
+Named = Callable[[Sequence[Outcome]], Sequence[Outcome]]
+
+
 class Judge:
     """Judges a seen file as a screening would now."""
 
-    def __init__(self, known: KnownFollower, policy: Policy) -> None:
+    def __init__(self, known: KnownFollower, policy: Policy, named: Named = list) -> None:
+        """Judge by the known entries; `named` says which part of a banked picture a view is."""
         self._known = known
         self._policy = policy
+        self._named = named
 
     def matches(self, files: Iterable[SeenFile]) -> dict[int, tuple[Match, ...]]:
         """What counts of what each file matches, by file id; files that match nothing are left out.
@@ -53,6 +58,7 @@ class Judge:
             # Why a picture could not be compared has no part in what it matches.
             outcome = decisions.decide(None, known.search(_fingerprints(each)).matches, self._policy)
             if outcome.matches:
+                [outcome] = self._named([outcome])
                 found[each.id] = outcome.matches
         return found
 

@@ -22,7 +22,7 @@ from baken.errors import NotReadyError, StoreBusyError, TurnLostError
 from baken.fingerprints.orientations import orientations_of_all
 from baken.known import KnownFollower
 from baken.model import DEFAULT_RADIUS_BITS, SeenStats
-from baken.retroaction import Judge, ask_next
+from baken.retroaction import Judge, Named, ask_next
 from baken.seen_index import SeenIndex, nearest
 from baken.store import Store
 from baken.store.cases import Found, join_cases
@@ -50,6 +50,7 @@ class SeenKeeper:
         retention: timedelta | None,
         turn_seconds: float = TURN_SECONDS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        named: Named = list,
     ) -> None:
         """Take the parts; nothing is opened yet.
 
@@ -61,9 +62,10 @@ class SeenKeeper:
             retention: how long an item is remembered; None remembers nothing, and forgets what is there.
             turn_seconds: after how long of silence another process may take over.
             now: the clock.
+            named: says which part of a banked picture a view is.
         """
         self._store = store
-        self._judge = Judge(known, policy)
+        self._judge = Judge(known, policy, named)
         self._index = index
         self._retention = retention
         self._turn = store.seen.turn(seconds=turn_seconds)

@@ -125,7 +125,7 @@ class Settings(BaseSettings):
         "(`pip install 'baken[deep]'`); without it, this changes nothing.",
     )
     descriptor_similarity: float = Field(
-        0.75,
+        0.8,
         ge=0,
         le=1,
         description="From which similarity of two vectors on an entry matches without a check; such a match can at "

@@ -30,8 +30,8 @@ from baken.model import MIN_QUALITY_PERCENT, Bank, FingerprintKind, Fingerprints
 from baken.store import Change, Store
 from baken.vector_index import VectorIndex
 
-MAX_CANDIDATES = 10
-"""Entries that one item's vectors may bring in."""
+MAX_CANDIDATES = 5
+"""Entries that one item's vectors may bring in: of 99 in 100 copies the right one is the nearest, and a check costs."""
 
 SAVE_INTERVAL_SECONDS = 60.0
 """How often a process that applied changes writes the file at most; what it lacks is followed at the next start."""
