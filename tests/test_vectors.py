@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -188,6 +189,22 @@ def test_a_file_of_another_history_of_the_database_is_built_again(
     with caplog.at_level(logging.WARNING):
         assert found(follow(filled, path), 3) == [3]
     assert "another history" in caplog.text
+
+
+def test_a_database_that_was_restored_is_noticed_though_its_changes_have_the_same_number(
+    tmp_path: Path, follow: Follow
+):
+    path = tmp_path / "baken.sqlite3"
+    with Store.initialise(f"sqlite:///{path}") as store:
+        store.create_bank("b", Purpose.WATCH, radius_bits=10, verdict=Verdict.ALLOW, actor="test")
+        add(store, 1, 2, 3)
+        follower = follow(store)
+        assert found(follower, 3) == [3]
+        with sqlite3.connect(path) as database:  # what a backup from before would leave, after one other change
+            database.execute("UPDATE changes SET created_at = '2020-01-01 00:00:00.000000' WHERE seq > 1")
+            database.execute("DELETE FROM entry_vectors WHERE entry_id = 3")
+        follower.check_history()
+        assert (found(follower, 2), found(follower, 3)) == ([2], [])
 
 
 def test_a_folder_that_cannot_be_used_leaves_the_vectors_in_memory(

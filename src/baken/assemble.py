@@ -114,5 +114,9 @@ def _with_store(settings: Settings, store: Store) -> Baken:
         retention=timedelta(days=settings.seen_retention_days) if _remembers(settings) else None,
         named=gate.named,
     )
-    guard = KnownGuard(gate.known, verify_interval_seconds=settings.index_verify_interval_seconds)
+    guard = KnownGuard(
+        gate.known,
+        verify_interval_seconds=settings.index_verify_interval_seconds,
+        also_check_history=gate.check_history,
+    )
     return Baken(settings, store, gate, keeper, guard, keeping)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 
 from baken.errors import NotReadyError
 from baken.known import KnownFollower
@@ -17,9 +18,22 @@ _log = logging.getLogger(__name__)
 class KnownGuard:
     """A thread beside the requests; whichever process of the machine is first does the reading."""
 
-    def __init__(self, follower: KnownFollower, *, verify_interval_seconds: float) -> None:
-        """Guard one follower; an interval of 0 never reads the index through."""
+    def __init__(
+        self,
+        follower: KnownFollower,
+        *,
+        verify_interval_seconds: float,
+        also_check_history: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Guard one follower.
+
+        Args:
+            follower: of the known entries.
+            verify_interval_seconds: how often their index is read through; 0 never does.
+            also_check_history: what else compares itself with the change log.
+        """
         self._follower = follower
+        self._also_check_history = also_check_history
         self._verify_interval_seconds = verify_interval_seconds
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="index-guard", daemon=True)
@@ -41,6 +55,7 @@ class KnownGuard:
         while not self._stop.wait(wake_seconds):
             try:
                 self._follower.check_history()
+                self._also_check_history()
                 if self._verify_interval_seconds:
                     self._follower.verify_when_due(self._verify_interval_seconds, self._stop.wait)
             except (NotReadyError, OSError) as error:

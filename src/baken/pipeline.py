@@ -16,6 +16,7 @@ from baken.decisions import Policy
 from baken.fingerprints import Asked
 from baken.images import DecodeLimits
 from baken.known import KnownFollower
+from baken.matching import KnownEntries
 from baken.model import MAX_MATCHES, MIN_QUALITY_PERCENT, Fingerprints, Idempotency, ItemMeta, Outcome, Screening
 from baken.vectors import ItemDescriber, VectorStage
 
@@ -55,6 +56,23 @@ class Gate:
     uses_views: bool = True
     uses_check: bool = True
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def load(self) -> KnownEntries:
+        """Load what is searched, so that the first item need not wait for it; return the known entries.
+
+        Raises:
+            NotReadyError: the database could not be read, or another process is still building an index.
+            ModelFileError: the file of the descriptor network is not what it should be.
+        """
+        known = self.known.refresh()
+        if self.vectors is not None:
+            self.vectors.is_asked()
+        return known
+
+    def check_history(self) -> None:
+        """Have the descriptor stage begin anew when the database was restored; the known entries have a guard."""
+        if self.vectors is not None:
+            self.vectors.check_history()
 
     @property
     def asked(self) -> Asked:

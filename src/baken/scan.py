@@ -177,7 +177,7 @@ def screen_files(
         NotReadyError: the database failed or no worker process starts. A bad file raises nothing.
     """
     check_roots(roots)
-    gate.known.refresh()  # loaded before the first file, so that its `elapsed_ms` is its own
+    gate.load()  # before the first file, so that its `elapsed_ms` is its own
     job = _Job(FileFingerprinter(gate.limits, gate.min_quality_percent, asked=gate.asked), gate.item_describer)
     results = in_order(
         job,

@@ -293,6 +293,15 @@ class VectorStage:
         follower.refresh()
         return len(follower) > 0
 
+    def check_history(self) -> None:
+        """Begin anew when the database's change log is no longer the one that was followed.
+
+        Raises:
+            NotReadyError: the database could not be read, or another process is still building the index.
+        """
+        if self._follower is not None:
+            self._follower.check_history()
+
     def close(self) -> None:
         """Write what changed; repeating it does nothing."""
         if self._follower is not None:

@@ -52,7 +52,7 @@ class Service:
         started = time.perf_counter()
         while not self.is_loaded:
             try:
-                known = await asyncio.to_thread(self.baken.gate.known.refresh)
+                known = await asyncio.to_thread(self.baken.gate.load)
             except NotReadyError as error:
                 _log.warning("index_not_loaded", code=error.code, message=error.message)
                 await asyncio.sleep(_RETRY_SECONDS)
