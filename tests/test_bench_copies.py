@@ -55,7 +55,7 @@ from bench.copies_search import (
 from bench.corpus import CORPUS_VARIABLE
 from bench.edits import EDITS, RANDOM_EDITS
 from bench.examples import stale_sheets, write_sheets
-from bench.intervals import radius_for, upper_bound, wilson
+from bench.intervals import tail_of, upper_bound, wilson
 from bench.results import newest_results
 from bench.scenario import Cell, Row, Scale, Table
 from bench.scenarios.copies import SCENARIOS
@@ -99,30 +99,33 @@ def test_a_share_of_nothing_or_of_more_than_all_is_refused(found: int, asked: in
             interval(found, asked)
 
 
-def test_the_extrapolated_radius_continues_a_straight_line():
+def test_the_extrapolation_continues_a_straight_line():
     pairs = 10**9
-    within = [round(pairs * 10 ** (-9 + 0.25 * (bits - 30))) if bits >= 30 else 0 for bits in range(60)]
+    within = [round(pairs * 10 ** (-8 + 0.25 * (bits - 30))) if bits >= 30 else 0 for bits in range(50)]
 
-    radius = radius_for(np.diff(within, prepend=0).tolist(), pairs, 1e-12)
+    tail = tail_of(np.diff(within, prepend=0).tolist(), pairs)
 
-    assert radius == pytest.approx(30 - 3 / 0.25, abs=0.5)
+    assert tail is not None
+    assert tail.radius_for(1e-12) == pytest.approx(30 - 4 / 0.25, abs=0.3)
+    assert tail.share_within(22) == pytest.approx(1e-10, rel=0.2)
 
 
 def test_the_extrapolation_errs_on_the_safe_side_where_distances_are_sums_of_many_parts():
     bits, pairs = 64, 10**7
     shares = [math.comb(bits, count) / 2**bits for count in range(bits)]
-    counts = [round(pairs * share) for share in shares[:24]]
     true_radius = max(count for count in range(bits) if sum(shares[: count + 1]) <= 1e-12)
 
-    radius = radius_for(counts, pairs, 1e-12)
+    tail = tail_of([round(pairs * share) for share in shares[:24]], pairs)
 
-    assert radius is not None
-    assert radius <= true_radius + 1
+    assert tail is not None
+    assert tail.radius_for(1e-12) <= true_radius
+    assert tail.share_within(true_radius) >= 1e-12
 
 
-def test_without_enough_pairs_nothing_is_extrapolated():
-    assert radius_for([0] * 40, 1000, 1e-12) is None
-    assert radius_for([0, 9] + [0] * 40, 1000, 1e-12) is None
+def test_without_enough_near_pairs_nothing_is_extrapolated():
+    assert tail_of([0] * 40, 1000) is None
+    assert tail_of([1] * 29, 1000) is None
+    assert tail_of([0, 900] + [0] * 40, 1000) is None
 
 
 def bank_of(sources: list[Source]) -> CopiesBank:
