@@ -41,7 +41,8 @@ _MIN_INLIERS = 20
 _MIN_SURE_INLIERS = 10
 _MIN_OUTSIDE_INLIERS = 25
 _MAX_BEND_PX = 1.5
-_MAX_RESIDUAL_PX = 2.0
+_MANY_INLIERS = 40
+_MAX_RESIDUAL_PX = 1.6
 _MIN_SEAM_GREY_LEVELS = 4.0
 _NEARLY_ALL = 0.97
 """How these were chosen: docs/architecture.md, "The check"."""
@@ -165,12 +166,10 @@ def _is_same(banked: Banked, found: _Finding, overlap_fraction: float, item_frac
             return False
         seam = looks.seam_grey_levels(found.luma, matrix, frame.width_px, frame.height_px)
         return is_within or (is_whole and seam >= _MIN_SEAM_GREY_LEVELS)
+    if count < _MANY_INLIERS and _residual_px(found, frame) > _MAX_RESIDUAL_PX:
+        return False
     if not is_within and not is_whole:
-        return (
-            correlation >= _GOOD_CORRELATION
-            and count >= _MIN_OUTSIDE_INLIERS
-            and _residual_px(found, frame) <= _MAX_RESIDUAL_PX
-        )
+        return correlation >= _GOOD_CORRELATION and count >= _MIN_OUTSIDE_INLIERS
     return count >= (_MIN_SURE_INLIERS if correlation >= _GOOD_CORRELATION else _MIN_INLIERS)
 
 

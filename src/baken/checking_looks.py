@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baken import _native
-from baken.checking_geometry import Alignment, Matrix, Points, corners_of, hamming, moved
+from baken.checking_geometry import Alignment, Matrix, Points, corners_of, hamming, moved, straightened
 from baken.copies import Region
 from baken.fingerprints.keypoints import Keypoints, descriptors_at
 
@@ -103,15 +103,8 @@ def bend_px(alignment: Alignment, banked: Keypoints) -> float:
     """
     points = banked.positions[alignment.banked_rows].astype(np.float64)
     targets = moved(alignment.banked_to_item, points)
-    centre, middle = points.mean(axis=0), targets.mean(axis=0)
-    solution, *_ = np.linalg.lstsq(points - centre, targets - middle, rcond=None)
-    right, down = solution
-    turn = np.arctan2(right[1], right[0])
-    shear = (np.arctan2(down[1], down[0]) - turn - np.pi / 2 + np.pi) % (2 * np.pi) - np.pi
-    angle = turn + shear / 2
-    straight = np.array(((np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))))
-    straight *= np.array((np.hypot(*right), np.hypot(*down)))[:, None]
-    return float(np.quantile(np.hypot(*((points - centre) @ straight + middle - targets).T), 0.9))
+    straight = moved(straightened(points, targets), points)
+    return float(np.quantile(np.hypot(*(straight - targets).T), 0.9))
 
 
 def seam_grey_levels(luma: NDArray[np.uint8], banked_to_item: Matrix, width_px: int, height_px: int) -> float:
