@@ -5,12 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 NATIVE_SOURCES := $(shell find native -name '*.cpp' -o -name '*.hpp') CMakeLists.txt pyproject.toml
-CHECKED := src tests bench scripts
+CHECKED := src tests bench training scripts
 JOBS ?= $(shell nproc)
 CMAKE_NATIVE := $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) -DBAKEN_PYTHON=OFF -DBAKEN_NATIVE_TESTS=ON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long lint types format native-test check-native check bench bench-100m bench-copies docs docs-check clean
+.PHONY: help setup demo test test-long test-training lint types format native-test check-native check bench bench-100m bench-copies docs docs-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -25,6 +25,9 @@ test: $(VENV)/.built ## run the tests (the long ones: make test-long)
 
 test-long: $(VENV)/.built ## run the tests that take minutes
 	$(BIN)/python -m pytest -m long $(ARGS)
+
+test-training: $(VENV)/.training ## test the training of the descriptor network (installs PyTorch)
+	$(BIN)/python -m pytest training/tests $(ARGS)
 
 lint: $(VENV)/.built ## ruff: rules and format
 	$(BIN)/ruff check $(CHECKED)
@@ -68,7 +71,7 @@ bench-copies: $(VENV)/.built ## which altered copies each stage finds, at what c
 
 clean: ## remove everything that was made here
 	rm -rf $(VENV) build demo-data .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find src tests bench -name __pycache__ -prune -exec rm -rf {} +
+	find src tests bench training -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -89,6 +92,10 @@ $(VENV)/.deps: pyproject.toml $(VENV)/bin/python
 
 $(VENV)/.built: $(VENV)/.deps $(NATIVE_SOURCES)
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(VENV)/.training: $(VENV)/.built
+	$(BIN)/python scripts/requirements.py training | $(BIN)/python -m pip install --quiet --disable-pip-version-check -r /dev/stdin
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.built

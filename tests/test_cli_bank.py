@@ -183,7 +183,7 @@ def test_the_list_shows_every_bank_with_its_active_entries(baken: Command, pictu
     baken.ok("bank", "create", "later", "--purpose", "watch")
     lines = [line.split() for line in baken.ok("bank", "list").out.splitlines()]
     assert ["known", "known_abuse", "active", "block", "31", "full", "views", "1"] in lines
-    assert ["later", "watch", "active", "allow", "31", "0"] in lines
+    assert ["later", "watch", "active", "allow", "31", "full", "views", "0"] in lines
     assert [bank["name"] for bank in baken.ok("bank", "list", "--json").json] == ["known", "later"]
 
 

@@ -11,12 +11,13 @@ import pytest
 
 from baken import banking
 from baken.banking import AddSummary
-from baken.copies import WORKING_SIDE_PX, ViewSet
-from baken.errors import SealKeyMissingError
+from baken.copies import WHOLE_VIEW, WORKING_SIDE_PX, ViewSet
+from baken.errors import ModelFileError, SealKeyMissingError, SealKeyUnknownError
+from baken.fingerprints.descriptor import QUADRANTS
 from baken.fingerprints.keypoints import from_bytes, keypoints_of
 from baken.fingerprints.views import bank_views
 from baken.images import Picture, decode, reduced
-from baken.keeping import BankFingerprinter, Keeping, KeepPlan
+from baken.keeping import BankFingerprinter, Describer, Keeping, KeepPlan
 from baken.known import KnownFollower
 from baken.listfiles import ListFormat
 from baken.model import EntryState, Fingerprint, FingerprintKind, NewEntry, Provenance, Purpose, Verdict
@@ -25,6 +26,7 @@ from baken.samples_files import encoded
 from baken.sealing import Sealer
 from baken.store import KeptCounts, Store
 from baken.workers import FileFingerprinter, in_order
+from descriptor_models import write_network
 
 ORIGIN = Provenance("files", "test")
 SIZE_PX = (640, 480)
@@ -47,8 +49,9 @@ def store(store: Store) -> Store:
 
 @pytest.fixture
 def keeping(tmp_path: Path) -> Keeping:
-    """A place for keys, none of which is made yet."""
-    return Keeping(Sealer(tmp_path / "keys" / "feature.key"))
+    """A place for keys, none of which is made yet, and a small network."""
+    network = write_network(tmp_path / "small.onnx", side_px=32)
+    return Keeping(Sealer(tmp_path / "keys" / "feature.key"), Describer(network))
 
 
 def written(folder: Path, seeds: Sequence[int]) -> list[Path]:
@@ -102,7 +105,7 @@ def test_a_bank_keeps_views_and_no_keypoints_unless_it_says_so_and_needs_no_key(
 ):
     add(store, keeping, *written(tmp_path / "in", [1, 2]), bank="usual")
 
-    assert store.kept_counts(store.bank("usual").id) == KeptCounts(views=2, vectors=0, keypoints=0)
+    assert store.kept_counts(store.bank("usual").id) == KeptCounts(views=2, vectors=2, keypoints=0)
     assert not keeping.sealer.has_key_file()
 
 
@@ -129,17 +132,68 @@ def test_the_banks_view_set_is_kept_unless_another_is_asked_for(
     assert (entry.view_count > 0) == (kept is not ViewSet.NONE)
 
 
+def test_vectors_of_the_picture_and_its_quarters_are_kept(store: Store, keeping: Keeping, tmp_path: Path):
+    (path,) = written(tmp_path / "in", [1])
+    network = keeping.describer.network()
+    assert network is not None
+
+    add(store, keeping, path)
+
+    (entry,) = store.entries("all")
+    made = store.vectors_of([entry.id], network.model_sha256)[entry.id]
+    expected = network.describe(luma_of(path), (WHOLE_VIEW, *QUADRANTS))
+    assert made.views == expected.views
+    assert len(made.views) > 1
+    np.testing.assert_array_equal(made.values, expected.values)
+    assert entry.has_vectors
+
+
+def test_another_network_completes_an_entry_and_vectors_of_both_stand_beside_each_other(
+    store: Store, keeping: Keeping, tmp_path: Path
+):
+    (path,) = written(tmp_path / "in", [1])
+    add(store, keeping, path)
+    other = Keeping(keeping.sealer, Describer(write_network(tmp_path / "own.onnx", side_px=16, id="own-2")))
+
+    assert [add(store, other, path).completed, add(store, other, path).completed] == [1, 0]
+
+    networks = [each.describer.network() for each in (keeping, other)]
+    found = [store.vectors_of([1], network.model_sha256)[1] for network in networks if network is not None]
+    assert [each.values.shape[1] for each in found] == [1024, 256]
+    assert [each.model_id for each in found] == ["flat-1", "own-2"]
+
+
+def test_a_bank_without_views_keeps_no_vectors(store: Store, keeping: Keeping, tmp_path: Path):
+    add(store, keeping, *written(tmp_path / "in", [1]), view_set=ViewSet.NONE)
+
+    assert store.kept_counts(store.bank("all").id) == KeptCounts(views=0, vectors=0, keypoints=1)
+
+
+def test_a_network_that_is_not_what_it_should_be_is_an_error_before_anything_is_added(
+    store: Store, keeping: Keeping, tmp_path: Path
+):
+    model = write_network(tmp_path / "own.onnx", sha256="ab" * 32)
+
+    with pytest.raises(ModelFileError, match=r"own\.onnx"):
+        add(store, Keeping(keeping.sealer, Describer(model)), *written(tmp_path / "in", [1]))
+
+    assert store.entries("all") == []
+
+
 def test_pictures_done_in_worker_processes_are_kept_alike(store: Store, keeping: Keeping, tmp_path: Path):
     paths = written(tmp_path / "in", range(10))
-    job = BankFingerprinter.exact(FileFingerprinter(), KeepPlan(ViewSet.CROPS, keypoints=True))
+    job = BankFingerprinter.exact(
+        FileFingerprinter(), KeepPlan(ViewSet.CROPS, keypoints=True, describer=keeping.describer)
+    )
 
     results = [result for _, result in in_order(job, [str(path) for path in paths], processes=2)]
     summary = add(store, keeping, tmp_path / "in")
 
     assert summary.added == 10
-    assert store.kept_counts(store.bank("all").id) == KeptCounts(views=10, vectors=0, keypoints=10)
+    assert store.kept_counts(store.bank("all").id) == KeptCounts(views=10, vectors=10, keypoints=10)
     assert all(getattr(result, "fingerprints").working_luma is None for result in results)  # noqa: B009 - of a Failure
     assert all(getattr(result, "keypoints") for result in results)  # noqa: B009
+    assert all(getattr(result, "fingerprints").vectors is not None for result in results)  # noqa: B009
 
 
 def test_a_file_that_a_list_gave_before_completes_its_entry(store: Store, keeping: Keeping, tmp_path: Path):
@@ -211,6 +265,48 @@ def test_a_lost_key_stops_adding_and_is_not_replaced_unseen(store: Store, keepin
     store.change_bank("all", keeps_keypoints=True, actor="test")
     assert add(store, keeping, first, second).added == 1
     assert store.kept_counts(store.bank("all").id).keypoints == 2
+
+
+def test_resealing_makes_an_old_key_needless(
+    store: Store, keeping: Keeping, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("baken.keeping._RESEALED_ENTRIES", 2)
+    paths = written(tmp_path / "in", range(5))
+    add(store, keeping, *paths[:3])
+    before = {each: keeping.sealer.open(sealed) for each, sealed in store.keypoints_of([1, 2, 3]).items()}
+    key_file = keeping.sealer.key_path
+    key_file.write_text("ab" * 32 + "\n" + key_file.read_text())
+    add(store, keeping, *paths[3:])
+    seq = store.head_seq()
+
+    assert [keeping.reseal(store), keeping.reseal(store)] == [3, 0]
+
+    key_file.write_text("ab" * 32)
+    after = {each: keeping.sealer.open(sealed) for each, sealed in store.keypoints_of([1, 2, 3, 4, 5]).items()}
+    assert before.items() <= after.items()
+    assert len(after) == 5
+    assert store.head_seq() == seq
+
+
+def test_resealing_stops_at_what_does_not_open_and_changes_nothing_of_it(
+    store: Store, keeping: Keeping, tmp_path: Path
+):
+    add(store, keeping, *written(tmp_path / "in", [1]))
+    sealed = store.keypoints_of([1])
+    keeping.sealer.key_path.write_text("ab" * 32)
+
+    with pytest.raises(SealKeyUnknownError):
+        keeping.reseal(store)
+
+    assert store.keypoints_of([1]) == sealed
+
+
+def test_what_was_deleted_or_changed_meanwhile_is_not_resealed(store: Store, keeping: Keeping, tmp_path: Path):
+    add(store, keeping, *written(tmp_path / "in", [1]))
+
+    assert store.reseal_keypoints({1: (b"what was there before", b"x"), 99: (b"y", b"z")}) == 0
+
+    assert keeping.sealer.open(store.keypoints_of([1])[1])
 
 
 def test_nothing_that_is_kept_is_exported_and_what_is_imported_has_none(store: Store, keeping: Keeping, tmp_path: Path):

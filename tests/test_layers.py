@@ -19,11 +19,13 @@ LAYERS = {
         "values",
         "checking",
         "overlay",
+        "view_words",
         "vector_index",
     },
     "flow": {
         "pipeline",
         "candidates",
+        "vectors",
         "known",
         "index_files",
         "scan",

@@ -20,12 +20,17 @@ from baken.seen import SeenKeeper
 from baken.seen_index import SeenIndex
 from baken.settings import Settings
 from baken.store import Store
+from baken.vectors import Thresholds, VectorStage
 
 INDEX_FOLDER = Path("index", "known")
 """Where in the data folder the index of the known entries lies; it may be deleted while nothing runs."""
 
 SEEN_FOLDER = Path("index", "seen")
 """Where the index of the seen files lies; likewise."""
+
+
+VECTORS_FOLDER = Path("index", "vectors")
+"""Where the index of the descriptor network's vectors lies; likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,8 @@ class Baken:
         """Close the indexes and the store; idempotent."""
         self.index_guard.close()
         self.keeper.close()
+        if self.gate.vectors is not None:
+            self.gate.vectors.close()
         self.gate.known.close()
         self.store.close()
 
@@ -84,9 +91,14 @@ def _remembers(settings: Settings) -> bool:
 
 def _with_store(settings: Settings, store: Store) -> Baken:
     sealer = Sealer(settings.resolved_feature_key_file)
+    keeping = Keeping(sealer)
+    thresholds = Thresholds(settings.descriptor_similarity, settings.descriptor_candidate_similarity)
     gate = Gate(
         known=KnownFollower(store, settings.data_dir / INDEX_FOLDER),
         candidates=CandidateChecker(store, sealer),
+        vectors=VectorStage(store, keeping.describer, settings.data_dir / VECTORS_FOLDER, thresholds)
+        if settings.stage_descriptor
+        else None,
         policy=Policy(settings.unscreenable_verdicts()),
         limits=DecodeLimits(max_size_bytes=settings.max_upload_size_bytes, max_pixels=settings.max_pixels),
         min_quality_percent=settings.min_quality_percent,
@@ -102,5 +114,4 @@ def _with_store(settings: Settings, store: Store) -> Baken:
         retention=timedelta(days=settings.seen_retention_days) if _remembers(settings) else None,
     )
     guard = KnownGuard(gate.known, verify_interval_seconds=settings.index_verify_interval_seconds)
-    keeping = Keeping(sealer)
     return Baken(settings, store, gate, keeper, guard, keeping)

@@ -224,6 +224,49 @@ def add_files(
     return summary
 
 
+@dataclass(frozen=True, slots=True)
+class NewPicture:
+    """A picture to add: the bytes of its file, and what people call it."""
+
+    data: bytes
+    label: str | None = None
+
+
+def add_picture(
+    store: Store,
+    known: KnownFollower,
+    bank_name: str,
+    picture: NewPicture,
+    provenance: Provenance,
+    *,
+    actor: str,
+    fingerprinter: FileFingerprinter,
+    keeping: Keeping,
+    view_set: ViewSet | None = None,
+) -> AddedEntries:
+    """Add one picture that is in memory, as `add_files` adds one of a folder; a file that is no picture by its digests.
+
+    Raises:
+        InvalidValueError: there are no bytes: their digest would match every empty file.
+        NotFoundError, ConflictError: there is no such bank, or it is withdrawn.
+        NotReadyError: the database or the index failed, or keypoints cannot be sealed; nothing is added.
+    """
+    if not picture.data:
+        raise InvalidValueError("the picture has 0 bytes, expected a file", hint="Nothing was added; send its bytes.")
+    store.add_entries(bank_name, (), provenance, actor=actor)
+    bank = store.bank(bank_name)
+    banked = BankFingerprinter.exact(fingerprinter, keeping.plan(store, bank, view_set)).of_bytes(picture.data)
+    entry = keeping.filled(NewEntry(_codes_of(banked.fingerprints), picture.label), banked, bank)
+    return add_missing(store, known, bank_name, [entry], provenance, actor=actor)
+
+
+def _codes_of(computed: Fingerprints) -> tuple[Fingerprint, ...]:
+    """The fingerprints of an entry: its digests, and its PDQ when that may be compared."""
+    if computed.unscreenable is not None or computed.pdq is None:
+        return computed.digests()
+    return (Fingerprint(FingerprintKind.PDQ, computed.pdq, computed.quality_percent), *computed.digests())
+
+
 def _banked_files(
     roots: Sequence[str],
     job: BankFingerprinter,
@@ -245,17 +288,16 @@ def _banked_files(
 def _entry_of(path: str, computed: Fingerprints, summary: AddSummary) -> NewEntry | None:
     label = printable(Path(path).name)
     why = computed.unscreenable
-    if why is None and computed.pdq is not None:
-        pdq = Fingerprint(FingerprintKind.PDQ, computed.pdq, computed.quality_percent)
-        return NewEntry((pdq, *computed.digests()), label)
-    reason = UnscreenableReason.LOW_QUALITY if why is None else why.reason
-    summary.note(path, reason.value if why is None else f"{reason.value}: {why.detail}")
+    if why is None:
+        return NewEntry(_codes_of(computed), label)
+    reason = why.reason
+    summary.note(path, f"{reason.value}: {why.detail}")
     # The digest of an empty file would match every empty upload, and an unread file has no digests at all.
     if reason is UnscreenableReason.EMPTY or not computed.sha256:
         summary.left_out[reason] += 1
         return None
     summary.digests_only[reason] += 1
-    return NewEntry(computed.digests(), label)
+    return NewEntry(_codes_of(computed), label)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from baken.checking import MAX_CHECKS, Banked, CheckedItem, check
 from baken.copies import Evidence, MatchStage, View, ViewKind
 from baken.decisions import verdict_of
-from baken.errors import InvalidValueError, SealError
+from baken.errors import InvalidValueError, NotFoundError, SealError
 from baken.fingerprints import keypoints
 from baken.fingerprints.views import view_of
-from baken.model import FingerprintKind, Found, Match, Outcome, Purpose
+from baken.model import FingerprintKind, Found, Match, Outcome, Purpose, Screening, Transform
+from baken.overlay import overlay_svg
 from baken.sealing import Sealed, Sealer
 from baken.store import KeptViews
 
@@ -30,6 +31,11 @@ _log = logging.getLogger(__name__)
 # How many candidates are asked for keypoints, to find the ten best that have any: entries that came from a list of
 # hashes into a bank that keeps keypoints have none.
 _ASKED_CANDIDATES = 10 * MAX_CHECKS
+
+
+_TURNED = frozenset(
+    {Transform.ROTATED_90, Transform.ROTATED_270, Transform.MIRRORED_ROTATED_90, Transform.MIRRORED_ROTATED_270}
+)
 
 
 class KeptPictures(Protocol):
@@ -113,7 +119,7 @@ class CandidateChecker:
             width_px=found.width_px if kept is None else kept.width_px,
             height_px=found.height_px if kept is None else kept.height_px,
             views=None if kept is None else kept.views,
-            pdq=None if pdq is None else np.frombuffer(pdq, np.uint8),
+            pdq=pdq,
         )
 
     def named(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -138,6 +144,37 @@ class CandidateChecker:
             )
             for outcome in outcomes
         ]
+
+
+def overlay(kept_pictures: KeptPictures, screening: Screening, number: int) -> str:
+    """The drawing of one match of a screening, as SVG: which part of the item shows which part of the entry.
+
+    Args:
+        kept_pictures: gives the shape of the banked picture.
+        screening: as recorded.
+        number: the match's place in `matches`, from 0.
+
+    Raises:
+        NotFoundError: there is no such match.
+        NotReadyError: the database could not be read.
+    """
+    matches = screening.outcome.matches
+    if not 0 <= number < len(matches):
+        raise NotFoundError(
+            f"screening {screening.id} lists {len(matches)} matches and none with number {number}",
+            hint="matches are numbered from 0, in the order of the screening",
+        )
+    match = matches[number]
+    item_px = (screening.fingerprints.width_px or 1, screening.fingerprints.height_px or 1)
+    kept = kept_pictures.entry_views_of([match.entry_id]).get(match.entry_id)
+    banked_px = _size_seen(match, item_px) if kept is None else (kept.width_px, kept.height_px)
+    return overlay_svg(
+        match,
+        item_width_px=item_px[0],
+        item_height_px=item_px[1],
+        banked_width_px=banked_px[0],
+        banked_height_px=banked_px[1],
+    )
 
 
 def ranked(matches: Iterable[Match]) -> list[Match]:
@@ -175,6 +212,14 @@ def _joined(found: Found, evidence: Mapping[Match, Evidence]) -> Found:
         else:
             kept.append(match if said is None else replace(match, evidence=said))
     return Found(tuple(kept), found.match_count - gone)
+
+
+def _size_seen(match: Match, item_px: tuple[int, int]) -> tuple[int, int]:
+    """The shape that the banked picture has in the item: all that is known of an entry that came from a list."""
+    region = match.view.region
+    width = max(1, round((region.right - region.left) * item_px[0]))
+    height = max(1, round((region.bottom - region.top) * item_px[1]))
+    return (height, width) if match.transform in _TURNED else (width, height)
 
 
 def _listed(outcomes: Iterable[Outcome]) -> Iterator[Match]:

@@ -16,9 +16,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from baken.checking_geometry import Alignment, aligned, corners_of, hamming, moved
-from baken.copies import BankViews, Evidence
-from baken.fingerprints.keypoints import Keypoints, descriptors_at, keypoints_of, mirrored_keypoints_of, working_luma_of
+from baken import checking_looks as looks
+from baken.checking_geometry import Alignment, Matrix, aligned, corners_of, moved
+from baken.copies import WHOLE, BankViews, Evidence, Region
+from baken.copies_json import MAX_POINTS
+from baken.fingerprints.keypoints import Keypoints, keypoints_of, mirrored_keypoints_of, working_luma_of
+from baken.fingerprints.views import view_of
 
 __all__ = ["Banked", "CheckedItem", "check", "check_all"]
 
@@ -28,14 +31,21 @@ MAX_CHECKS = 10
 ITEM_KEYPOINTS = 1000
 """Of an item twice as many as of a banked picture: it may show the picture small, among other things."""
 
-MAX_POINTS = 64
-"""Inliers that evidence lists."""
+_SURE_CORRELATION = 0.85
+"""The mirrored item is not looked at any more."""
 
-_MIN_CORRELATION = 0.4
-_SURE_CORRELATION = 0.6
-_CODE_BITS = 256
-_PATCH_REACH_PX = 20.0
-_OCTAVE_SCALE = 1.2
+_MIN_CORRELATION = 0.6
+_GOOD_CORRELATION = 0.8
+_MIN_VIEWS_CORRELATION = 0.62
+_MIN_INLIERS = 20
+_MIN_SURE_INLIERS = 10
+_MIN_OUTSIDE_INLIERS = 25
+_MAX_BEND_PX = 1.5
+_MANY_INLIERS = 40
+_MAX_RESIDUAL_PX = 1.6
+_MIN_SEAM_GREY_LEVELS = 4.0
+_NEARLY_ALL = 0.97
+"""How these were chosen: docs/architecture.md, "The check"."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,14 +57,22 @@ class Banked:
         width_px: of the picture as it was banked.
         height_px: likewise.
         views: of the picture, where its bank keeps them.
-        pdq: uint8[32], of the whole picture, where it is known.
+        pdq: 32 bytes, of the whole picture, where it is known.
     """
 
     keypoints: Keypoints
     width_px: int
     height_px: int
     views: BankViews | None = None
-    pdq: NDArray[np.uint8] | None = None
+    pdq: bytes | None = None
+
+    def coded_regions(self) -> list[tuple[Region, NDArray[np.uint8]]]:
+        """The regions whose PDQ, uint8[32], is known."""
+        regions = [] if self.pdq is None else [(WHOLE, np.frombuffer(self.pdq, np.uint8))]
+        if self.views is not None:
+            for number, code in zip(self.views.numbers.tolist(), self.views.codes, strict=True):
+                regions.append((view_of(number, self.width_px, self.height_px).region, code))
+        return regions
 
 
 class CheckedItem:
@@ -90,8 +108,10 @@ class CheckedItem:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Finding:
-    """What was found in the item, or in the item mirrored."""
+    """Where the banked picture lies in the item, or in the item mirrored, and how alike the two look there."""
 
+    luma: NDArray[np.uint8]
+    keypoints: Keypoints
     alignment: Alignment
     correlation: float
     is_mirrored: bool
@@ -100,10 +120,7 @@ class _Finding:
 def check(item: CheckedItem, banked: Banked) -> Evidence:
     """What the keypoints, and the views where there are some, say of an item and a banked picture."""
     found = _best(item, banked)
-    if found is None:
-        return Evidence(False, 0, 0.0, 0.0, ())
-    is_same = found.correlation >= _MIN_CORRELATION
-    return _evidence(item, banked, found, is_same=is_same)
+    return Evidence(False, 0, 0.0, 0.0, ()) if found is None else _evidence(banked, found)
 
 
 def check_all(item: CheckedItem, candidates: Sequence[Banked], *, limit: int = MAX_CHECKS) -> tuple[Evidence, ...]:
@@ -125,56 +142,83 @@ def _found(luma: NDArray[np.uint8], keypoints: Keypoints, banked: Banked, *, is_
     alignment = aligned(banked.keypoints, keypoints)
     if alignment is None:
         return None
-    return _Finding(alignment, _detail_correlation(luma, alignment.banked_to_item, banked.keypoints), is_mirrored)
+    matrix = alignment.banked_to_item
+    picture = looks.warped(luma, matrix, banked.keypoints)
+    correlation = looks.detail_correlation(picture, luma, matrix, banked.keypoints)
+    return _Finding(luma, keypoints, alignment, correlation, is_mirrored)
 
 
-def _detail_correlation(luma: NDArray[np.uint8], banked_to_item: NDArray[np.float64], banked: Keypoints) -> float:
-    """How alike both look around the banked keypoints that the item shows: the better half of them, -1 to 1.
+def _is_same(banked: Banked, found: _Finding, overlap_fraction: float, item_fraction: float) -> bool:
+    """Whether what was found is the picture, and not another one or the same scene a moment later.
 
-    All of them are compared, not only those that were found again: what is drawn over a part of the picture spoils the
-    worse half, and in another picture the better half is no better than chance.
+    A copy is no photograph from another place: nothing is bent, and the item lies within the picture, or the picture
+    within the item. A photograph of a screen is bent, but shows where the screen ends. A picture that is cut and framed
+    has both, a rest outside the item and the item's frame outside it; so has the next shot of a scene, and more must
+    agree.
     """
-    size = banked.width_px, banked.height_px
-    warped = cv2.warpPerspective(luma, banked_to_item, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-    rows, descriptors = descriptors_at(np.asarray(warped, np.uint8), banked)
-    height, width = luma.shape
-    places = moved(banked_to_item, banked.positions)[rows]
-    scale = float(np.sqrt(abs(np.linalg.det(banked_to_item[:2, :2]))))
-    reach = (_PATCH_REACH_PX * scale * _OCTAVE_SCALE ** banked.octaves[rows].astype(np.float64))[:, None]
-    inside = ((places >= reach) & (places <= np.array((width, height)) - 1 - reach)).all(axis=1)
-    distances = np.sort(hamming(descriptors[inside], banked.descriptors[rows[inside]]))
-    if not len(distances):
-        return 0.0
-    return 1.0 - 2.0 * float(distances[: (len(distances) + 1) // 2].mean()) / _CODE_BITS
+    count, correlation = len(found.alignment), found.correlation
+    frame, matrix = banked.keypoints, found.alignment.banked_to_item
+    if correlation < _GOOD_CORRELATION and not _is_supported(banked, found):
+        return False
+    is_within, is_whole = item_fraction >= _NEARLY_ALL, overlap_fraction >= _NEARLY_ALL
+    if looks.bend_px(found.alignment, frame) > _MAX_BEND_PX:
+        if correlation < _GOOD_CORRELATION or count < _MIN_OUTSIDE_INLIERS:
+            return False
+        seam = looks.seam_grey_levels(found.luma, matrix, frame.width_px, frame.height_px)
+        return is_within or (is_whole and seam >= _MIN_SEAM_GREY_LEVELS)
+    if count < _MANY_INLIERS and _residual_px(found, frame) > _MAX_RESIDUAL_PX:
+        return False
+    if not is_within and not is_whole:
+        return correlation >= _GOOD_CORRELATION and count >= _MIN_OUTSIDE_INLIERS
+    return count >= (_MIN_SURE_INLIERS if correlation >= _GOOD_CORRELATION else _MIN_INLIERS)
 
 
-def _evidence(item: CheckedItem, banked: Banked, found: _Finding, *, is_same: bool) -> Evidence:
-    matrix = found.alignment.banked_to_item
-    frame = banked.keypoints
-    height, width = item.luma.shape
+def _is_supported(banked: Banked, found: _Finding) -> bool:
+    """Whether detail that agrees only so far is borne out by the banked views, or by many inliers where it has none."""
+    if found.correlation < _MIN_CORRELATION:
+        return False
+    height, width = found.luma.shape
+    in_banked = moved(_inverse(found.alignment.banked_to_item), corners_of(width, height))
+    picture = looks.warped(found.luma, found.alignment.banked_to_item, banked.keypoints)
+    support = looks.views_correlation(picture, in_banked, banked.coded_regions())
+    return len(found.alignment) >= _MIN_OUTSIDE_INLIERS if support is None else support >= _MIN_VIEWS_CORRELATION
+
+
+def _residual_px(found: _Finding, frame: Keypoints) -> float:
+    """How far inliers lie from where the model puts them, in the median: pixels of the item."""
+    expected = moved(found.alignment.banked_to_item, frame.positions[found.alignment.banked_rows])
+    gaps = np.hypot(*(expected - found.keypoints.positions[found.alignment.item_rows]).T)
+    return float(np.median(gaps))
+
+
+def _evidence(banked: Banked, found: _Finding) -> Evidence:
+    frame, matrix = banked.keypoints, found.alignment.banked_to_item
+    height, width = found.luma.shape
     corners = _shares(moved(matrix, corners_of(frame.width_px, frame.height_px)), width, height)
-    in_item = _shares(_item_positions(item, found), width, height)
+    in_item = _shares(found.keypoints.positions[found.alignment.item_rows], width, height)
     in_banked = _shares(frame.positions[found.alignment.banked_rows], frame.width_px, frame.height_px)
     if found.is_mirrored:
         corners[:, 0] = 1.0 - corners[:, 0]
         in_item[:, 0] = 1.0 - in_item[:, 0]
+    overlap_fraction = _shared(_inverse(matrix), (width, height), (frame.width_px, frame.height_px))
+    item_fraction = _shared(matrix, (frame.width_px, frame.height_px), (width, height))
+    step = max(1, -(-len(in_item) // MAX_POINTS))
     return Evidence(
-        is_same=is_same,
+        is_same=_is_same(banked, found, overlap_fraction, item_fraction),
         inlier_count=len(found.alignment),
-        overlap_fraction=_overlap(matrix, frame, width, height),
+        overlap_fraction=overlap_fraction,
         correlation=found.correlation,
         corners=tuple((float(x), float(y)) for x, y in corners),
         points=tuple(
             (float(x), float(y), float(banked_x), float(banked_y))
-            for (x, y), (banked_x, banked_y) in zip(in_item[:MAX_POINTS], in_banked[:MAX_POINTS], strict=True)
+            for (x, y), (banked_x, banked_y) in zip(in_item[::step], in_banked[::step], strict=True)
         ),
         is_mirrored=found.is_mirrored,
     )
 
 
-def _item_positions(item: CheckedItem, found: _Finding) -> NDArray[np.float32]:
-    keypoints = item.mirrored_keypoints if found.is_mirrored else item.keypoints
-    return keypoints.positions[found.alignment.item_rows]
+def _inverse(matrix: Matrix) -> Matrix:
+    return np.asarray(np.linalg.inv(matrix), np.float64)
 
 
 def _shares(points: NDArray[np.float64] | NDArray[np.float32], width_px: int, height_px: int) -> NDArray[np.float64]:
@@ -182,11 +226,10 @@ def _shares(points: NDArray[np.float64] | NDArray[np.float32], width_px: int, he
     return (points.astype(np.float64) + 0.5) / np.array((width_px, height_px), np.float64)
 
 
-def _overlap(banked_to_item: NDArray[np.float64], banked: Keypoints, width_px: int, height_px: int) -> float:
-    """How much of the banked picture lies within the item, 0 to 1."""
-    item_in_banked = moved(np.asarray(np.linalg.inv(banked_to_item), np.float64), corners_of(width_px, height_px))
-    if not np.isfinite(item_in_banked).all():
+def _shared(matrix: Matrix, some: tuple[int, int], other: tuple[int, int]) -> float:
+    """How much of the `other` picture the first one covers when the matrix moves it there; sizes are width, height."""
+    covering = moved(matrix, corners_of(*some))
+    if not np.isfinite(covering).all():
         return 0.0
-    frame = corners_of(banked.width_px, banked.height_px)
-    area, _ = cv2.intersectConvexConvex(frame.astype(np.float32), item_in_banked.astype(np.float32))
-    return float(min(1.0, area / (banked.width_px * banked.height_px)))
+    area, _ = cv2.intersectConvexConvex(corners_of(*other).astype(np.float32), covering.astype(np.float32))
+    return float(min(1.0, area / (other[0] * other[1])))

@@ -19,8 +19,10 @@ _RATIO = 0.85
 """Lowe's ratio test: the nearest descriptor counts when the second nearest is clearly further."""
 
 _SIMILARITY_REACH_PX = 6.0
-_PROJECTIVE_REACH_PX = 3.0
+_FINE_REACH_PX = 3.0
 _GUIDED_REACH_PX = 8.0
+_ENOUGH_FOR_BENT = 40
+_BENT_SURPLUS = 6
 _RANSAC_ROUNDS = 1500
 _RANSAC_CONFIDENCE = 0.995
 _NEIGHBOURS = 12
@@ -57,7 +59,7 @@ def aligned(banked: Keypoints, item: Keypoints) -> Alignment | None:
     """Where the banked picture lies in the item, or None when no place has `MIN_INLIERS` keypoints in agreement.
 
     A similarity (turn, scale, shift) is found first, by RANSAC over distinctive descriptors; around it more keypoints
-    are matched by where they should lie, and a homography is fitted to those. Models no copy has are refused: mirrored
+    are matched by where they should lie, and a finer model is fitted to those. Models no copy has are refused: mirrored
     (ask with mirrored keypoints), stretched, folded over, or far too small or large.
     """
     banked_rows, item_rows = _distinctive_matches(banked.descriptors, item.descriptors)
@@ -107,7 +109,7 @@ def is_plausible(matrix: Matrix, width_px: float, height_px: float) -> bool:
     perspective = max(across.max() / across.min(), down.max() / down.min())
     # The sine of each corner's angle: a sheared picture has acute ones.
     sines = turns / (np.hypot(*sides.T) * np.hypot(*np.roll(sides, -1, axis=0).T))
-    return bool(stretch <= _MAX_STRETCH and perspective <= _MAX_PERSPECTIVE and sines.min() > 0.6)  # noqa: PLR2004 - 37 degrees
+    return bool(stretch <= _MAX_STRETCH and perspective <= _MAX_PERSPECTIVE and sines.min() > 0.8)  # noqa: PLR2004 - 53 degrees
 
 
 def _distinctive_matches(
@@ -134,26 +136,75 @@ def _one_to_one(
     return banked_rows[order], item_rows[order]
 
 
+def straightened(points: Points, targets: Points) -> Matrix:
+    """The homography without perspective and shear (turn, two scales, shift) that moves points nearest to targets.
+
+    Args:
+        points: float64[N, 2], at least two.
+        targets: float64[N, 2].
+    """
+    centre, middle = points.mean(axis=0), targets.mean(axis=0)
+    solution, *_ = np.linalg.lstsq(points - centre, targets - middle, rcond=None)
+    right, down = solution
+    turn = np.arctan2(right[1], right[0])
+    shear = (np.arctan2(down[1], down[0]) - turn - np.pi / 2 + np.pi) % (2 * np.pi) - np.pi
+    cosine, sine = np.cos(turn + shear / 2), np.sin(turn + shear / 2)
+    matrix = np.eye(3)
+    matrix[:2, :2] = np.array(((cosine, -sine), (sine, cosine))) * (np.hypot(*right), np.hypot(*down))
+    matrix[:2, 2] = middle - matrix[:2, :2] @ centre
+    return matrix
+
+
 def _refined(banked: Keypoints, item: Keypoints, start: Matrix) -> Alignment | None:
-    """A homography near a first similarity, from all keypoints that lie where it expects them."""
+    """A model near a first similarity, from all keypoints that lie where it expects them.
+
+    Eight numbers fitted to few points go astray between them: with few inliers, a homography must explain clearly more
+    than a model without perspective and shear.
+    """
     if not is_plausible(start, banked.width_px, banked.height_px):
         return None
-    banked_rows, item_rows = _guided_matches(banked, item, start, _GUIDED_REACH_PX)
-    if len(banked_rows) < MIN_INLIERS:
+    near = _guided_matches(banked, item, start, _GUIDED_REACH_PX)
+    if len(near[0]) < MIN_INLIERS:
         return None
+    straight = _straight(banked, item, start)
+    bent = _bent(banked, item, near)
+    found = [model for model in (straight, bent) if model is not None]
+    if straight is not None and bent is not None and len(bent) < max(_ENOUGH_FOR_BENT, len(straight) + _BENT_SURPLUS):
+        return straight
+    return max(found, key=len, default=None)
+
+
+def _straight(banked: Keypoints, item: Keypoints, start: Matrix) -> Alignment | None:
+    """A model without perspective and shear: the similarity, fitted again to ever nearer keypoints."""
+    matrix = start
+    for reach_px in (_GUIDED_REACH_PX / 2, _FINE_REACH_PX, _FINE_REACH_PX):
+        rows = _guided_matches(banked, item, matrix, reach_px)
+        if len(rows[0]) < MIN_INLIERS:
+            return None
+        points, targets = banked.positions[rows[0]].astype(np.float64), item.positions[rows[1]].astype(np.float64)
+        matrix = straightened(points, targets)
+    return _alignment(banked, item, matrix)
+
+
+def _bent(banked: Keypoints, item: Keypoints, near: tuple[NDArray[np.intp], NDArray[np.intp]]) -> Alignment | None:
+    """A homography."""
     fitted, _ = cv2.findHomography(
-        banked.positions[banked_rows],
-        item.positions[item_rows],
+        banked.positions[near[0]],
+        item.positions[near[1]],
         cv2.USAC_MAGSAC,
-        _PROJECTIVE_REACH_PX,
+        _FINE_REACH_PX,
         maxIters=_RANSAC_ROUNDS,
         confidence=_RANSAC_CONFIDENCE,
     )
-    matrix = start if fitted is None else np.asarray(fitted, np.float64)
-    if not is_plausible(matrix, banked.width_px, banked.height_px):
-        matrix = start
-    banked_rows, item_rows = _guided_matches(banked, item, matrix, _PROJECTIVE_REACH_PX)
-    return Alignment(matrix, banked_rows, item_rows) if len(banked_rows) >= MIN_INLIERS else None
+    return None if fitted is None else _alignment(banked, item, np.asarray(fitted, np.float64))
+
+
+def _alignment(banked: Keypoints, item: Keypoints, matrix: Matrix) -> Alignment | None:
+    """A model with its inliers, or None where no copy can lie there, or too few keypoints do."""
+    if not np.isfinite(matrix).all() or not is_plausible(matrix, banked.width_px, banked.height_px):
+        return None
+    rows = _guided_matches(banked, item, matrix, _FINE_REACH_PX)
+    return Alignment(matrix, *rows) if len(rows[0]) >= MIN_INLIERS else None
 
 
 def _guided_matches(

@@ -13,7 +13,18 @@ from pathlib import Path
 
 import typer
 
-from baken import cli_bank, cli_case, cli_entry, cli_index, cli_key, cli_notice, cli_operate, cli_screen, cli_seen
+from baken import (
+    cli_bank,
+    cli_case,
+    cli_entry,
+    cli_index,
+    cli_key,
+    cli_notice,
+    cli_operate,
+    cli_overlay,
+    cli_screen,
+    cli_seen,
+)
 from baken import cli_output as output
 from baken.cli_common import EXIT_FAILURE, EXIT_USAGE, DataDir
 from baken.errors import BakenError, UsageError
@@ -33,6 +44,7 @@ app.add_typer(cli_entry.app, name="entry")
 app.add_typer(cli_notice.app, name="notice")
 app.command()(cli_screen.screen)
 app.command()(cli_screen.fingerprint)
+app.command()(cli_overlay.overlay)
 app.add_typer(cli_case.app, name="case")
 app.add_typer(cli_seen.app, name="seen")
 app.add_typer(cli_key.app, name="key")

@@ -225,6 +225,14 @@ def _entry_row(entry: Entry) -> list[output.Cell]:
 
 
 @app.command()
+def reseal(context: typer.Context, *, data_dir: DataDir = None) -> None:
+    """Seal the keypoints of all banks with the first key of the key file, so that keys after it can be taken out."""
+    with assemble.open_existing(load_settings(context, data_dir)) as baken:
+        count = baken.keeping.reseal(baken.store)
+    output.console().print(f"keypoints of {count:,} entries sealed again")
+
+
+@app.command()
 def pause(
     context: typer.Context,
     name: Name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 
 from rich import box
@@ -14,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from baken.banking import ImportSummary
-from baken.copies import ViewSet
+from baken.copies import Evidence, View, ViewSet
 from baken.model import (
     ApiKey,
     Bank,
@@ -35,6 +36,8 @@ from baken.model import (
 
 PLAIN_WIDTH = 10_000
 """Columns when the output is no terminal: wider than any path, so that nothing is cut or folded in a log."""
+
+_DECIMALS = 4
 
 STYLES = {
     Finding.CLEAR: "green",
@@ -176,6 +179,26 @@ def match_json(match: Match) -> dict[str, object]:
         "kind": match.kind,
         "distance_bits": match.distance_bits,
         "transform": match.transform,
+        "stage": match.stage,
+        "view": _view_json(match.view),
+        "entry_view": _view_json(match.entry_view),
+        "similarity": None if match.similarity is None else round(match.similarity, _DECIMALS),
+        "evidence": None if match.evidence is None else _evidence_json(match.evidence),
+    }
+
+
+def _view_json(view: View) -> dict[str, object]:
+    return {"kind": view.kind, "region": {side: round(each, _DECIMALS) for side, each in asdict(view.region).items()}}
+
+
+def _evidence_json(evidence: Evidence) -> dict[str, object]:
+    return {
+        "is_same": evidence.is_same,
+        "inlier_count": evidence.inlier_count,
+        "overlap_fraction": round(evidence.overlap_fraction, _DECIMALS),
+        "correlation": round(evidence.correlation, _DECIMALS),
+        "corners": [[round(x, _DECIMALS), round(y, _DECIMALS)] for x, y in evidence.corners],
+        "is_mirrored": evidence.is_mirrored,
     }
 
 

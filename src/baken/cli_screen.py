@@ -28,12 +28,13 @@ from baken.cli_past import take_over
 from baken.images import DecodeLimits
 from baken.model import Finding, Fingerprints, Screening, Unscreenable, UnscreenableReason
 from baken.scan import ScanOptions, SkippedPath, SkipReason
+from baken.view_words import match_words
 from baken.workers import DEFAULT_TIMEOUT_SECONDS, Failure, FileFingerprinter, in_order, without_bytes
 
 MAX_ROWS = 50
 """How many files the table at the end shows; all of them are counted, and recorded."""
 
-_COLUMNS = ("file", "finding", "verdict", "reason", "bank", "distance", "transform")
+_COLUMNS = ("file", "finding", "verdict", "reason", "bank", "distance", "transform", "found by", "what")
 
 RefPrefix = Annotated[
     str, typer.Option("--ref-prefix", metavar="TEXT", help="Put before each file's path to make its `item_ref`.")
@@ -108,10 +109,10 @@ def _row(path: str, screening: Screening) -> list[output.Cell]:
     outcome = screening.outcome
     shown: list[output.Cell] = [scan.printable(path), outcome.finding, outcome.verdict, outcome.reason]
     if not outcome.matches:
-        return [*shown, None, None, None]
+        return [*shown, None, None, None, None, None]
     match = outcome.matches[0]
     distance = match.kind.value if match.kind.is_exact else f"{match.distance_bits} bits"
-    return [*shown, match.bank, distance, match.transform.value]
+    return [*shown, match.bank, distance, match.transform.value, match.stage.value, match_words(match)]
 
 
 def screen(

@@ -6,24 +6,88 @@ in this process, and pixels leave no process.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import contextlib
+import threading
+from dataclasses import dataclass, field, replace
+from importlib import resources
+from pathlib import Path
 
-from baken.copies import ViewSet
-from baken.errors import SealKeyMissingError
+import numpy as np
+from numpy.typing import NDArray
+
+from baken.copies import WHOLE_VIEW, Vectors, ViewSet
+from baken.errors import ExtraMissingError, SealKeyMissingError
 from baken.fingerprints import Asked
+from baken.fingerprints.descriptor import MIN_QUARTERED_PX, QUADRANTS, SHIPPED_MODEL, DescriptorNetwork
 from baken.fingerprints.keypoints import keypoints_of, to_bytes
 from baken.model import Bank, Fingerprints, NewEntry
 from baken.sealing import Sealer, place_of_keypoints
 from baken.store import Store
 from baken.workers import FileFingerprinter
 
+_RESEALED_ENTRIES = 256
+_SHIPPED = Path(str(resources.files("baken") / "models" / SHIPPED_MODEL))
+
+
+class Describer:
+    """Vectors of pictures that enter banks, where this installation can make them; safe to call from any thread.
+
+    It goes to worker processes by the name of its network's file, and each loads that when it is first asked.
+    """
+
+    def __init__(self, model_path: Path | None = None) -> None:
+        self._model_path = model_path
+        self._lock = threading.Lock()
+        self._network: DescriptorNetwork | None = None
+        self._is_loaded = False
+
+    def __reduce__(self) -> tuple[type[Describer], tuple[Path | None]]:
+        return Describer, (self._model_path,)
+
+    def network(self) -> DescriptorNetwork | None:
+        """The operator's network, else the shipped one; None without one, or without the extra `deep`.
+
+        Raises:
+            ModelFileError: its file is not what it should be.
+        """
+        with self._lock:
+            if not self._is_loaded:
+                if self._model_path is not None or _SHIPPED.exists():
+                    with contextlib.suppress(ExtraMissingError):
+                        self._network = DescriptorNetwork.load(self._model_path)
+                self._is_loaded = True
+            return self._network
+
+    def vectors_of(self, luma: NDArray[np.uint8], min_quality_percent: int) -> Vectors | None:
+        """The vectors of a picture and of its quarters, as many as are rich enough; None when there are none.
+
+        Args:
+            luma: uint8[H, W], the working luma.
+            min_quality_percent: views that are plainer are left out.
+        """
+        network = self.network()
+        if network is None:
+            return None
+        # An item is looked at turned, in its content boxes and in its quarters; the banked picture only in what a crop
+        # of it may show.
+        views = (WHOLE_VIEW, *(QUADRANTS if min(luma.shape) >= MIN_QUARTERED_PX else ()))
+        made = network.describe(luma, views, min_quality_percent=min_quality_percent)
+        return made if len(made.views) else None
+
 
 @dataclass(frozen=True, slots=True)
 class KeepPlan:
-    """What is kept of each picture of one run."""
+    """What is kept of each picture of one run.
+
+    Attributes:
+        view_set: which views.
+        keypoints: whether keypoints.
+        describer: what makes vectors; None when none are kept.
+    """
 
     view_set: ViewSet = ViewSet.NONE
     keypoints: bool = False
+    describer: Describer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +108,35 @@ class BankFingerprinter:
     @classmethod
     def exact(cls, like: FileFingerprinter, plan: KeepPlan) -> BankFingerprinter:
         """The job with the limits of `like` and exact decoding, as entries of banks are decoded."""
-        asked = Asked(bank_views=plan.view_set, working_luma=plan.keypoints)
+        needs_luma = plan.keypoints or plan.describer is not None
+        asked = Asked(bank_views=plan.view_set, working_luma=needs_luma)
         return cls(replace(like, exact=True, asked=asked), plan)
 
     def __call__(self, path: str) -> BankedFile:
         """Read, decode and fingerprint one file; a file that cannot be read is unscreenable, not an error."""
-        return self.banked(self.files(path).fingerprints)
+        return self._banked(self.files(path).fingerprints)
 
-    def banked(self, computed: Fingerprints) -> BankedFile:
-        """What the bank keeps, made of the fingerprints with the working luma, which stays here."""
-        found = None if computed.working_luma is None else keypoints_of(computed.working_luma)
-        kept = to_bytes(found) if found is not None and len(found) else None
-        return BankedFile(replace(computed, working_luma=None, pdq_orientations=None), kept)
+    def of_bytes(self, data: bytes) -> BankedFile:
+        """The same for a file that is in memory."""
+        return self._banked(self.files.of_bytes(data))
+
+    def _banked(self, computed: Fingerprints) -> BankedFile:
+        luma = computed.working_luma
+        plain = replace(computed, working_luma=None, pdq_orientations=None)  # pixels do not go further
+        if luma is None or computed.unscreenable is not None:
+            return BankedFile(plain)
+        describer = self.plan.describer
+        vectors = None if describer is None else describer.vectors_of(luma, self.files.min_quality_percent)
+        found = keypoints_of(luma) if self.plan.keypoints else None
+        return BankedFile(replace(plain, vectors=vectors), to_bytes(found) if found else None)
 
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """What this installation can keep of pictures: it holds the keys that seal keypoints."""
+    """What this installation can keep of pictures: keypoints where there is a key, vectors where there is a network."""
 
     sealer: Sealer
+    describer: Describer = field(default_factory=Describer)
 
     def plan(self, store: Store, bank: Bank, view_set: ViewSet | None = None) -> KeepPlan:
         """What is kept of pictures added to a bank now: the bank's own view set unless another is given.
@@ -71,10 +145,13 @@ class Keeping:
 
         Raises:
             SealError: there is none, although keypoints are sealed already, or it cannot be read or written.
+            ModelFileError: the network's file is not what it should be.
         """
         if bank.keeps_keypoints:
             self._ensure_key(store)
-        return KeepPlan(bank.view_set if view_set is None else view_set, bank.keeps_keypoints)
+        chosen = bank.view_set if view_set is None else view_set
+        describes = chosen is not ViewSet.NONE and self.describer.network() is not None
+        return KeepPlan(chosen, bank.keeps_keypoints, self.describer if describes else None)
 
     def filled(self, entry: NewEntry, banked: BankedFile, bank: Bank) -> NewEntry:
         """The entry with what is kept of its picture; nothing of one that is too plain to compare.
@@ -98,6 +175,28 @@ class Keeping:
             width_px=computed.width_px,
             height_px=computed.height_px,
         )
+
+    def reseal(self, store: Store) -> int:
+        """Seal with the first key whatever is sealed with another one, so that this one is no longer needed.
+
+        Returns:
+            How many entries' keypoints were sealed again. Starting it again finishes what was interrupted.
+
+        Raises:
+            SealError: one does not open, or there are no keys; earlier ones are sealed again.
+        """
+        count = last_id = 0
+        while ids := store.keypoint_entries(after_id=last_id, limit=_RESEALED_ENTRIES):
+            found = store.keypoints_of(ids)
+            count += store.reseal_keypoints(
+                {
+                    entry_id: (sealed.data, self.sealer.seal(self.sealer.open(sealed), sealed.place))
+                    for entry_id, sealed in found.items()
+                    if not self.sealer.is_by_first_key(sealed.data)
+                }
+            )
+            last_id = ids[-1]
+        return count
 
     def _ensure_key(self, store: Store) -> None:
         if not self.sealer.has_key_file() and store.has_keypoints():

@@ -9,7 +9,7 @@ gives it indexes that are fed (`known_files.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -196,6 +196,11 @@ class KnownEntries:
         self._banks = _ActiveBanks.of(banks)
 
     @property
+    def banks(self) -> Mapping[int, Bank]:
+        """The banks that count, by id."""
+        return self._banks.by_id
+
+    @property
     def keeping_banks(self) -> frozenset[int]:
         """The ids of the banks that count and keep keypoints."""
         return self._banks.keeping
@@ -317,6 +322,8 @@ class KnownEntries:
     ) -> None:
         """Ask the views for each code; `asked[i]` is the place of the i-th code among the finds."""
         met = self._views.search_groups(codes, 1, banks.views.banked, 0, NO_IDS).count_item
+        if not len(met):
+            return
         for row in np.unique(met).tolist():  # few: each is asked again, without what its whole picture matched
             code = codes[row : row + 1]
             near = self._pdq.search_groups(code, 1, banks.near, 0, NO_IDS, lists_counted=True)

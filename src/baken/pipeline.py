@@ -17,6 +17,7 @@ from baken.fingerprints import Asked
 from baken.images import DecodeLimits
 from baken.known import KnownFollower
 from baken.model import MAX_MATCHES, MIN_QUALITY_PERCENT, Fingerprints, Idempotency, ItemMeta, Outcome, Screening
+from baken.vectors import ItemDescriber, VectorStage
 
 
 class Recorder(Protocol):
@@ -34,6 +35,7 @@ class Gate:
     Attributes:
         known: the known entries.
         candidates: what checks candidates and says which part of a banked picture a view is; None does neither.
+        vectors: the descriptor stage; None leaves it out.
         policy: the verdicts that the operator chose.
         limits: what a file may ask of this machine.
         min_quality_percent: below it a picture, or a view, is too plain to be compared.
@@ -45,6 +47,7 @@ class Gate:
 
     known: KnownFollower
     candidates: CandidateChecker | None = None
+    vectors: VectorStage | None = None
     policy: Policy = field(default_factory=Policy)
     limits: DecodeLimits = field(default_factory=DecodeLimits)
     min_quality_percent: int = MIN_QUALITY_PERCENT
@@ -56,8 +59,22 @@ class Gate:
     @property
     def asked(self) -> Asked:
         """What is computed of an item: its pixels are kept for the check alone, and only while a bank allows any."""
-        checks = self.uses_check and self.candidates is not None and bool(self.known.latest.keeping_banks)
-        return Asked(query_views=self.uses_views, working_luma=checks)
+        return Asked(query_views=self.uses_views, working_luma=self._needs_pixels or self._needs_vectors)
+
+    @property
+    def item_describer(self) -> ItemDescriber | None:
+        """What makes an item's vectors; None while there is nothing to compare them with."""
+        if self.vectors is None or not self._needs_vectors:
+            return None
+        return ItemDescriber(self.vectors.describer, self._needs_pixels, self.min_quality_percent)
+
+    @property
+    def _needs_pixels(self) -> bool:
+        return self.uses_check and self.candidates is not None and bool(self.known.latest.keeping_banks)
+
+    @property
+    def _needs_vectors(self) -> bool:
+        return self.vectors is not None and self.vectors.is_asked()
 
     def named(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """The same outcomes, with the region of each banked view that matched."""
@@ -92,7 +109,9 @@ def examine(data: bytes, meta: ItemMeta, gate: Gate) -> Screening:
 def fingerprint(data: bytes, gate: Gate) -> Fingerprints:
     """Compute an item's fingerprints within the gate's limits, on the fast decoding path."""
     picture = images.decode(data, limits=gate.limits)
-    return fingerprints.compute(data, picture, min_quality_percent=gate.min_quality_percent, asked=gate.asked)
+    computed = fingerprints.compute(data, picture, min_quality_percent=gate.min_quality_percent, asked=gate.asked)
+    describe = gate.item_describer
+    return computed if describe is None else describe(computed)
 
 
 def judge(computed: Fingerprints, meta: ItemMeta, gate: Gate, started: float) -> Screening:
@@ -104,8 +123,12 @@ def judge(computed: Fingerprints, meta: ItemMeta, gate: Gate, started: float) ->
     known_seq = known.seq  # read before the search: the entries may be newer than it says, never older
     # A check may lessen the weight of some: more are taken, so that the weightiest of every bank is among them.
     found = known.search(computed, max(gate.max_matches, MAX_CHECKS + 1))
+    if gate.vectors is not None:
+        found = gate.vectors.added(found, computed, known)
     if gate.candidates is not None and computed.working_luma is not None:
         found = gate.candidates.with_evidence(found, computed.working_luma, known.keeping_banks)
+    if gate.vectors is not None:
+        found = gate.vectors.settled(found)
     outcome = decisions.decide_found(computed.unscreenable, found, gate.policy, gate.max_matches)
     [outcome] = gate.named([outcome])
     kept = replace(computed, query_views=None, vectors=None, working_luma=None)

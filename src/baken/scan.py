@@ -18,6 +18,7 @@ from baken.errors import InvalidValueError
 from baken.model import ItemMeta, Screening, Unscreenable, UnscreenableReason
 from baken.pipeline import Gate, judge
 from baken.store import Store
+from baken.vectors import ItemDescriber
 from baken.workers import DEFAULT_TIMEOUT_SECONDS, Failure, FileFingerprinter, FileResult, in_order, without_bytes
 
 # A folder is sorted in runs of this many entries: the order is the same at every scan of an unchanged folder, and a
@@ -177,7 +178,7 @@ def screen_files(
     """
     check_roots(roots)
     gate.known.refresh()  # loaded before the first file, so that its `elapsed_ms` is its own
-    job = _Job(FileFingerprinter(gate.limits, gate.min_quality_percent, asked=gate.asked))
+    job = _Job(FileFingerprinter(gate.limits, gate.min_quality_percent, asked=gate.asked), gate.item_describer)
     results = in_order(
         job,
         files(roots, on_skip),
@@ -198,12 +199,18 @@ def screen_files(
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """The fingerprinter, asked with a found file."""
+    """The fingerprinter, asked with a found file, and what adds vectors."""
 
     fingerprint: FileFingerprinter
+    describe: ItemDescriber | None
 
     def __call__(self, found: FoundFile) -> FileResult:
-        return self.fingerprint(found.path)
+        started = time.perf_counter()
+        result = self.fingerprint(found.path)
+        if self.describe is None:
+            return result
+        described = self.describe(result.fingerprints)
+        return FileResult(described, (time.perf_counter() - started) * 1000.0)
 
 
 def _judged(found: FoundFile, result: FileResult | Failure, gate: Gate, options: ScanOptions) -> Screening:

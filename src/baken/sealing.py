@@ -154,6 +154,14 @@ class Sealer:
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return head + nonce + AESGCM(key).encrypt(nonce, data, head + place.as_bytes())
 
+    def is_by_first_key(self, data: bytes) -> bool:
+        """Whether a sealed value was sealed with the key that seals now.
+
+        Raises:
+            SealKeyMissingError, SealKeyFileError: there is no key file, or it cannot be read.
+        """
+        return data.startswith(_MAGIC + _key_id(self._keys()[0]))
+
     def open(self, sealed: Sealed) -> bytes:
         """What was sealed, at the place where it was sealed.
 

@@ -119,6 +119,25 @@ class Settings(BaseSettings):
         description="Whether the views of an item (without its borders, its caption, its quarters) are searched beside "
         "the whole. Banked views are searched in any case.",
     )
+    stage_descriptor: StrictBool = Field(
+        True,
+        description="Whether the vectors of a descriptor network are searched too. It needs the extra `deep` "
+        "(`pip install 'baken[deep]'`); without it, this changes nothing.",
+    )
+    descriptor_similarity: float = Field(
+        0.75,
+        ge=0,
+        le=1,
+        description="From which similarity of two vectors on an entry matches without a check; such a match can at "
+        "most hold.",
+    )
+    descriptor_candidate_similarity: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="From which similarity on an entry that has keypoints is checked; it matches when the check says "
+        "that it is the same picture.",
+    )
     stage_check: StrictBool = Field(
         True,
         description="Whether candidates are checked on local features where a bank keeps keypoints. Without it, what "

@@ -81,14 +81,13 @@ class FileFingerprinter:
         """Read, decode and fingerprint one file; a file that cannot be read is unscreenable, not an error."""
         started = time.perf_counter()
         data = read_file(path, self.limits.max_size_bytes)
-        if isinstance(data, Unscreenable):
-            computed = without_bytes(data)
-        else:
-            picture = images.decode(data, limits=self.limits, exact=self.exact)
-            computed = fingerprints.compute(
-                data, picture, min_quality_percent=self.min_quality_percent, asked=self.asked
-            )
+        computed = without_bytes(data) if isinstance(data, Unscreenable) else self.of_bytes(data)
         return FileResult(computed, (time.perf_counter() - started) * 1000.0)
+
+    def of_bytes(self, data: bytes) -> Fingerprints:
+        """The same for a file that is in memory."""
+        picture = images.decode(data, limits=self.limits, exact=self.exact)
+        return fingerprints.compute(data, picture, min_quality_percent=self.min_quality_percent, asked=self.asked)
 
 
 def without_bytes(why: Unscreenable) -> Fingerprints:

@@ -9,6 +9,7 @@ import sys
 import threading
 
 from flood_samples import match, matched
+from kept_samples import bare_entry, picture_entry
 from store_samples import ORIGIN, pdq_entry, screening
 
 from baken.errors import BakenError
@@ -32,6 +33,23 @@ def add(store: Store, numbers: itertools.count[int] | range) -> None:
         entries = [pdq_entry(3 * number + part) for part in range(3)]
         for entry_id in store.add_entries("known", entries, ORIGIN, actor="child"):
             acknowledge("entry", entry_id)
+
+
+def add_pictures(store: Store, numbers: itertools.count[int]) -> None:
+    """Entries with views, vectors and keypoints, and bare ones that are completed afterwards."""
+    for number in numbers:
+        entries = [picture_entry(3 * number + part, count=200) for part in range(3)]
+        ids = store.add_entries("known", [bare_entry(3 * number), *entries[1:]], ORIGIN, actor="child")
+        acknowledge("added", f"{ids[0]} {ids[-1]}")
+        held = [ids[0]]
+        store.add_missing_entries("known", entries[:1], ORIGIN, find_active=lambda *_, held=held: held, actor="child")
+        acknowledge("completed", ids[0])
+
+
+def add_pictures_until_killed(url: str, name: str) -> None:
+    with Store.open(url) as store:
+        acknowledge("ready", name)
+        add_pictures(store, itertools.count())
 
 
 def write_until_killed(url: str, name: str) -> None:
@@ -101,5 +119,6 @@ if __name__ == "__main__":
         "fork": fork,
         "flood": flood,
         "flood_killed": flood_until_killed,
+        "pictures_killed": add_pictures_until_killed,
     }
     tasks[sys.argv[1]](*sys.argv[2:])

@@ -82,6 +82,33 @@ def test_a_killed_writer_loses_nothing_it_acknowledged(store_url: str):
         assert [change.seq for change in store.changes_since(0, limit=100_000)] == list(range(1, store.head_seq() + 1))
 
 
+def test_a_killed_process_leaves_whole_entries_with_all_that_is_kept_of_them(store_url: str):
+    chance = random.Random(7)  # noqa: S311 - moments, not secrets
+    with Store.initialise(store_url) as store:
+        make_bank(store)
+        store.change_bank("known", keeps_keypoints=True, actor="test")
+    for round_number in range(4):
+        child = start("pictures_killed", store_url, f"round{round_number}")
+        assert child.stdout is not None
+        lines = [child.stdout.readline() for _ in range(chance.randint(2, 12))]
+        child.kill()
+        rest, _ = child.communicate(timeout=60)
+        told = [line.split() for line in "".join([*lines, rest]).splitlines()]
+
+        assert child.returncode == -9
+        assert integrity(store_url) == "ok"
+        with Store.open(store_url) as store:
+            entries = {entry.id: entry for entry in store.entries("known", limit=10_000)}
+            kept = {entry.id: (entry.view_count, entry.has_vectors, entry.has_keypoints) for entry in entries.values()}
+            views = {int(each) for chunk in store.active_views() for each in chunk.entry_ids}
+            assert set(kept.values()) <= {(0, False, False), (200, True, True)}
+            assert views == {entry_id for entry_id, each in kept.items() if each[0]}
+            assert set(store.keypoints_of(list(kept))) == views
+            assert all({int(line[1]), int(line[2])} <= entries.keys() for line in told if line[0] == "added")
+            assert all(kept[int(line[1])][0] == 200 for line in told if line[0] == "completed")
+            assert len(entries) % 3 == 0
+
+
 def test_two_processes_write_side_by_side(store_url: str):
     with Store.initialise(store_url) as store:
         make_bank(store)

@@ -23,6 +23,7 @@ ROUTES = (
     "/v1/banks/hotline/entries/1/pause",
     "/v1/banks/hotline/resume",
 )
+PICTURE_ROUTES = ("/v1/screenings", "/v1/banks/hotline/pictures?source=s")
 KEYS = st.sampled_from(
     [
         *("fingerprints", "kind", "value", "quality_percent", "entries", "provenance", "source", "note", "label"),
@@ -67,9 +68,9 @@ def test_any_json_is_answered(fuzzed: Api, route: str, body: object) -> None:
 
 
 @EXAMPLES
-@given(route=st.sampled_from((*ROUTES, "/v1/screenings")), body=st.binary(max_size=200))
+@given(route=st.sampled_from((*ROUTES, *PICTURE_ROUTES)), body=st.binary(max_size=200))
 def test_any_bytes_are_answered(fuzzed: Api, route: str, body: bytes) -> None:
-    kind = "image/png" if route == "/v1/screenings" else "application/json"
+    kind = "image/png" if route in PICTURE_ROUTES else "application/json"
 
     answer = fuzzed.post(route, content=body, headers={"content-type": kind})
 

@@ -15,8 +15,8 @@ from baken.errors import NotFoundError
 from baken.model import Case, CaseItem, CaseState, Match, MatchOrigin, Purpose, SeenItem
 from baken.store import schema
 from baken.store.engine import Database
+from baken.store.match_rows import match_of, match_row
 from baken.store.paging import cursor_id, page_limit
-from baken.store.screenings import match_of, match_row
 
 _CASES = schema.cases.c
 _KEYS = schema.case_keys.c

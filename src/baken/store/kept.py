@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Select, Table, delete, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, bindparam, delete, func, or_, select, update
 
 from baken.copies import MAX_VIEW_NUMBER, BankViews, Vectors, View
 from baken.errors import InvalidValueError
@@ -219,6 +219,24 @@ def sample_of_keypoints(database: Database, limit: int) -> list[int]:
         oldest = connection.execute(ids.order_by(_KEYPOINTS.entry_id)).scalars().all()
         newest = connection.execute(ids.order_by(_KEYPOINTS.entry_id.desc())).scalars().all()
     return sorted({*oldest, *newest})
+
+
+def keypoint_entries(database: Database, after_id: int, limit: int) -> list[int]:
+    """A page of entries with keypoints; see `Store.keypoint_entries`."""
+    query = select(_KEYPOINTS.entry_id).where(_KEYPOINTS.entry_id > cursor_id(after_id)).order_by(_KEYPOINTS.entry_id)
+    with database.read() as connection:
+        return list(connection.execute(query.limit(page_limit(limit))).scalars())
+
+
+def reseal_keypoints(database: Database, resealed: Mapping[int, tuple[bytes, bytes]]) -> int:
+    """Put other bytes in place of sealed ones; see `Store.reseal_keypoints`."""
+    is_unchanged = and_(_KEYPOINTS.entry_id == bindparam("id"), _KEYPOINTS.sealed == bindparam("before"))
+    statement = update(schema.entry_keypoints).where(is_unchanged).values(sealed=bindparam("after"))
+    with database.write() as connection:
+        return sum(
+            connection.execute(statement, {"id": entry_id, "before": before, "after": after}).rowcount
+            for entry_id, (before, after) in resealed.items()
+        )
 
 
 def forget_of_entries(connection: Connection, entry_ids: Collection[int]) -> None:

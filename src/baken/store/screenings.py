@@ -10,15 +10,11 @@ from sqlalchemy import ColumnElement, Connection, Row, func, insert, select
 from baken.errors import ConflictError, NotFoundError
 from baken.model import (
     Finding,
-    FingerprintKind,
     Fingerprints,
     Idempotency,
     ItemMeta,
-    Match,
     Outcome,
-    Purpose,
     Screening,
-    Transform,
     Unscreenable,
     UnscreenableReason,
     Verdict,
@@ -27,6 +23,7 @@ from baken.model import (
 from baken.store import schema
 from baken.store.driver_insert import DriverInsert
 from baken.store.engine import Database
+from baken.store.match_rows import match_of, match_row
 from baken.store.seen_queue import queue_seen
 
 _SCREENINGS = schema.screenings.c
@@ -157,32 +154,4 @@ def _fingerprints(row: Row[Any]) -> Fingerprints:
         format=row.format,
         width_px=row.width_px,
         height_px=row.height_px,
-    )
-
-
-def match_row(match: Match) -> dict[str, Any]:
-    """A match as JSON keeps it."""
-    return {
-        "bank_id": match.bank_id,
-        "bank": match.bank,
-        "purpose": match.purpose.value,
-        "verdict": match.verdict.value,
-        "entry_id": match.entry_id,
-        "kind": match.kind.value,
-        "distance_bits": match.distance_bits,
-        "transform": match.transform.value,
-    }
-
-
-def match_of(stored: dict[str, Any]) -> Match:
-    """The match that `match_row` kept."""
-    return Match(
-        bank_id=stored["bank_id"],
-        bank=stored["bank"],
-        purpose=Purpose(stored["purpose"]),
-        verdict=Verdict(stored["verdict"]),
-        entry_id=stored["entry_id"],
-        kind=FingerprintKind(stored["kind"]),
-        distance_bits=stored["distance_bits"],
-        transform=Transform(stored["transform"]),
     )

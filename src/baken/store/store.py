@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
@@ -469,6 +469,17 @@ class Store:
     def sample_of_keypoints(self, limit: int) -> list[int]:
         """Some entries that have keypoints: the `limit` oldest and the `limit` newest."""
         return kept_rows.sample_of_keypoints(self._database, limit)
+
+    def keypoint_entries(self, *, after_id: int = 0, limit: int = 100) -> list[int]:
+        """Entries that have keypoints, those after `after_id` in the order of their ids, at most `limit`."""
+        return kept_rows.keypoint_entries(self._database, after_id, limit)
+
+    def reseal_keypoints(self, resealed: Mapping[int, tuple[bytes, bytes]]) -> int:
+        """Replace the sealed bytes of entries, given as before and after, where they are still those before.
+
+        In one transaction; returns how many were replaced. Followers need not know: what is sealed is the same.
+        """
+        return kept_rows.reseal_keypoints(self._database, resealed)
 
     # Keys
 

@@ -34,6 +34,7 @@ from baken.web.edge import Edge
 from baken.web.lookups import Lookups
 from baken.web.notices import Notices
 from baken.web.operations import Operations
+from baken.web.pictures import Pictures
 from baken.web.protocol import Protocol
 from baken.web.routing import FixedRoutes, methods_at
 from baken.web.screenings import Screenings
@@ -73,7 +74,7 @@ def create_app(baken: Baken) -> Application:
         lifespan=lambda _: _lifespan(service),
     )
     app.state.service = service
-    for part in (Lookups, Screenings, Banks, Notices, Cases, Seen, Operations):
+    for part in (Lookups, Screenings, Banks, Pictures, Notices, Cases, Seen, Operations):
         app.router.routes.extend(part(service).routes())
     app.router.routes.extend(Docs(msgspec.json.encode(openapi.build(app))).routes())
     app.add_exception_handler(HTTPException, _pass_on)

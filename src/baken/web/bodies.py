@@ -46,6 +46,29 @@ class MemoryBudget:
         self.held_bytes -= size_bytes
 
 
+class Holding:
+    """What one request holds of a budget; `release` gives it back and may be repeated."""
+
+    def __init__(self, budget: MemoryBudget) -> None:
+        self._budget = budget
+        self._held_bytes = 0
+
+    def taking(self, take: Callable[[bytes], None]) -> Callable[[bytes], None]:
+        """`take`, with memory reserved for each piece before it is taken."""
+
+        def hold(piece: bytes) -> None:
+            self._budget.take(len(piece))
+            self._held_bytes += len(piece)
+            take(piece)
+
+        return hold
+
+    def release(self) -> None:
+        """Give everything back."""
+        self._budget.give_back(self._held_bytes)
+        self._held_bytes = 0
+
+
 def header(headers: Headers, name: bytes) -> str | None:
     """A header's value, or None; the first when it is repeated."""
     return next((value.decode("latin-1") for each, value in headers if each == name), None)

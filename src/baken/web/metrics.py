@@ -7,11 +7,17 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 
-from baken.model import NoticeKind, Screening
+from baken.model import Match, NoticeKind, Screening
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+def _checked(match: Match) -> str:
+    if match.evidence is None:
+        return "no"
+    return "same" if match.evidence.is_same else "not_same"
 
 
 class Metrics:
@@ -34,6 +40,18 @@ class Metrics:
             "Decoding, fingerprinting, matching and deciding of one item.",
             buckets=_SECONDS,
             registry=self._registry,
+        )
+        self._matches = Counter(
+            "baken_matches",
+            "Matches listed in screenings, by what found them and what the check said of them.",
+            ("stage", "checked"),
+            registry=self._registry,
+        )
+        self._checks = Gauge(
+            "baken_candidates_checked_total", "Candidates checked on local features.", registry=self._registry
+        )
+        self._check_seconds = Gauge(
+            "baken_candidate_check_seconds_total", "Time that these checks took.", registry=self._registry
         )
         self._known_codes = Gauge("baken_known_codes", "Fingerprints in the index.", registry=self._registry)
         self._index_bytes = Gauge("baken_index_memory_bytes", "Memory of the index.", registry=self._registry)
@@ -68,6 +86,13 @@ class Metrics:
             return
         self._screenings.labels(screening.outcome.finding.value, screening.outcome.verdict.value).inc()
         self._screening_seconds.observe(screening.elapsed_ms / 1000.0)
+        for match in screening.outcome.matches:
+            self._matches.labels(match.stage.value, _checked(match)).inc()
+
+    def set_checks(self, count: int, seconds: float) -> None:
+        """Note how many candidates this process has checked since it started, and how long that took."""
+        self._checks.set(count)
+        self._check_seconds.set(seconds)
 
     def set_index(self, known_codes: int, memory_bytes: int, change_seq: int) -> None:
         """Note the size and freshness of the index."""

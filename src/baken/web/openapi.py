@@ -46,6 +46,7 @@ _SHAPES = (
     wire.Status,
 )
 _PDQ = "f8f8f0cce0f4e84d0e370a22028f67f0b36e2ed596623e1d33e6339c4e9c9b22"
+_PICTURE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 _CREATE_SCREENING = """\
 Send the picture as the body with metadata in the query, or a form with `file` and `meta` (JSON). Nothing of the picture
 is kept but its fingerprints. With an `Idempotency-Key` a repeated request gets the first answer, with status 200 and
@@ -82,6 +83,7 @@ def document(
     status: int = 200,
     *,
     takes: type[msgspec.Struct] | None = None,
+    takes_picture: bool = False,
     also: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Arguments of `add_api_route` that document what a route takes and answers.
@@ -90,14 +92,20 @@ def document(
         answers: the shape of a success.
         status: its status.
         takes: the shape of a JSON body, if the route takes one.
-        also: further statuses that the route answers with an error.
+        takes_picture: whether it takes the bytes of a file.
+        also: further statuses that the route answers, 400 and above with an error.
     """
-    statuses = {*_ALWAYS, 422, *also, *((408, 413, 415) if takes is not None else ())}
-    responses: dict[int | str, dict[str, Any]] = {each: _error(each) for each in sorted(statuses)}
+    statuses = {*_ALWAYS, 422, *also, *((408, 413, 415) if takes is not None or takes_picture else ())}
+    responses: dict[int | str, dict[str, Any]] = {
+        each: _error(each) if each >= HTTPStatus.BAD_REQUEST else _success(answers, each) for each in sorted(statuses)
+    }
     responses[status] = _success(answers, status)
     extra: dict[str, Any] = {"responses": responses, "response_model": None}
     if takes is not None:
         extra["openapi_extra"] = {"requestBody": {"required": True, "content": _json(takes.__name__)}}
+    if takes_picture:
+        content = {"image/*": _PICTURE, "application/octet-stream": _PICTURE}
+        extra["openapi_extra"] = {"requestBody": {"required": True, "content": content}}
     if status != HTTPStatus.OK:
         extra["status_code"] = status
     return extra
@@ -134,11 +142,10 @@ def _lookups() -> dict[str, Any]:
 
 
 def _create_screening() -> dict[str, Any]:
-    picture = {"schema": {"type": "string", "format": "binary"}}
     form = {
         "type": "object",
         "required": ["file"],
-        "properties": {"file": picture["schema"], "meta": {"$ref": _REF.format(name="ItemMeta")}},
+        "properties": {"file": _PICTURE["schema"], "meta": {"$ref": _REF.format(name="ItemMeta")}},
     }
     again = {**_success(wire.Screening, 200), "description": "The first answer to this Idempotency-Key, again"}
     return {
@@ -150,8 +157,8 @@ def _create_screening() -> dict[str, Any]:
         "requestBody": {
             "required": True,
             "content": {
-                "image/*": picture,
-                "application/octet-stream": picture,
+                "image/*": _PICTURE,
+                "application/octet-stream": _PICTURE,
                 "multipart/form-data": {"schema": form, "encoding": {"meta": {"contentType": "application/json"}}},
             },
         },

@@ -50,6 +50,8 @@ class Operations:
         if service.is_loaded:
             known = follower.refresh()
             metrics.set_index(len(known), known.memory_bytes, follower.seq)
+        if (candidates := service.baken.gate.candidates) is not None:
+            metrics.set_checks(candidates.checked_count, candidates.checked_seconds)
         metrics.set_open_notices(service.baken.store.open_notice_counts())
         metrics.set_work("screening", service.screening_pool.held)
         metrics.set_work("store", service.store_pool.held)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Annotated
 from urllib.parse import parse_qsl
 
 import msgspec
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
-from baken import pipeline
+from baken import candidates, pipeline
 from baken.errors import InvalidValueError, UnsupportedMediaTypeError
 from baken.model import ApiKey, Idempotency, Screening
 from baken.web import bodies, wire
@@ -29,6 +29,8 @@ PATH = "/v1/screenings"
 _META_DECODER = msgspec.json.Decoder(wire.ItemMeta)
 _TOKEN = re.compile(r"[\x21-\x7e]{1,255}")
 _MAX_QUERY_FIELDS = 16
+_DRAWING_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+"""What a browser may do with a drawing: use the style that stands in it, and load or run nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,10 @@ class Screenings:
         router = APIRouter(tags=["screenings"])
         path, documented = f"{PATH}/{{screening_id}}", document(wire.Screening, also=[404])
         router.add_api_route(path, self.read, methods=["GET"], **documented)
+        drawn = {**document(wire.Screening, also=[404])}
+        svg = {"content": {"image/svg+xml": {"schema": {"type": "string"}}}, "description": "The drawing"}
+        drawn["responses"] = {**drawn["responses"], 200: svg}
+        router.add_api_route(f"{path}/matches/{{number}}/overlay.svg", self.overlay, methods=["GET"], **drawn)
         return [PlainRoute(PATH, self, methods=["POST"]), *router.routes]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,14 +79,31 @@ class Screenings:
 
     async def read(self, screening_id: str) -> Response:
         """Read a screening again. Scope: `screen`."""
+        screening = await self._service.store_pool.run(self._recorded, screening_id)
+        return Response(wire.encode(wire.screening(screening)), media_type="application/json")
+
+    async def overlay(
+        self, screening_id: str, number: Annotated[int, Path(ge=0, le=10_000, description="From 0, in its order.")]
+    ) -> Response:
+        """Draw one of a screening's matches: which part of the item shows which part of the banked picture.
+
+        Of neither are pixels kept; both are drawn as frames. Scope: `screen`.
+        """
+        drawing = await self._service.store_pool.run(self._drawn, screening_id, number)
+        headers = {"content-security-policy": _DRAWING_POLICY}
+        return Response(drawing, media_type="image/svg+xml", headers=headers)
+
+    def _drawn(self, screening_id: str, number: int) -> str:
+        return candidates.overlay(self._service.baken.store, self._recorded(screening_id), number)
+
+    def _recorded(self, screening_id: str) -> Screening:
         if len(screening_id) > 64 or "\0" in screening_id:  # noqa: PLR2004 - twice the length of any id
             raise InvalidFieldError(
                 "the screening id is not of the form scr_…",
                 hint="Use an id that a screening gave.",
                 field="screening_id",
             )
-        screening = await self._service.store_pool.run(self._service.baken.store.screening, screening_id)
-        return Response(wire.encode(wire.screening(screening)), media_type="application/json")
+        return self._service.baken.store.screening(screening_id)
 
     async def _screen(self, upload: Upload, idempotency: Idempotency | None) -> tuple[Screening, bool]:
         """The screening, durably recorded, and whether it is the first answer under the same token.
@@ -117,8 +140,7 @@ class _Reading:
         self._headers: bodies.Headers = scope["headers"]
         self._query: bytes = scope["query_string"]
         self._max_size_bytes = max_size_bytes
-        self._budget = budget
-        self._held_bytes = 0
+        self._holding = bodies.Holding(budget)
 
     async def upload(self, receive: Receive) -> Upload:
         token = _token(self._headers)
@@ -133,7 +155,7 @@ class _Reading:
             raise UnsupportedMediaTypeError(message, hint="Send the picture itself, or a form with a part named file.")
         meta = _meta_from_query(self._query)
         pieces: list[bytes] = []
-        await bodies.read_into(self._holding(pieces.append), self._headers, receive, self._max_size_bytes)
+        await bodies.read_into(self._holding.taking(pieces.append), self._headers, receive, self._max_size_bytes)
         return Upload(b"".join(pieces), meta, token)
 
     async def _form(self, receive: Receive, token: str | None) -> Upload:
@@ -142,7 +164,7 @@ class _Reading:
             raise InvalidValueError(message, hint="Move the query's fields into the meta part, as JSON.")
         form = UploadForm(bodies.header(self._headers, b"content-type") or "")
         limit_bytes = self._max_size_bytes + OVERHEAD_SIZE_BYTES
-        await bodies.read_into(self._holding(form.write), self._headers, receive, limit_bytes)
+        await bodies.read_into(self._holding.taking(form.write), self._headers, receive, limit_bytes)
         data, meta = form.finish()
         if len(data) > self._max_size_bytes:
             raise bodies.too_large(self._max_size_bytes)
@@ -150,16 +172,7 @@ class _Reading:
         return Upload(data, known, token)
 
     def release(self) -> None:
-        self._budget.give_back(self._held_bytes)
-        self._held_bytes = 0
-
-    def _holding(self, take: Callable[[bytes], None]) -> Callable[[bytes], None]:
-        def hold(piece: bytes) -> None:
-            self._budget.take(len(piece))
-            self._held_bytes += len(piece)
-            take(piece)
-
-        return hold
+        self._holding.release()
 
 
 def _token(headers: bodies.Headers) -> str | None:

@@ -14,10 +14,10 @@ from baken.model import FingerprintKind, Purpose, Transform, Verdict
 _DECIMALS = 4
 
 
-class Region(msgspec.Struct, omit_defaults=True):
+class Region(msgspec.Struct):
     """A rectangle in fractions of a picture's width and height, turned clockwise about its centre by `tilt_degrees`.
 
-    A tilted one may reach beyond the picture. The whole picture is left out: it is `{}`.
+    A tilted one may reach beyond the picture.
     """
 
     left: float = 0.0

@@ -1,0 +1,1 @@
+"""Trains the descriptor network that Baken ships: see README.md."""

@@ -1,0 +1,1 @@
+"""Tests of the training; run by `make test-training`, which installs PyTorch."""
