@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from baken import assemble, settings
 from baken.copies import BankViews, Vectors
-from baken.errors import BakenError
 from baken.model import PDQ_BYTES, EntryState, Fingerprint, FingerprintKind, NewEntry, Provenance
 from bench.baken_server import BANK
 
@@ -81,11 +78,5 @@ def _real_entries(baken: assemble.Baken) -> list[NewEntry]:
 
 def _vectors_of(baken: assemble.Baken, ids: Sequence[int]) -> dict[int, Vectors]:
     """Their vectors, where this installation has a network."""
-    if find_spec("baken.fingerprints.descriptor") is None:
-        return {}
-    descriptor = import_module("baken.fingerprints.descriptor")
-    try:
-        network = descriptor.DescriptorNetwork.load()
-    except BakenError:  # the extra is not installed
-        return {}
-    return baken.store.vectors_of(ids, network.model_sha256)
+    network = baken.keeping.describer.network()
+    return {} if network is None else baken.store.vectors_of(ids, network.model_sha256)

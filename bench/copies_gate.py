@@ -11,7 +11,7 @@ from pathlib import Path
 
 from baken import assemble, pipeline, settings
 from baken.copies import MatchStage
-from baken.model import EntryState, ItemMeta, Match, Verdict
+from baken.model import EntryState, ItemMeta, Match
 from bench.baken_server import BANK, run_baken
 from bench.copies_pictures import Source
 
@@ -25,14 +25,12 @@ class Sighting:
     Attributes:
         picture: its number in the bank.
         stage: what found it.
-        is_checked: what the check on local features said; None when it was not checked.
-        blocks: whether the match alone would block, in a bank that blocks.
+        is_checked: whether the check on local features says it is the same; None when it was not checked.
     """
 
     picture: int
     stage: MatchStage
     is_checked: bool | None
-    blocks: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +106,7 @@ class CopiesGate:
 
     def _sighting(self, match: Match) -> Sighting:
         checked = None if match.evidence is None else match.evidence.is_same
-        return Sighting(self.numbers[match.entry_id], match.stage, checked, match.verdict is Verdict.BLOCK)
+        return Sighting(self.numbers[match.entry_id], match.stage, checked)
 
     def _numbered(self) -> Iterator[tuple[int, int]]:
         """Entry ids and the numbers of their pictures, which the labels say."""

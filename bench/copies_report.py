@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.copies_gate import GateColumn
-from bench.copies_search import LARGEST_BITS, Asking, Column, Strangers
+from bench.copies_search import LARGEST_BITS, NEAR_BITS, Asking, Column, Strangers
 from bench.edits import EDITS, RANDOM_EDITS, Edit
-from bench.intervals import radius_for, upper_bound, wilson
+from bench.intervals import tail_of, upper_bound, wilson
 from bench.scenario import Cell, Row, Table
 
 BANK_SIZE = 1_000_000
@@ -152,17 +152,19 @@ def false_match_table(
     for column in Column:
         counts, query_counts = strangers.counts[column], strangers.query_counts[column]
         nearest = np.flatnonzero(counts)
-        radius = radius_for(counts.tolist(), strangers.pairs, TARGET_RATE / BANK_SIZE)
+        tail = tail_of(counts.tolist(), strangers.pairs)
         cells = [
             false_cell(int(counts[: radius_bits + 1].sum()), strangers.pairs),
             false_cell(int(query_counts[: radius_bits + 1].sum()), strangers.queries),
             Cell(float(nearest[0])) if len(nearest) else Cell(),
-            Cell() if radius is None else Cell(float(np.floor(radius))),
+            Cell() if tail is None else Cell(tail.share_within(radius_bits)),
+            Cell() if tail is None else Cell(float(np.floor(tail.radius_for(TARGET_RATE / BANK_SIZE)))),
         ]
         rows.append(Row(column.label, cells))
-    rows += [Row(label, [*counted.cells(), Cell(), Cell()]) for label, counted in (screened or {}).items()]
+    rows += [Row(label, [*counted.cells(), Cell(), Cell(), Cell()]) for label, counted in (screened or {}).items()]
     title = f"False matches, of stage 1 at {radius_bits} bits, with upper 95 % bounds (Clopper and Pearson)."
-    columns = ["views", "pairs", "queries", "nearest stranger, bits", "radius for the target, extrapolated"]
+    columns = ["what looked", "pairs", "queries", "nearest stranger, bits"]
+    columns += [f"rate of pairs at {radius_bits} bits, extrapolated", "radius for the target, extrapolated"]
     return Table("copies-false", title, columns, rows)
 
 
@@ -205,4 +207,8 @@ def histogram_note(strangers: Strangers) -> str:
     """How near strangers come, for whoever wants to judge the extrapolation."""
     counts = strangers.counts[Column.FULL]
     shown = ", ".join(f"{bits}: {counts[bits]}" for bits in range(LARGEST_BITS + 1) if counts[bits])
-    return f"Pairs with strangers at each distance in bits, full set: {shown or 'none'}."
+    distinct = {frozenset((asked, banked)) for column, _, _, asked, banked in strangers.near if column is Column.FULL}
+    return (
+        f"Pairs with strangers at each distance in bits, full set: {shown or 'none'}; "
+        f"those within {NEAR_BITS} are of {len(distinct)} pairs of pictures, in one edit or several."
+    )

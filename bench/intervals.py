@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import NormalDist
 
 CONFIDENCE = 0.95
-_FEWEST_IN_FIT = 5
+_FEWEST_AT_A_POINT = 5
+_FEWEST_POINTS = 4
+_FEWEST_IN_ALL = 30
 _BISECTIONS = 100
 
 
@@ -44,32 +47,51 @@ def upper_bound(found: int, asked: int, *, confidence: float = CONFIDENCE) -> fl
     return math.exp(high)
 
 
-def radius_for(counts: Sequence[int], pairs: int, target: float) -> float | None:
-    """The radius in bits at which the share of unrelated pairs within it falls to `target`, by a straight line.
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The share of unrelated pairs within a distance, continued below the nearest pairs that were seen.
 
-    The logarithm of the share falls faster than a straight line towards 0 bits where distances are sums of many
-    parts, so that a line through the nearest pairs that were seen errs on the safe side. It says nothing of pictures
-    that are related (the same scene, the same template).
+    A straight line through the logarithm of the share. Where distances are sums of many parts the true curve falls
+    faster towards 0 bits, so that the line errs on the safe side. It says nothing of pictures that are related (the
+    same scene, the same template).
+
+    Attributes:
+        log10_at_zero: of the share within 0 bits.
+        log10_a_bit: by how much it grows with each bit; above 0.
+    """
+
+    log10_at_zero: float
+    log10_a_bit: float
+
+    def share_within(self, bits: float) -> float:
+        """The share of pairs within a distance."""
+        return min(1.0, 10 ** (self.log10_at_zero + self.log10_a_bit * bits))
+
+    def radius_for(self, target: float) -> float:
+        """The distance within which the share is `target`; below 0 where no radius reaches it."""
+        return (math.log10(target) - self.log10_at_zero) / self.log10_a_bit
+
+
+def tail_of(counts: Sequence[int], pairs: int) -> Tail | None:
+    """The line through the nearest pairs that were seen.
 
     Args:
         counts: how many unrelated pairs lie at exactly 0, 1, 2 ... bits; farther ones are left out.
         pairs: how many pairs were compared, farther ones included.
-        target: a share above 0.
 
     Returns:
-        A number of bits, below 0 where no radius reaches the target; None with too few pairs to draw a line.
+        None with too few near pairs to draw a line.
     """
     within, points = 0, []
     for bits, count in enumerate(counts):
         within += count
-        if within >= _FEWEST_IN_FIT:
+        if within >= _FEWEST_AT_A_POINT:
             points.append((float(bits), math.log10(within / pairs)))
-    if len(points) < 3 or points[0][1] == points[-1][1]:
+    if within < _FEWEST_IN_ALL or len(points) < _FEWEST_POINTS:
         return None
-    points = points[: max(3, len(points) // 2 + 1)]
     mean_x, mean_y = (sum(column) / len(points) for column in zip(*points, strict=True))
     slope = sum((x - mean_x) * (y - mean_y) for x, y in points) / sum((x - mean_x) ** 2 for x, _ in points)
-    return None if slope <= 0 else mean_x + (math.log10(target) - mean_y) / slope
+    return Tail(mean_y - slope * mean_x, slope) if slope > 0 else None
 
 
 def _at_most(found: int, asked: int, share: float) -> float:

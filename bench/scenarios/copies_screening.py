@@ -30,7 +30,7 @@ _NEAR_EDITS = (
     "filter_cold",
     "crop_2",
 )
-"""Each banked beside its original, so that a copy has ten candidates, as many as are ever checked."""
+"""Each banked beside every second original: a copy then has ten candidates, as many as are ever checked."""
 
 _COPY_EDITS = ("jpeg_20", "crop_10", "tilt_5", "border_10", "random_crop", "sticker_5", "screenshot", "collage")
 _NOTHING_LIMIT_MS = 60.0
@@ -39,44 +39,47 @@ _WARM_UP = 5
 
 
 def _run(scale: Scale) -> Answer:
-    copied, strangers = originals(scale.pick(16, 2)), distractors(scale.pick(64, 4))
-    real = _with_near_copies(copied)
+    copied, strangers = originals(scale.pick(24, 2)), distractors(scale.pick(64, 4))
+    alone, crowded = copied[::2], copied[1::2]
+    real = [*alone, *crowded, *_near_copies(crowded)]
     count = scale.pick(100_000, 200)
     with gate_folder(real) as path:
         code_count = fill_bank(path, count - len(real), seed=61)
         with pinned(server_cores()):
             gate = CopiesGate(path)
             unknown = [resized(source.file(), _SIZE_PX) for source in strangers]
-            copies = [_copy(source, edit) for source in copied for edit in _COPY_EDITS]
             for data in unknown[:_WARM_UP]:
                 gate.screen(data)
             nothing = [gate.screen(data) for data in unknown]
-            found = [gate.screen(data) for data in copies]
+            one, ten = ([gate.screen(data) for data in _copies(each)] for each in (alone, crowded))
             gate.close()
+    found = [*one, *ten]
     figures = [
         *_figures("nothing found", [ms for sightings, ms in nothing if not sightings], _NOTHING_LIMIT_MS),
-        *_figures("candidates found", [ms for sightings, ms in found if sightings], _CANDIDATES_LIMIT_MS),
+        *_figures("one candidate found", [ms for sightings, ms in one if sightings], _CANDIDATES_LIMIT_MS),
+        *_figures("ten candidates found", [ms for sightings, ms in ten if sightings], _CANDIDATES_LIMIT_MS),
         plain(f"strangers that were found, of {len(nothing)}", "pictures", sum(bool(each) for each, _ in nothing)),
         plain(f"copies that were found, of {len(found)}", "pictures", sum(bool(each) for each, _ in found)),
-        plain("candidates checked a copy", "candidates", median(_checked_count(each) for each, _ in found)),
+        plain("candidates checked, of ten", "candidates", median(_checked_count(each) for each, _ in ten)),
     ]
     sizes = {"pictures": count, "codes of views": code_count, "screenings": len(nothing) + len(found)}
     return Answer(figures, sizes, notes=[corpus_note(), _stages_note([each for each, _ in found])])
 
 
-def _with_near_copies(copied: Sequence[Source]) -> list[Source]:
-    """Each original as it is, and nine copies that are pictures of the bank in their own right."""
-    near = [
+def _near_copies(sources: Sequence[Source]) -> list[Source]:
+    """Nine copies of each that are pictures of the bank in their own right: a copy then has ten candidates."""
+    return [
         Source(source.group, source.number, data=query_file(source, edit_named(edit)))
-        for source in copied
+        for source in sources
         for edit in _NEAR_EDITS
     ]
-    return [*copied, *near]
 
 
-def _copy(source: Source, edit: str) -> bytes:
-    copy = edit_named(edit).apply(source.image(), source.number)
-    return as_jpeg(ImageOps.contain(copy, (_LONGER_SIDE_PX, _LONGER_SIDE_PX), Image.Resampling.LANCZOS))
+def _copies(sources: Sequence[Source]) -> list[bytes]:
+    """Each in several edits, the longer side as large as that of an upload."""
+    edited = (edit_named(edit).apply(source.image(), source.number) for source in sources for edit in _COPY_EDITS)
+    side_px = _LONGER_SIDE_PX
+    return [as_jpeg(ImageOps.contain(copy, (side_px, side_px), Image.Resampling.LANCZOS)) for copy in edited]
 
 
 def _checked_count(sightings: Sequence[Sighting]) -> int:
