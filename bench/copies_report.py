@@ -56,13 +56,14 @@ def gate_recall(askings: Iterable[Asking], column: GateColumn) -> Recall:
     return recall_of((each.edit, each.own in column.pictures(each)) for each in screened)
 
 
-def gate_false(askings: Iterable[Asking], column: GateColumn, pictures: int) -> FalseMatches:
-    """False matches of screenings in a bank of so many pictures."""
+def gate_false(askings: Iterable[Asking], column: GateColumn, among: range) -> FalseMatches:
+    """False matches of screenings with the banked pictures of these numbers, asked by one another or by strangers."""
     counted = FalseMatches()
-    for each in (each for asking in askings for each in asking.screened):
-        false = column.pictures(each) - {each.own} - each.related
+    for each in (each for asking in askings for each in asking.screened if each.own < 0 or each.own in among):
+        apart = {each.own, *each.related}
+        false = [picture for picture in column.pictures(each) - apart if picture in among]
         counted.found_pairs += len(false)
-        counted.pairs += pictures - len(each.related | {each.own} - {-1})
+        counted.pairs += len(among) - sum(picture in among for picture in apart)
         counted.found_queries += bool(false)
         counted.queries += 1
     return counted

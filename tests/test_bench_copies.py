@@ -271,10 +271,12 @@ def test_a_screening_of_a_stranger_counts_as_false_and_one_of_the_same_template_
         screened(-1, (3, *near), (4, *near)),
     ]
 
-    false, related = gate_false(askings, ALL_STAGES, 5), gate_related(askings, ALL_STAGES)
+    false, related = gate_false(askings, ALL_STAGES, range(5)), gate_related(askings, ALL_STAGES)
 
     assert (false.found_pairs, false.pairs, false.found_queries, false.queries) == (3, 2 + 4 + 5, 2, 3)
     assert (related.found_pairs, related.pairs, related.found_queries) == (1, 2, 1)
+    few = gate_false(askings, ALL_STAGES, range(2))
+    assert (few.found_pairs, few.pairs, few.found_queries, few.queries) == (0, 0 + 2, 0, 2)
 
 
 def test_made_up_entries_are_no_nearer_to_others_than_random_codes_and_as_near_to_themselves_as_real_ones():

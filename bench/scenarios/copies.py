@@ -46,6 +46,9 @@ _LIMITS = {
     Column.FULL.label: _Limits(fixed=0.88),
     ALL_STAGES.label: _Limits(fixed=0.98, random=0.98, lowest=0.85),
 }
+_UNSEEN = "all stages, originals among themselves"
+"""No network may have learned from the originals; from distractors the shipped one did."""
+
 _NOTHING = Goal(GoalKind.OURS_AT_MOST, 0)
 _COST_SIZE_PX = (1024, 768)
 _CONFUSABLE_EDITS = ((UNALTERED, 0), ("jpeg_40", 0), ("border_10", 0))
@@ -61,12 +64,13 @@ def _run(scale: Scale) -> Answer:
     strangers, _ = together(askings)
     columns = {column.label: stage_1_recall(askings, column, DEFAULT_RADIUS_BITS) for column in Column}
     columns |= {column.label: gate_recall(askings, column) for column in GATE_COLUMNS}
-    screened = {column.label: gate_false(askings, column, len(banked)) for column in GATE_COLUMNS}
+    screened = {column.label: gate_false(askings, column, range(len(banked))) for column in GATE_COLUMNS}
+    unseen = {_UNSEEN: gate_false(askings, ALL_STAGES, range(len(copied)))}
     files = [resized(source.file(), _COST_SIZE_PX) for source in copied[:: max(1, len(copied) // 16)]]
     tables = [
         *recall_tables(columns),
         cost_table(files, askings, kept_bytes),
-        false_match_table(strangers, DEFAULT_RADIUS_BITS, screened),
+        false_match_table(strangers, DEFAULT_RADIUS_BITS, screened | unseen),
         radius_table(askings, strangers),
         _ask_confusable(confusable(scale.pick(200, 5))),
     ]
@@ -114,7 +118,7 @@ def _ask_confusable(pictures: Sequence[Source]) -> Table:
     counted = {group: together(each)[0] for group, each in groups.items()}
     counted[_SAME_TEMPLATE] = together(groups["meme"])[1]
     screened = {
-        column.label: {group: gate_false(each, column, len(pictures)) for group, each in groups.items()}
+        column.label: {group: gate_false(each, column, range(len(pictures))) for group, each in groups.items()}
         | {_SAME_TEMPLATE: gate_related(groups["meme"], column)}
         for column in GATE_COLUMNS
     }
