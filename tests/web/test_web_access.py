@@ -29,7 +29,14 @@ NEEDS = {
     "/openapi.json": None,
 }
 
-VALUES = {"screening_id": "scr_1", "name": "hotline", "entry_id": "1", "notice_id": "1", "case_id": "case_1"}
+VALUES = {
+    "screening_id": "scr_1",
+    "number": "0",
+    "name": "hotline",
+    "entry_id": "1",
+    "notice_id": "1",
+    "case_id": "case_1",
+}
 """A value for each parameter of a path."""
 
 
