@@ -24,7 +24,7 @@ from baken import known_inspection
 from baken._native import IndexFolder
 from baken.errors import IndexCorruptError, NotReadyError
 from baken.known import KnownFollower
-from baken.known_files import KnownFiles
+from baken.known_files import LAYOUTS, KnownFiles
 from baken.known_guard import KnownGuard
 from baken.known_inspection import IndexState
 from baken.model import BankState, EntryState, Fingerprint, FingerprintKind, NewEntry, Provenance, Purpose, Verdict
@@ -329,9 +329,11 @@ def test_an_index_of_before_a_restored_backup_is_built_again_at_the_next_start(
 def test_an_index_of_format_1_has_no_token_and_is_taken_as_it_is(
     filled: Store, folder: Path, follow: Follow, monkeypatch: pytest.MonkeyPatch
 ):
-    for name, codes in (("pdq", [value(77)]), ("digests", [])):
-        (folder / name).mkdir(parents=True)
-        index = IndexFolder(str(folder / name), filled.history_id(), reset=True)
+    for layout in LAYOUTS:
+        codes = [value(77)] if layout.name == "pdq" else []
+        layout.folder_in(folder).mkdir(parents=True)
+        database_id = layout.database_id(filled.history_id())
+        index = IndexFolder(str(layout.folder_in(folder)), database_id, reset=True, member_bits=layout.member_bits)
         index.add(np.frombuffer(b"".join(codes), np.uint8).reshape(-1, 32), np.full(len(codes), 1 << 40 | 77))
         index.commit(filled.head_seq())
         index.close()
