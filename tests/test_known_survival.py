@@ -22,6 +22,7 @@ from sqlalchemy import create_engine, text
 
 from baken import known_inspection
 from baken._native import IndexFolder
+from baken.banking import ListSource, import_list
 from baken.errors import IndexCorruptError, NotReadyError
 from baken.known import KnownFollower
 from baken.known_files import KnownFiles
@@ -190,6 +191,53 @@ def test_the_guard_of_a_server_finds_damage_by_itself_and_stops_at_once(
     assert "built again from the database" in caplog.text
     assert found(follower, 4) == [4]
     guard.close()
+
+
+def add_segments(files: KnownFiles) -> None:
+    """Two more segments, the first too large to be merged with the second while more may come."""
+    codes = np.random.default_rng(1).integers(0, 256, (100_000, 32), dtype=np.uint8)
+    ids = np.arange(1 << 50, (1 << 50) + len(codes))
+    files.pdq.add(codes[:80_000], ids[:80_000])
+    files.pdq.add(codes[80_000:], ids[80_000:])
+    assert not files.pdq.merge_due()
+
+
+def test_the_guard_of_a_server_settles_an_index_to_which_nothing_is_added(filled: Store, folder: Path, follow: Follow):
+    follower = follow(filled)
+    assert found(follower, 4) == [4]
+    files = KnownFiles(folder, filled)
+    add_segments(files)
+    guard = KnownGuard(follower, verify_interval_seconds=0.01)
+    guard.start()
+    end = time.monotonic() + 60
+    while files.pdq.segment_count > 1 and time.monotonic() < end:
+        time.sleep(0.01)
+    guard.close()
+    assert files.pdq.segment_count == 1
+    assert len(files.pdq) == 100_005
+    assert found(follower, 4) == [4]
+    files.close()
+
+
+def test_an_import_leaves_a_settled_index(filled: Store, folder: Path, follow: Follow, tmp_path: Path):
+    follower = follow(filled)
+    follower.refresh()
+    files = KnownFiles(folder, filled)
+    add_segments(files)
+    (tmp_path / "list.txt").write_text(f"{7:064x}\n")
+    import_list(filled, follower, "b", ListSource(tmp_path / "list.txt"), Provenance("test", "alice"), actor="bob")
+    assert files.pdq.segment_count == 1
+    files.close()
+
+
+def test_settling_leaves_an_index_alone_that_may_only_be_read(filled: Store, folder: Path, follow: Follow):
+    follow(filled).refresh()
+    files = KnownFiles(folder, filled)
+    add_segments(files)
+    files.is_read_only = True
+    files.settle()
+    assert files.pdq.segment_count > 1
+    files.close()
 
 
 def test_a_merge_that_meets_damage_condemns_the_index(

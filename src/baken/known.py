@@ -88,6 +88,12 @@ class KnownFollower:
                 self._files.doubt_history()
         self.refresh()
 
+    def settle(self) -> None:
+        """Merge the index on disk to few segments: to be called when nothing is added for a while."""
+        files = self._files
+        if files is not None:
+            files.settle()
+
     def verify_when_due(self, interval_seconds: float, wait: Wait) -> None:
         """Read the index on disk through, unless that was done less than the interval ago, and mend what is damaged.
 

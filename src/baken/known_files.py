@@ -187,6 +187,11 @@ class KnownFiles:
         self._is_history_known = True
         self._merge_beside()
 
+    def settle(self) -> None:
+        """Merge to few segments, which are faster to search: once nothing is added for a while. Failing is logged."""
+        if not self.is_read_only and any(index.merge_due(settle=True) for index in self._indexes):
+            self._merge(settle=True)
+
     def verify_when_due(self, interval_seconds: float, wait: Wait) -> None:
         """Read both indexes through, slowly, unless another process does or did so less than the interval ago.
 
@@ -303,14 +308,14 @@ class KnownFiles:
         return np.concatenate(codes), np.concatenate(ids)
 
     def _merge_beside(self) -> None:
-        if not self._merger.is_alive() and (self.pdq.merge_due or self.digests.merge_due):
+        if not self._merger.is_alive() and any(index.merge_due() for index in self._indexes):
             self._merger = threading.Thread(target=self._merge, name="index-merge")
             self._merger.start()
 
-    def _merge(self) -> None:
+    def _merge(self, *, settle: bool = False) -> None:
         for index in self._indexes:
             try:
-                index.merge(MERGE_BYTES_PER_SECOND)
+                index.merge(MERGE_BYTES_PER_SECOND, settle=settle)
             except _DAMAGE as error:
                 _log.error("the index is built again from the database, it is damaged: %s", error.message)
                 self._condemn(index)

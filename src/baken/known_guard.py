@@ -1,4 +1,7 @@
-"""Looks after the index in a process that serves: reads it through now and then, and notices a restored database."""
+"""Looks after the index in a process that serves.
+
+It reads the index through now and then, merges it when nothing was added for a while, and notices a restored database.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +41,13 @@ class KnownGuard:
         wake_seconds = WAKE_SECONDS
         if self._verify_interval_seconds:
             wake_seconds = min(wake_seconds, self._verify_interval_seconds)
+        seq = self._follower.seq
         while not self._stop.wait(wake_seconds):
             try:
                 self._follower.check_history()
+                if seq == self._follower.seq:
+                    self._follower.settle()
+                seq = self._follower.seq
                 if self._verify_interval_seconds:
                     self._follower.verify_when_due(self._verify_interval_seconds, self._stop.wait)
             except (NotReadyError, OSError) as error:

@@ -95,7 +95,7 @@ class SeenIndex:
     def merge_beside(self) -> None:
         """Begin to merge what is due in a thread of its own; searches and writes go on meanwhile."""
         files = self._files()
-        if not self._merger.is_alive() and any(index.merge_due for index in files.all()):
+        if not self._merger.is_alive() and any(index.merge_due() for index in files.all()):
             self._merger = threading.Thread(target=_merge, args=(files,), name="seen-index-merge")
             self._merger.start()
 
