@@ -91,8 +91,8 @@ def _run(scale: Scale) -> Answer:
         "radius_bits": DEFAULT_RADIUS_BITS,
     }
     note = (
-        f"Inside a crowd of matching codes ours gives the nearest {MAX_MATCHES} in order and the exact count; the peer, "
-        "which has no such search, gives a million matches in no order."
+        f"Inside a crowd of matching codes ours gives the nearest {MAX_MATCHES} in order and the exact count; the "
+        "peer, which has no such search, gives a million matches in no order."
     )
     return Answer(figures, sizes, faiss.versions, [*faiss.notes, note])
 
