@@ -230,6 +230,19 @@ def test_an_import_leaves_a_settled_index(filled: Store, folder: Path, follow: F
     files.close()
 
 
+def test_settling_waits_for_a_merge_that_runs(filled: Store, folder: Path, follow: Follow):
+    follow(filled).refresh()
+    files = KnownFiles(folder, filled)
+    codes = np.random.default_rng(2).integers(0, 256, (400_000, 32), dtype=np.uint8)
+    ids = np.arange(1 << 50, (1 << 50) + len(codes))
+    for start, end in ((0, 200_000), (200_000, 350_000), (350_000, 380_000), (380_000, 400_000)):
+        files.pdq.add(codes[start:end], ids[start:end])
+    files._merge_beside()
+    files.settle()
+    assert files.pdq.segment_count == 1
+    files.close()
+
+
 def test_settling_leaves_an_index_alone_that_may_only_be_read(filled: Store, folder: Path, follow: Follow):
     follow(filled).refresh()
     files = KnownFiles(folder, filled)

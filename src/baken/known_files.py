@@ -189,6 +189,8 @@ class KnownFiles:
 
     def settle(self) -> None:
         """Merge to few segments, which are faster to search: once nothing is added for a while. Failing is logged."""
+        if self._merger.is_alive():
+            self._merger.join()  # one merges at a time, and the other would leave nothing
         if not self.is_read_only and any(index.merge_due(settle=True) for index in self._indexes):
             self._merge(settle=True)
 
