@@ -139,6 +139,25 @@ def test_an_index_known_to_be_damaged_gives_no_answer_until_it_is_built_again(
     assert found(searching, 4) == [4]
 
 
+def test_a_search_that_meets_damage_condemns_the_index_and_the_next_one_answers_right(
+    filled: Store, folder: Path, follow: Follow, caplog: pytest.LogCaptureFixture
+):
+    searching, other = follow(filled), follow(filled)
+    add(filled, *range(6, 3000))
+    assert found(searching, 4) == found(other, 4) == [4]
+    IndexFolder(str(folder / "pdq"), filled.history_id()).merge()
+    known = searching.refresh()
+    [segment] = (folder / "pdq").glob("segment-*")
+    for offset in range(4096, segment.stat().st_size, 4096):  # every first number of a page of every directory
+        damage(folder, offset)
+    asked = [Fingerprint(FingerprintKind.PDQ, value(number)) for number in range(1, 3000)]
+    with caplog.at_level(logging.ERROR), pytest.raises(NotReadyError):
+        known.lookup(asked)
+    assert "a search met damage" in caplog.text
+    for follower in (searching, other, follow(filled)):
+        assert [found(follower, number) for number in range(1, 6)] == [[1], [2], [3], [4], [5]]
+
+
 def test_a_verification_is_due_once_an_interval_and_done_by_one_process_at_a_time(
     filled: Store, folder: Path, follow: Follow
 ):

@@ -213,7 +213,7 @@ TEST(each_kind_of_bad_file_has_its_own_fault) {
   for (const char* file : files) {
     CHECK(fault_after(file, 0, "BMPIMAGE") == IndexFault::foreign);
     CHECK(fault_after(file, 8, std::string("\1\2\3\4", 4)) == IndexFault::foreign);  // big-endian
-    CHECK(fault_after(file, 12, std::string("\3\0\0\0", 4)) == IndexFault::newer);
+    CHECK(fault_after(file, 12, std::string("\177\0\0\0", 4)) == IndexFault::newer);
     CHECK(fault_after(file, 20, "?") == IndexFault::corrupt);
     const TemporaryFolder folder;
     make_small(folder);
@@ -262,7 +262,7 @@ TEST(a_reset_repairs_every_bad_file_but_a_newer_one) {
   }
   const TemporaryFolder folder;
   make_small(folder);
-  overwrite(folder.file("manifest"), 12, std::string("\3\0\0\0", 4));
+  overwrite(folder.file("manifest"), 12, std::string("\177\0\0\0", 4));
   CHECK(fault_of_opening(folder, made()) == IndexFault::newer);
 }
 

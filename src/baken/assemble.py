@@ -86,12 +86,17 @@ def _with_store(settings: Settings, store: Store) -> Baken:
         min_quality_percent=settings.min_quality_percent,
         max_matches=settings.max_matches,
     )
+    seen = SeenIndex(store, settings.data_dir / SEEN_FOLDER)
     keeper = SeenKeeper(
         store,
         gate.known,
         gate.policy,
-        SeenIndex(store, settings.data_dir / SEEN_FOLDER),
+        seen,
         retention=timedelta(days=settings.seen_retention_days) if _remembers(settings) else None,
     )
-    guard = KnownGuard(gate.known, verify_interval_seconds=settings.index_verify_interval_seconds)
+    guard = KnownGuard(
+        gate.known,
+        verify_interval_seconds=settings.index_verify_interval_seconds,
+        seen=seen if _remembers(settings) else None,
+    )
     return Baken(settings, store, gate, keeper, guard)

@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from baken.errors import IndexFileError, IndexLockedError
-from baken.known_files import KnownFiles, KnownReader, Wait
+from baken.index_files import Wait
+from baken.known_files import KnownFiles, KnownReader
 from baken.matching import KnownEntries
 from baken.model import FingerprintKind
 from baken.store import Change, Store

@@ -8,46 +8,32 @@ again from it, and a log line says so.
 from __future__ import annotations
 
 import logging
-import os
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from baken._native import GroupMatches, IdGroups, IndexBuild, IndexCheck, IndexFolder, NearestMatches, SearchPlan
-from baken.errors import (
-    IndexCorruptError,
-    IndexFileError,
-    IndexForeignError,
-    IndexMissingError,
-    IndexReadOnlyError,
-    IndexTruncatedError,
-)
+from baken._native import GroupMatches, IdGroups, IndexBuild, IndexFolder, NearestMatches, SearchPlan
+from baken.errors import IndexFileError, IndexMissingError, IndexReadOnlyError
 from baken.index_files import (
+    DAMAGE,
     LOCK_TIMEOUT_SECONDS,
     MERGE_BYTES_PER_SECOND,
+    Wait,
     follower_turn,
-    is_locked_now,
     make_folder,
     open_or_reset,
+    read_through,
+    verify_in_turn,
 )
 from baken.matching import index_codes, index_ids
 from baken.model import PDQ_BYTES, FingerprintKind
 from baken.store import Change, Store
 
-VERIFY_BYTES_PER_SECOND = 64 << 20
-"""What the check of an index beside the serving may read: ten million entries take 14 s, a hundred million 140 s."""
-
-_VERIFY_PIECE_BYTES = 1 << 20
-_DAMAGE = (IndexForeignError, IndexTruncatedError, IndexCorruptError)
-
 _log = logging.getLogger(__name__)
-
-Wait = Callable[[float], bool]
-"""Waits so many seconds and returns whether to stop; `threading.Event.wait` is one."""
 
 
 class KnownReader:
@@ -81,8 +67,10 @@ class KnownReader:
         Raises:
             IndexMissingError: another process has emptied the index meanwhile, to build it again. Not to have found
                 anything there would mean nothing.
+            IndexCorruptError: the index is damaged; all processes know it now.
         """
-        found = self._index.search(codes, radius_bits)
+        with self._condemning_damage():
+            found = self._index.search(codes, radius_bits)
         self._check_current()
         return found
 
@@ -92,7 +80,8 @@ class KnownReader:
         Raises:
             IndexMissingError: as `search` does.
         """
-        found = self._index.search_nearest(codes, radius_bits, limit)
+        with self._condemning_damage():
+            found = self._index.search_nearest(codes, radius_bits, limit)
         self._check_current()
         return found
 
@@ -113,9 +102,21 @@ class KnownReader:
         Raises:
             IndexMissingError: as `search` does.
         """
-        found = self._index.search_groups(codes, codes_an_item, groups, limit, excluded_ids)
+        with self._condemning_damage():
+            found = self._index.search_groups(codes, codes_an_item, groups, limit, excluded_ids)
         self._check_current()
         return found
+
+    @contextmanager
+    def _condemning_damage(self) -> Iterator[None]:
+        """Let all processes know of damage that a search met; the next `KnownFollower.refresh` builds it again."""
+        try:
+            yield
+        except DAMAGE as error:
+            _log.error("the index is built again from the database, a search met damage: %s", error.message)
+            if not self._index.read_only:
+                self._index.condemn()
+            raise
 
     def _check_current(self) -> None:
         if self._index.applied_seq < self._least_seq:
@@ -202,13 +203,7 @@ class KnownFiles:
         """
         if self.is_read_only:
             return
-        descriptor = os.open(self._folder / "verify-lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            age_seconds = time.time() - os.fstat(descriptor).st_mtime
-            if not 0 <= age_seconds < interval_seconds and is_locked_now(descriptor) and self.verify(wait):
-                os.utime(descriptor)
-        finally:
-            os.close(descriptor)  # which unlocks it
+        verify_in_turn(self._folder, interval_seconds, lambda: self.verify(wait))
 
     def verify(self, wait: Wait) -> bool:
         """Check every checksum; False when `wait` said to stop before the end.
@@ -219,10 +214,8 @@ class KnownFiles:
         """
         for index in self._indexes:
             try:
-                check = IndexCheck(index)
-                while size_bytes := check.step(_VERIFY_PIECE_BYTES):
-                    if wait(size_bytes / VERIFY_BYTES_PER_SECOND):
-                        return False
+                if not read_through(index, wait):
+                    return False
             except IndexFileError:
                 if not self.is_read_only:
                     self._condemn(index)
@@ -318,7 +311,7 @@ class KnownFiles:
         for index in self._indexes:
             try:
                 index.merge(MERGE_BYTES_PER_SECOND, settle=settle)
-            except _DAMAGE as error:
+            except DAMAGE as error:
                 _log.error("the index is built again from the database, it is damaged: %s", error.message)
                 self._condemn(index)
             except IndexFileError as error:

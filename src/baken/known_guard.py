@@ -1,6 +1,7 @@
-"""Looks after the index in a process that serves.
+"""Looks after the indexes in a process that serves.
 
-It reads the index through now and then, merges it when nothing was added for a while, and notices a restored database.
+It reads them through now and then, merges the known one when nothing was added for a while, and notices a restored
+database.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import threading
 
 from baken.errors import NotReadyError
 from baken.known import KnownFollower
+from baken.seen_index import SeenIndex
 
 WAKE_SECONDS = 60.0
 """How often the change log is compared, and whether a verification is due looked up; one small query each."""
@@ -20,9 +22,18 @@ _log = logging.getLogger(__name__)
 class KnownGuard:
     """A thread beside the requests; whichever process of the machine is first does the reading."""
 
-    def __init__(self, follower: KnownFollower, *, verify_interval_seconds: float) -> None:
-        """Guard one follower; an interval of 0 never reads the index through."""
+    def __init__(
+        self, follower: KnownFollower, *, verify_interval_seconds: float, seen: SeenIndex | None = None
+    ) -> None:
+        """Guard one follower and, where items are remembered, the seen index.
+
+        Args:
+            follower: of the known entries.
+            verify_interval_seconds: how often the indexes are read through; 0: never.
+            seen: the seen index, or None when nothing is remembered.
+        """
         self._follower = follower
+        self._seen = seen
         self._verify_interval_seconds = verify_interval_seconds
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="index-guard", daemon=True)
@@ -50,5 +61,7 @@ class KnownGuard:
                 seq = self._follower.seq
                 if self._verify_interval_seconds:
                     self._follower.verify_when_due(self._verify_interval_seconds, self._stop.wait)
+                    if self._seen is not None:
+                        self._seen.verify_when_due(self._verify_interval_seconds, self._stop.wait)
             except (NotReadyError, OSError) as error:
                 _log.warning("the index could not be looked after and is tried again: %s", error)
