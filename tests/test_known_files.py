@@ -202,7 +202,7 @@ def test_a_folder_that_cannot_be_used_leaves_the_entries_in_memory(
     with following(filled, folder) as follower:
         follower.refresh()
     manifest = folder / "pdq" / "manifest"
-    manifest.write_bytes(manifest.read_bytes()[:12] + b"\3\0\0\0" + manifest.read_bytes()[16:])
+    manifest.write_bytes(manifest.read_bytes()[:12] + b"\x7f\0\0\0" + manifest.read_bytes()[16:])
     newer = manifest.read_bytes()
     with caplog.at_level(logging.WARNING), following(filled, folder) as follower:
         assert found(follower, 2) == [2]

@@ -22,6 +22,7 @@ from sqlalchemy import create_engine, text
 
 from baken import known_inspection
 from baken._native import IndexFolder
+from baken.banking import ListSource, import_list
 from baken.errors import IndexCorruptError, NotReadyError
 from baken.known import KnownFollower
 from baken.known_files import LAYOUTS, KnownFiles
@@ -138,6 +139,25 @@ def test_an_index_known_to_be_damaged_gives_no_answer_until_it_is_built_again(
     assert found(searching, 4) == [4]
 
 
+def test_a_search_that_meets_damage_condemns_the_index_and_the_next_one_answers_right(
+    filled: Store, folder: Path, follow: Follow, caplog: pytest.LogCaptureFixture
+):
+    searching, other = follow(filled), follow(filled)
+    add(filled, *range(6, 3000))
+    assert found(searching, 4) == found(other, 4) == [4]
+    IndexFolder(str(folder / "pdq"), filled.history_id()).merge()
+    known = searching.refresh()
+    [segment] = (folder / "pdq").glob("segment-*")
+    for offset in range(4096, segment.stat().st_size, 4096):  # every first number of a page of every directory
+        damage(folder, offset)
+    asked = [Fingerprint(FingerprintKind.PDQ, value(number)) for number in range(1, 3000)]
+    with caplog.at_level(logging.ERROR), pytest.raises(NotReadyError):
+        known.lookup(asked)
+    assert "a search met damage" in caplog.text
+    for follower in (searching, other, follow(filled)):
+        assert [found(follower, number) for number in range(1, 6)] == [[1], [2], [3], [4], [5]]
+
+
 def test_a_verification_is_due_once_an_interval_and_done_by_one_process_at_a_time(
     filled: Store, folder: Path, follow: Follow
 ):
@@ -190,6 +210,66 @@ def test_the_guard_of_a_server_finds_damage_by_itself_and_stops_at_once(
     assert "built again from the database" in caplog.text
     assert found(follower, 4) == [4]
     guard.close()
+
+
+def add_segments(files: KnownFiles) -> None:
+    """Two more segments, the first too large to be merged with the second while more may come."""
+    codes = np.random.default_rng(1).integers(0, 256, (100_000, 32), dtype=np.uint8)
+    ids = np.arange(1 << 50, (1 << 50) + len(codes))
+    files.pdq.add(codes[:80_000], ids[:80_000])
+    files.pdq.add(codes[80_000:], ids[80_000:])
+    assert not files.pdq.merge_due()
+
+
+def test_the_guard_of_a_server_settles_an_index_to_which_nothing_is_added(filled: Store, folder: Path, follow: Follow):
+    follower = follow(filled)
+    assert found(follower, 4) == [4]
+    files = KnownFiles(folder, filled)
+    add_segments(files)
+    guard = KnownGuard(follower, verify_interval_seconds=0.01)
+    guard.start()
+    end = time.monotonic() + 60
+    while files.pdq.segment_count > 1 and time.monotonic() < end:
+        time.sleep(0.01)
+    guard.close()
+    assert files.pdq.segment_count == 1
+    assert len(files.pdq) == 100_005
+    assert found(follower, 4) == [4]
+    files.close()
+
+
+def test_an_import_leaves_a_settled_index(filled: Store, folder: Path, follow: Follow, tmp_path: Path):
+    follower = follow(filled)
+    follower.refresh()
+    files = KnownFiles(folder, filled)
+    add_segments(files)
+    (tmp_path / "list.txt").write_text(f"{7:064x}\n")
+    import_list(filled, follower, "b", ListSource(tmp_path / "list.txt"), Provenance("test", "alice"), actor="bob")
+    assert files.pdq.segment_count == 1
+    files.close()
+
+
+def test_settling_waits_for_a_merge_that_runs(filled: Store, folder: Path, follow: Follow):
+    follow(filled).refresh()
+    files = KnownFiles(folder, filled)
+    codes = np.random.default_rng(2).integers(0, 256, (400_000, 32), dtype=np.uint8)
+    ids = np.arange(1 << 50, (1 << 50) + len(codes))
+    for start, end in ((0, 200_000), (200_000, 350_000), (350_000, 380_000), (380_000, 400_000)):
+        files.pdq.add(codes[start:end], ids[start:end])
+    files._merge_beside()
+    files.settle()
+    assert files.pdq.segment_count == 1
+    files.close()
+
+
+def test_settling_leaves_an_index_alone_that_may_only_be_read(filled: Store, folder: Path, follow: Follow):
+    follow(filled).refresh()
+    files = KnownFiles(folder, filled)
+    add_segments(files)
+    files.is_read_only = True
+    files.settle()
+    assert files.pdq.segment_count > 1
+    files.close()
 
 
 def test_a_merge_that_meets_damage_condemns_the_index(

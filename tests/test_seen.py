@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from baken._native import HammingIndex, pdq
 from baken.errors import StoreBusyError, TurnLostError
 from baken.fingerprints.orientations import MIRRORINGS, orientations_of, transposed
 from baken.housekeeping import Housekeeper
+from baken.known_guard import KnownGuard
 from baken.model import Fingerprints, Transform
 from baken.samples import draw
 from baken.store.seen import Selection
@@ -220,6 +222,61 @@ def test_an_index_that_cannot_be_trusted_is_built_again(store_url: str, tmp_path
         world.run()
         assert [case.item_count for case in world.store.cases.cases()] == [1]
         assert len(world.index) == 5 * 7
+
+
+def damage_quietly(file: Path, offset: int, size_bytes: int = 1) -> None:
+    """Change bytes as failing hardware does: the file's times stay."""
+    before = file.stat()
+    with file.open("r+b") as opened:
+        opened.seek(offset)
+        sound = opened.read(size_bytes)
+        opened.seek(offset)
+        opened.write(bytes(byte ^ 0xFF for byte in sound))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("index", ["pdq", "digests", "clusters"])
+def test_damage_inside_the_seen_index_is_found_by_a_verification_and_mended(
+    world: World, tmp_path: Path, index: str, caplog: pytest.LogCaptureFixture
+):
+    world.see_all([picture(number) for number in range(40)])
+    world.run()
+    [tail] = (tmp_path / "index" / "seen" / index).glob("tail-*")
+    world.index.verify_when_due(3600, lambda _: False)
+    assert "damaged" not in caplog.text
+    damage_quietly(tail, 4096 + 48 + 56)
+    world.index.verify_when_due(3600, lambda _: False)  # not due yet
+    assert "damaged" not in caplog.text
+
+    os.utime(tmp_path / "index" / "seen" / "verify-lock", (1, 1))
+    world.index.verify_when_due(3600, lambda _: False)
+
+    assert caplog.text.count("damaged") == 1
+    assert "the seen index is built again" in caplog.text
+    assert [index.applied_seq for index in world.index._files().all()] == [world.store.seen.state().seq] * 3
+    codes = np.frombuffer(b"".join(code(number) for number in range(40)), np.uint8).reshape(40, 32)
+    rows, _ = world.index.files_near(codes, 0)
+    assert sorted(set(rows.tolist())) == list(range(40))
+    os.utime(tmp_path / "index" / "seen" / "verify-lock", (1, 1))
+    world.index.verify_when_due(3600, lambda _: False)
+    assert caplog.text.count("damaged") == 1
+
+
+def test_the_guard_of_a_server_verifies_the_seen_index_too(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    world.see_all([picture(number) for number in range(5)])
+    world.run()
+    [tail] = (tmp_path / "index" / "seen" / "pdq").glob("tail-*")
+    damage_quietly(tail, 4096 + 48 + 56)
+    guard = KnownGuard(world.known, verify_interval_seconds=0.01, seen=world.index)
+    guard.start()
+    end = time.monotonic() + 60
+    while "built again" not in caplog.text and time.monotonic() < end:
+        time.sleep(0.01)
+    guard.close()
+    assert "the seen index is built again from the database" in caplog.text
+    assert len(world.index) == 5 * 7
 
 
 def test_an_index_that_is_too_far_behind_is_built_again(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

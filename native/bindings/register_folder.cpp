@@ -129,8 +129,12 @@ nb::tuple search(const Folder& folder, nb::handle codes, int radius_bits) {
   }));
 }
 
-size_t merge(const Folder& folder, size_t bytes_per_second) {
-  return without_gil(folder, [=](baken::IndexFolder& index) { return index.merge(bytes_per_second); });
+size_t merge(const Folder& folder, size_t bytes_per_second, bool settle) {
+  return without_gil(folder, [=](baken::IndexFolder& index) { return index.merge(bytes_per_second, settle); });
+}
+
+bool merge_due(const Folder& folder, bool settle) {
+  return without_gil(folder, [=](const baken::IndexFolder& index) { return index.merge_due(settle); });
 }
 
 nb::object search_nearest(const Folder& folder, nb::handle codes, int radius_bits, std::int64_t limit) {
@@ -241,12 +245,12 @@ void register_folder(nb::module_& module) {
       .def("clear", call<&IndexFolder::clear>, "Remove everything; applied_seq is -1 afterwards.")
       .def("condemn", call<&IndexFolder::condemn>,
            "Tell all processes that the index must not be trusted: applied_seq is -1 until it is cleared or built.")
-      .def("merge", merge, nb::arg("bytes_per_second") = 0,
+      .def("merge", merge, nb::arg("bytes_per_second") = 0, nb::kw_only(), nb::arg("settle") = false,
            "Merge segments until none is due and return how many were written; others search and write meanwhile.")
+      .def("merge_due", merge_due, nb::kw_only(), nb::arg("settle") = false, "Whether merge() would write something.")
       .def("verify", call<&IndexFolder::verify>, "Read everything and check every checksum.")
       .def("close", &Folder::close, "Let go of the files; repeating it does nothing.")
       .def("__len__", call<&IndexFolder::size>)
-      .def_prop_ro("merge_due", call<&IndexFolder::merge_due>, "Whether merge() would write something.")
       .def_prop_ro("applied_seq", call<&IndexFolder::applied_seq>,
                    "The last change of the database that is in the index; -1 when none is.")
       .def_prop_ro("applied_token", call<&IndexFolder::applied_token>,

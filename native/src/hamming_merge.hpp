@@ -11,8 +11,10 @@ namespace baken::hamming {
 // Small enough to scan flat in a few microseconds.
 constexpr size_t tail_rows = 16384;
 
-// A smaller factor builds less often and searches more segments.
+// How many times larger than all behind it together a segment must be to be left alone. A smaller factor copies rows less
+// often and leaves more segments to search: while rows come in, and once they no longer do.
 constexpr size_t growth = 4;
+constexpr size_t settled_growth = 32;
 
 struct SegmentSize {
   size_t rows;
@@ -30,14 +32,14 @@ struct Run {
   bool empty() const { return first == end; }
 };
 
-// The last segments as far as each is not much larger than those behind it together, else one that is mostly
+// The last segments as far as each is less than `factor` times those behind it together, else one that is mostly
 // removed or outdated.
-inline Run due_run(std::span<const SegmentSize> sizes) {
+inline Run due_run(std::span<const SegmentSize> sizes, size_t factor) {
   size_t merged = 0;
   size_t first = sizes.size();
   while (first > 0) {
     const size_t alive = sizes[first - 1].alive;
-    if (first < sizes.size() && (alive >= growth * merged || alive + merged > max_segment_rows)) {
+    if (first < sizes.size() && (alive >= factor * merged || alive + merged > max_segment_rows)) {
       break;
     }
     merged += alive;

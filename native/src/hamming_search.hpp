@@ -1,8 +1,10 @@
 // Queries against one segment, or against plain rows.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "hamming_gather.hpp"
@@ -44,8 +46,10 @@ struct Batch {
   size_t bucket_count = 0;
   size_t posting_count = 0;
   size_t slot_count = 0;
+  size_t transposed_count = 0;
   std::array<Bucket, max_probes> buckets;
-  std::vector<uint32_t> slots;
+  std::vector<uint32_t> slots;       // of the query's key in the table; then the rows they name
+  std::vector<uint32_t> transposed;  // rows whose key in the table's transpose is near the query's: for its transpose
 };
 
 // How much work the searches of a Lookup were.
@@ -68,6 +72,10 @@ class Lookup {
 
   const LookupCounts& counts() const { return counts_; }
 
+  // Whether a search met a directory or a posting that cannot be: the segment's file is damaged. What was found until then
+  // are true matches all the same, for each was compared with its code.
+  bool met_damage() const { return met_damage_; }
+
   // Whether every row is compared because tables would cost more.
   static bool is_scanned(const Kernels& kernels, const Segment& segment, int radius_bits);
   static double flat_cost_ns(const Kernels& kernels, size_t rows);
@@ -75,8 +83,9 @@ class Lookup {
  private:
   struct Query {
     const uint8_t* code;
-    std::array<uint32_t, table_count> keys;
-    float spent_ns;
+    Keys keys;
+    size_t partner;  // a query with the transposed code, or its own number
+    float budget_ns;  // left for it and its partner; the first of them keeps it
   };
 
   // What find() works on.
@@ -85,16 +94,23 @@ class Lookup {
     Rows rows{};
     Gathering* gathering = nullptr;
     TableRadii radii{};
-    float budget_ns = 0;
+  };
+
+  // Queries by the slice of their key.
+  struct Groups {
+    std::vector<uint32_t> queries;
+    std::vector<uint32_t> ends;
   };
 
   void scan(const Rows& rows, size_t query, Gathering& gathering);
   void begin(const Segment& segment, Gathering& gathering);
-  void search_table(int table);
-  void search_slices(int table, int slice_bits);
-  void group_queries(int table, int slice_bits);
-  void warm_slice(int table, int slice_bits, uint32_t slice) const;
-  int slice_bits_for(int table);
+  void pair_queries();
+  void search_place(int place);
+  void search_slices(int place, int slice_bits);
+  void visit_slice(int table, int slice_bits, uint32_t slice, const Groups& groups);
+  void group_queries(int table, int slice_bits, Groups& groups) const;
+  void warm_slice(int place, int slice_bits, uint32_t slice) const;
+  int slice_bits_for(int place);
 
   // The stages of a batch, each some batches behind the one before so that memory arrives while the others compute.
   void visit(int table, size_t query, uint32_t bucket, int allowed_bits);
@@ -104,14 +120,22 @@ class Lookup {
   void fetch_directory(const Batch& batch) const;
   void read_directory(Batch& batch);
   void filter(Batch& batch);
-  void filter_piecewise(const Batch& batch);
+  void filter_piecewise(Batch& batch);
   void verify(Batch& batch);
-  void take(const Batch& batch, uint32_t* slots, size_t slot_count);
+  void part(Batch& batch);
+  void take(size_t query, int table, uint32_t* slots, size_t slot_count);
 
-  bool is_given_up(size_t query) const { return queries_[query].spent_ns > scene_.budget_ns; }
+  // The tables that lie at a place, from its own number to this one.
+  int last_table(int place) const { return scene_.segment->arrays().shape.is_joint(place) ? place + 1 : place; }
+  // Whether what the table finds for a query is found for its transpose too, in the table's transpose.
+  bool is_shared(int table) const;
+  bool asks(size_t query, int table) const { return queries_[query].partner >= query || !is_shared(table); }
+  bool asks_for_two(size_t query, int table) const { return queries_[query].partner > query && is_shared(table); }
+  float& budget_of(size_t query) { return queries_[std::min(query, queries_[query].partner)].budget_ns; }
+  bool is_given_up(size_t query) { return budget_of(query) < 0; }
   PostingForm form_of(const Batch& batch) const;
-  bool passes(const Query& query, const uint8_t* code, int table) const;
-  bool is_first_table(const Query& query, const uint8_t* code, int table) const;
+  bool passes(const Query& query, const Keys& keys, int table) const;
+  bool is_first_table(const Query& query, const Keys& keys, int table) const;
 
   const Kernels& kernels_;
   uint32_t radius_bits_;
@@ -119,14 +143,15 @@ class Lookup {
   std::vector<Query> queries_;
   Masks masks_;        // of all high bits, or of those below the slice's
   Masks slice_masks_;  // of the bits that name a slice
-  std::vector<uint32_t> grouped_;     // queries by the slice of their key
-  std::vector<uint32_t> group_ends_;
+  std::array<Groups, 2> groups_;
+  std::vector<std::pair<uint64_t, size_t>> sums_;
 
   size_t lag_ = 1;  // batches between two stages; the ring has 3 * lag_ + 1
   size_t step_ = 0;
   std::vector<Batch> ring_ = std::vector<Batch>(4);
   std::vector<Near> near_;
   LookupCounts counts_;
+  bool met_damage_ = false;
 };
 
 }  // namespace baken::hamming

@@ -54,8 +54,11 @@ SearchResult search_all(std::span<const Segment* const> segments, const Rows& ta
   const size_t items_at_once = std::max<size_t>(1, queries_at_once / question.codes_an_item);
   for (size_t first = 0; first < items; first += items_at_once) {
     Gathering gathering(kernels, question, first, std::min(items_at_once, items - first));
-    for (const Segment* segment : segments) {
-      lookup.find(*segment, gathering);
+    for (size_t number = 0; number < segments.size(); ++number) {
+      lookup.find(*segments[number], gathering);
+      if (lookup.met_damage()) {
+        throw DamagedTables{number};
+      }
       gathering.settle();
     }
     lookup.find_flat(tail, gathering);

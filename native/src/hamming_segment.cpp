@@ -94,19 +94,16 @@ void copy_rows(std::span<const Rows> parts, const SegmentArrays& arrays) {
 // has room for are filled at a time.
 class TableBuilder {
  public:
-  TableBuilder(const SegmentArrays& arrays, size_t scratch_rows)
-      : arrays_(arrays),
-        shape_(arrays.shape),
-        shelf_bits_(shape_.high_bits / 2),
-        bucket_bits_(shape_.high_bits - shelf_bits_) {
+  TableBuilder(const SegmentArrays& arrays, size_t scratch_postings) : arrays_(arrays), shape_(arrays.shape) {
     count_shelves();
-    scratch_rows_ = std::max(std::min(shape_.rows, scratch_rows), largest_shelf());
-    keyed_slots_ = Buffer(scratch_rows_ * sizeof(uint64_t));
+    scratch_postings_ = std::max(std::min(most_postings(), scratch_postings), largest_shelf());
+    keyed_slots_ = Buffer(scratch_postings_ * sizeof(uint64_t));
   }
 
+  // A joint table, and those that are not, by the number of their place.
   void build(int table) {
     uint32_t begin = 0;
-    for (size_t shelf = 0; shelf < shelves();) {
+    for (size_t shelf = 0; shelf < shelves(table);) {
       const size_t end_shelf = shelves_with_room(table, shelf);
       const uint32_t first = begin;
       fill_shelves(table, shelf, end_shelf);
@@ -116,24 +113,31 @@ class TableBuilder {
         begin = end;
       }
     }
-    writable(arrays_.directory[table])[size_t{1} << shape_.high_bits] = static_cast<uint32_t>(shape_.rows);
+    writable(arrays_.directory[table])[size_t{1} << shape_.high_bits(table)] =
+        static_cast<uint32_t>(shape_.postings(table));
   }
 
  private:
-  // A row on its way: its key above 40 bits with what a posting holds of the next table's key, above the slot.
+  // A posting on its way: its key above 40 bits with what a posting holds of the next table's key, above the slot.
   static constexpr int key_place = 40;
   static_assert(TableShape::posting_bits <= key_place && key_place + max_key_bits <= 64);
 
-  size_t shelves() const { return size_t{1} << shelf_bits_; }
+  int shelf_bits(int table) const { return shape_.high_bits(table) / 2; }
+  size_t shelves(int table) const { return size_t{1} << shelf_bits(table); }
+  size_t shelf_of(uint32_t key, int table) const { return key >> (key_bits(table) - shelf_bits(table)); }
 
-  size_t shelf_of(uint32_t key, int table) const { return key >> (substrings[table].bits - shelf_bits_); }
+  size_t most_postings() const { return std::max(shape_.postings(0), shape_.postings(joint_tables)); }
 
   // shelf_ends_ holds each shelf's first place; filling the shelf moves it to the end.
   void count_shelves() {
-    shelf_ends_.assign(table_count, std::vector<uint32_t>(shelves() + 1));
+    shelf_ends_.resize(table_count);
+    for (int table = 0; table < table_count; ++table) {
+      shelf_ends_[table].assign(shelves(table) + 1, 0);
+    }
     for (size_t row = 0; row < shape_.rows; ++row) {
+      const Keys keys = keys_of(arrays_.codes + row * code_bytes);
       for (int table = 0; table < table_count; ++table) {
-        ++shelf_ends_[table][shelf_of(key_of(arrays_.codes + row * code_bytes, table), table) + 1];
+        ++shelf_ends_[shape_.place_of(table)][shelf_of(keys[table], table) + 1];
       }
     }
     for (std::vector<uint32_t>& ends : shelf_ends_) {
@@ -146,7 +150,7 @@ class TableBuilder {
   size_t largest_shelf() const {
     size_t largest = 0;
     for (const std::vector<uint32_t>& ends : shelf_ends_) {
-      for (size_t shelf = 0; shelf < shelves(); ++shelf) {
+      for (size_t shelf = 0; shelf + 1 < ends.size(); ++shelf) {
         largest = std::max<size_t>(largest, ends[shelf + 1] - ends[shelf]);
       }
     }
@@ -157,7 +161,7 @@ class TableBuilder {
   size_t shelves_with_room(int table, size_t first) const {
     const std::vector<uint32_t>& begins = shelf_ends_[table];
     size_t end = first + 1;
-    while (end < shelves() && begins[end + 1] - begins[first] <= scratch_rows_) {
+    while (end < shelves(table) && begins[end + 1] - begins[first] <= scratch_postings_) {
       ++end;
     }
     return end;
@@ -167,25 +171,30 @@ class TableBuilder {
     uint64_t* keyed_slots = reinterpret_cast<uint64_t*>(keyed_slots_.data());
     std::vector<uint32_t>& ends = shelf_ends_[table];
     const uint32_t first = ends[first_shelf];
+    const int slot_bits = shape_.slot_bits(table);
     const uint64_t next_mask = (uint64_t{1} << shape_.next_bits(table)) - 1;
+    const int end_table = table + (shape_.is_joint(table) ? 2 : 1);
     for (size_t row = 0; row < shape_.rows; ++row) {
-      const uint8_t* code = arrays_.codes + row * code_bytes;
-      const uint32_t key = key_of(code, table);
-      const size_t shelf = shelf_of(key, table);
-      if (shelf - first_shelf < end_shelf - first_shelf) {
-        const uint64_t next = key_of(code, next_table(table)) & next_mask;
-        keyed_slots[ends[shelf]++ - first] = uint64_t{key} << key_place | next << shape_.slot_bits | row;
+      const Keys keys = keys_of(arrays_.codes + row * code_bytes);
+      for (int each = table; each < end_table; ++each) {
+        const size_t shelf = shelf_of(keys[each], each);
+        if (shelf - first_shelf < end_shelf - first_shelf) {
+          const uint64_t next = keys[next_table(each)] & next_mask;
+          keyed_slots[ends[shelf]++ - first] =
+              uint64_t{keys[each]} << key_place | next << slot_bits | shape_.slot_of(each, row);
+        }
       }
     }
   }
 
-  // `first`: the row of the table that the scratch memory begins with.
+  // `first`: the posting of the table that the scratch memory begins with.
   void sort_shelf(int table, size_t shelf, uint32_t begin, uint32_t end, uint32_t first) {
     const uint64_t* keyed_slots = reinterpret_cast<const uint64_t*>(keyed_slots_.data());
+    const int bucket_bits = shape_.high_bits(table) - shelf_bits(table);
     const auto keyed_slot = [=](uint32_t place) { return keyed_slots[place - first]; };
-    uint32_t* directory = writable(arrays_.directory[table]) + (shelf << bucket_bits_);
+    uint32_t* directory = writable(arrays_.directory[table]) + (shelf << bucket_bits);
     const int low_bits = shape_.low_bits(table);
-    const uint32_t bucket_mask = (uint32_t{1} << bucket_bits_) - 1;
+    const uint32_t bucket_mask = (uint32_t{1} << bucket_bits) - 1;
     const auto bucket_of = [=](uint64_t keyed) {
       return (static_cast<uint32_t>(keyed >> key_place) >> low_bits) & bucket_mask;  // together they may be 64
     };
@@ -207,7 +216,7 @@ class TableBuilder {
   void put(int table, uint32_t place, uint64_t keyed_slot) {
     const uint32_t lane = place % line_postings;
     uint32_t* line = writable(arrays_.postings[table]) + size_t{place / line_postings} * line_words;
-    const int slot_bits = shape_.slot_bits;
+    const int slot_bits = shape_.slot_bits(table);
     const uint64_t slot = keyed_slot & ((uint64_t{1} << slot_bits) - 1);
     const uint64_t next = keyed_slot >> slot_bits & ((uint64_t{1} << shape_.next_bits(table)) - 1);
     const uint64_t low = keyed_slot >> key_place & ((uint64_t{1} << shape_.low_bits(table)) - 1);
@@ -217,9 +226,7 @@ class TableBuilder {
 
   const SegmentArrays& arrays_;
   const TableShape shape_;
-  int shelf_bits_;
-  int bucket_bits_;
-  size_t scratch_rows_ = 0;
+  size_t scratch_postings_ = 0;
   Buffer keyed_slots_;
   std::vector<std::vector<uint32_t>> shelf_ends_;
   std::vector<uint32_t> places_;
@@ -231,8 +238,11 @@ SectionBytes section_bytes(const TableShape& shape) {
   SectionBytes sizes{shape.rows * code_bytes, shape.rows * sizeof(int64_t),
                      (shape.rows + id_block_rows - 1) / id_block_rows * sizeof(IdRange)};
   for (size_t table = 0; table < table_count; ++table) {
-    sizes[directory_section(table)] = ((size_t{1} << shape.high_bits) + 1) * sizeof(uint32_t);
-    sizes[postings_section(table)] = (shape.rows / line_postings + 1) * line_bytes;  // an empty last bucket has one too
+    const int number = static_cast<int>(table);
+    if (shape.place_of(number) == number) {
+      sizes[directory_section(table)] = ((size_t{1} << shape.high_bits(number)) + 1) * sizeof(uint32_t);
+      sizes[postings_section(table)] = shape.posting_lines(number) * line_bytes;
+    }
   }
   return sizes;
 }
@@ -244,8 +254,9 @@ SegmentArrays placed(const TableShape& shape, const SectionPlaces& places) {
   arrays.ids = reinterpret_cast<const int64_t*>(places[1]);
   arrays.id_ranges = reinterpret_cast<const IdRange*>(places[2]);
   for (size_t table = 0; table < table_count; ++table) {
-    arrays.directory[table] = reinterpret_cast<const uint32_t*>(places[directory_section(table)]);
-    arrays.postings[table] = reinterpret_cast<const uint32_t*>(places[postings_section(table)]);
+    const auto place = static_cast<size_t>(shape.place_of(static_cast<int>(table)));
+    arrays.directory[table] = reinterpret_cast<const uint32_t*>(places[directory_section(place)]);
+    arrays.postings[table] = reinterpret_cast<const uint32_t*>(places[postings_section(place)]);
   }
   return arrays;
 }
@@ -257,12 +268,14 @@ void fill(const SegmentArrays& arrays, std::span<const Rows> parts, const Sectio
   fill_tables(arrays, done);
 }
 
-void fill_tables(const SegmentArrays& arrays, const SectionDone& done, size_t scratch_rows) {
+void fill_tables(const SegmentArrays& arrays, const SectionDone& done, size_t scratch_postings) {
   fill_id_ranges(arrays);
   done(id_ranges_section);
-  TableBuilder builder(arrays, scratch_rows);
+  TableBuilder builder(arrays, scratch_postings);
   for (int table = 0; table < table_count; ++table) {
-    builder.build(table);
+    if (arrays.shape.place_of(table) == table) {
+      builder.build(table);
+    }
     done(directory_section(table));
     done(postings_section(table));
   }

@@ -16,10 +16,11 @@ namespace baken::hamming {
 
 // The tables of a segment as plain arrays, wherever they lie.
 //
-// Table i holds a posting for each row, grouped into 2^high_bits coarse buckets by the high bits of the row's key:
-// bucket b holds the postings directory[i][b] up to directory[i][b + 1]. A posting is the row number ("slot"), the key's
-// remaining low bits and a few bits of table i + 1's key, in 36 bits (see PostingForm), 14 to a line of memory. About
-// twelve share a bucket, so that a line or two answers for all keys that differ from the query's only in low bits.
+// A table holds a posting for each row, or one of each of two keys (see hamming_split.hpp), grouped into coarse buckets by
+// the high bits of the key: bucket b holds the postings directory[b] up to directory[b + 1]. A posting is the row number
+// with what tells the keys of a joint table apart ("slot"), the key's remaining low bits and a few bits of the next table's
+// key, in 36 bits (see PostingForm), 14 to a line of memory. About twelve share a bucket, so that a line or two answers
+// for all keys that differ from the query's only in low bits. Both tables of a joint one have the same pointers.
 struct SegmentArrays {
   const uint8_t* codes;
   const int64_t* ids;
@@ -34,7 +35,7 @@ struct SegmentArrays {
 
 // The word of a posting without its slot; the lowest four bits of `next` stand in the nibble.
 inline uint64_t posting_word(const TableShape& shape, int table, uint64_t low, uint64_t next) {
-  return (low << (shape.next_bits(table) - 4) | next >> 4) << shape.slot_bits;
+  return (low << (shape.next_bits(table) - 4) | next >> 4) << shape.slot_bits(table);
 }
 
 // The row number must fit beside the low key bits.
@@ -54,18 +55,18 @@ SectionBytes section_bytes(const TableShape& shape);
 SegmentArrays placed(const TableShape& shape, const SectionPlaces& places);
 
 // 256 MiB. A larger segment's tables are built in several passes over its codes.
-constexpr size_t max_scratch_rows = size_t{32} << 20;
+constexpr size_t max_scratch_postings = size_t{32} << 20;
 
 // Called with the number of each section as soon as it is complete.
 using SectionDone = std::function<void(size_t section)>;
 
 // Writes the live rows of `parts` and their tables into placed arrays, which are zero and writable until then. The rows
-// must be as many as the arrays have; `parts` may lose no row meanwhile. Takes 8 bytes a row of memory beside them, and
-// never more than max_scratch_rows of that unless a table's keys are very unequal.
+// must be as many as the arrays have; `parts` may lose no row meanwhile. Takes 16 bytes a row of memory beside them, and
+// never more than max_scratch_postings of that unless a table's keys are very unequal.
 void fill(const SegmentArrays& arrays, std::span<const Rows> parts, const SectionDone& done);
 
 // The same for arrays whose codes and ids are there already.
-void fill_tables(const SegmentArrays& arrays, const SectionDone& done, size_t scratch_rows = max_scratch_rows);
+void fill_tables(const SegmentArrays& arrays, const SectionDone& done, size_t scratch_postings = max_scratch_postings);
 
 class Segment {
  public:

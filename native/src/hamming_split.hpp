@@ -5,9 +5,15 @@
 // t[i] + 1 bits in every substring. A table with t = -1 is not used. See Norouzi, Punjani, Fleet, "Fast search in Hamming
 // space with multi-index hashing" (2012), and Qin et al., "GPH: similarity search in Hamming space" (2018).
 //
-// More is true: with the substrings in a ring, some i also differs in at most t[i] + t[i + 1] + 1 bits together with the
-// next one (Qin, Xiao, "Pigeonring: a principle for faster thresholded similarity search", 2018). So postings of table i
-// carry a few bits of substring i + 1, and most of the candidates that are near by accident are dropped unfetched.
+// More is true: with the substrings in rings, some i also differs in at most t[i] + t[next(i)] + 1 bits together with the
+// next one in its ring (Qin, Xiao, "Pigeonring: a principle for faster thresholded similarity search", 2018; of several
+// rings, one has fewer differing bits than its tables look around). So postings of table i carry a few bits of the next
+// substring, and most of the candidates that are near by accident are dropped unfetched.
+//
+// A code is 16 x 16 bits, and the PDQ of a transposed picture is the transposed code. Tables 2k and 2k + 1 are keyed by
+// the same bits, transposed: what a code's key is in one of them, its transposed code's key is in the other. Their
+// postings lie in one table ("joint"), with a bit that tells which of the two a posting is of. So the eight orientations
+// of a picture, which are four codes and their transposes, go through ten of the eleven tables only four times.
 #pragma once
 
 #include <array>
@@ -23,36 +29,22 @@ constexpr size_t code_bytes = 32;
 constexpr int code_bits = 256;
 constexpr int table_count = 11;
 
-struct Substring {
-  int first_bit;
-  int bits;
-};
+constexpr int joint_tables = 10;  // those below are in pairs; table 10 holds the diagonal and is its own transpose
 
-// Eight substrings of 23 bits and three of 24.
-constexpr std::array<Substring, table_count> substrings = [] {
-  std::array<Substring, table_count> all{};
-  int first_bit = 0;
-  for (int table = 0; table < table_count; ++table) {
-    const int bits = code_bits / table_count + (table >= table_count - code_bits % table_count ? 1 : 0);
-    all[table] = {first_bit, bits};
-    first_bit += bits;
-  }
-  return all;
-}();
+// Tables 0 to 7 have 23 bits, 8 to 10 have 24.
+constexpr int key_bits(int table) { return table < 8 ? 23 : 24; }
+constexpr int max_high_bits = 23;
+constexpr int max_key_bits = 24;
 
-constexpr int max_high_bits = code_bits / table_count;
-constexpr int max_key_bits = max_high_bits + 1;
+constexpr int next_table(int table) { return table < joint_tables ? (table + 2) % joint_tables : table; }
+constexpr int transposed_table(int table) { return table < joint_tables ? table ^ 1 : table; }
 
-constexpr int next_table(int table) { return (table + 1) % table_count; }
+// The substrings of a code.
+using Keys = std::array<uint32_t, table_count>;
+Keys keys_of(const uint8_t* code);
 
-// The substring of `code` that `table` is keyed by.
-inline uint32_t key_of(const uint8_t* code, int table) {
-  const Substring part = substrings[table];
-  const int byte = part.first_bit / 8 < 24 ? part.first_bit / 8 : 24;
-  uint64_t word;
-  std::memcpy(&word, code + byte, sizeof word);
-  return static_cast<uint32_t>(word >> (part.first_bit - 8 * byte)) & ((uint32_t{1} << part.bits) - 1);
-}
+// Whether the codes with these keys are each other's transposes.
+bool are_transposed(const Keys& left, const Keys& right);
 
 // Bits each table looks around the query's substring; -1 means the table is not used.
 using TableRadii = std::array<int8_t, table_count>;
@@ -60,15 +52,31 @@ using TableRadii = std::array<int8_t, table_count>;
 // The numbers that the layout of a segment's tables follows from.
 struct TableShape {
   size_t rows;
-  int high_bits;  // how many bits of a key the directory of a table resolves
-  int slot_bits;  // how many bits of a posting hold its row
+  int directory_bits;  // how many bits of a key the directory of a table with a posting a row resolves
+  int row_bits;        // how many bits of a posting hold its row
 
-  int low_bits(int table) const { return substrings[table].bits - high_bits; }
+  // Larger segments have a table for each substring: a joint one's directory would have to resolve more bits than a key has.
+  bool is_joint() const { return directory_bits < max_high_bits; }
+  bool is_joint(int table) const { return is_joint() && table < joint_tables; }
+
+  // Where the postings of a table lie: at its own number, or at the even one of two that lie together.
+  int place_of(int table) const { return is_joint(table) ? table & ~1 : table; }
+  size_t postings(int table) const { return rows << (is_joint(table) ? 1 : 0); }
+  size_t posting_lines(int table) const { return postings(table) / line_postings + 1; }  // an empty last bucket has one too
+
+  int high_bits(int table) const { return directory_bits + (is_joint(table) ? 1 : 0); }
+  int low_bits(int table) const { return key_bits(table) - high_bits(table); }
+
+  // The row number ("slot") of a posting, in a joint table below the bit that says which of the two it is of.
+  int slot_bits(int table) const { return row_bits + (is_joint(table) ? 1 : 0); }
+  uint32_t slot_of(int table, size_t row) const {
+    return static_cast<uint32_t>(row) | (is_joint(table) ? uint32_t(table & 1) << row_bits : 0);
+  }
 
   // How many bits of the next table's key a posting holds: what is left of its 36 bits, at least 4.
   int next_bits(int table) const {
-    const int left = posting_bits - slot_bits - low_bits(table);
-    return left < substrings[next_table(table)].bits ? left : substrings[next_table(table)].bits;
+    const int left = posting_bits - slot_bits(table) - low_bits(table);
+    return left < key_bits(next_table(table)) ? left : key_bits(next_table(table));
   }
 
   static constexpr int posting_bits = 36;

@@ -53,9 +53,11 @@ void IndexFolder::clear() { state_->clear(); }
 
 void IndexFolder::condemn() { state_->condemn(); }
 
-size_t IndexFolder::merge(size_t bytes_per_second) { return state_->merge(bytes_per_second); }
+size_t IndexFolder::merge(size_t bytes_per_second, bool settle) {
+  return state_->merge(bytes_per_second, settle);
+}
 
-bool IndexFolder::merge_due() const { return !hamming::due_run(state_->view()->sizes()).empty(); }
+bool IndexFolder::merge_due(bool settle) const { return state_->merge_due(settle); }
 
 // Many queries at a time, because that is much faster; after a removal beside them few, so that the next repeats few.
 SearchResult IndexFolder::search(const Question& asked) const {

@@ -13,9 +13,9 @@
 
 namespace baken::index {
 
-// Segments of version 1 had postings without bits of the next table's key, and its tails no tokens. What is older than
-// this version is read, and written anew in it.
-constexpr uint32_t format_version = 2;
+// Segments of version 1 had postings without bits of the next table's key, and its tails no tokens; those of version 2 had
+// substrings that lay side by side in the code. What is older than this version is read, and written anew in it.
+constexpr uint32_t format_version = 3;
 constexpr uint32_t first_version_with_tokens = 2;
 constexpr uint32_t byte_order_mark = 0x01020304;
 constexpr size_t page_bytes = 4096;

@@ -47,6 +47,10 @@ std::unique_ptr<hamming::Tombstones> removed_since(const std::vector<hamming::Ro
   return since;
 }
 
+hamming::Run due_run(const View& view, bool settle) {
+  return hamming::due_run(view.sizes(), settle ? hamming::settled_growth : hamming::growth);
+}
+
 }  // namespace
 }  // namespace index
 
@@ -57,7 +61,11 @@ using index::ManifestSegment;
 using index::WrittenSegment;
 using index::View;
 
-size_t IndexFolder::State::merge(size_t bytes_per_second) {
+bool IndexFolder::State::merge_due(bool settle) const {
+  return !index::due_run(*view(), settle).empty();
+}
+
+size_t IndexFolder::State::merge(size_t bytes_per_second, bool settle) {
   check_writable();
   const std::unique_lock merger(merge_mutex_, std::try_to_lock);
   if (!merger.owns_lock()) {
@@ -68,7 +76,7 @@ size_t IndexFolder::State::merge(size_t bytes_per_second) {
     index::remove_unfinished_merges(folder_);
     size_t written = 0;
     index::Pace pace(bytes_per_second);
-    while (merge_once(pace)) {
+    while (merge_once(pace, settle)) {
       ++written;
     }
     return written;
@@ -84,9 +92,9 @@ std::string IndexFolder::State::merging_path(uint64_t number) const {
   return folder_ + "/" + std::string(index::merging_prefix) + std::to_string(number);
 }
 
-bool IndexFolder::State::merge_once(index::Pace& pace) {
+bool IndexFolder::State::merge_once(index::Pace& pace, bool settle) {
   const std::shared_ptr<const View> before = view();
-  const hamming::Run run = hamming::due_run(before->sizes());
+  const hamming::Run run = index::due_run(*before, settle);
   if (run.empty()) {
     return false;
   }

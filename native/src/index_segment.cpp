@@ -28,8 +28,8 @@ SegmentHeader header_for(const TableShape& shape, uint64_t number) {
   header.rows = shape.rows;
   header.code_bits = hamming::code_bits;
   header.table_count = hamming::table_count;
-  header.high_bits = static_cast<uint32_t>(shape.high_bits);
-  header.slot_bits = static_cast<uint32_t>(shape.slot_bits);
+  header.high_bits = static_cast<uint32_t>(shape.directory_bits);
+  header.slot_bits = static_cast<uint32_t>(shape.row_bits);
   const hamming::SectionBytes sizes = hamming::section_bytes(shape);
   uint64_t offset = page_bytes;
   for (size_t section = 0; section < hamming::section_count; ++section) {
@@ -56,7 +56,7 @@ SegmentArrays placed_without_tables(const SegmentHeader& header, uint8_t* file) 
   return arrays;
 }
 
-// The first three sections, which all versions share; the tables of version 1 lay otherwise.
+// The first three sections, which all versions share; the tables of versions 1 and 2 lay otherwise.
 constexpr size_t first_table_section = 3;
 
 // Whether the header is one that is written for so many rows: then every offset lies in the file.
@@ -214,6 +214,10 @@ uint32_t FolderSegment::checksum_of(uint64_t offset, uint64_t size_bytes, uint32
 
 void FolderSegment::raise_damaged(size_t section) const {
   corrupt(path_, "the checksum of section " + std::to_string(section) + " is wrong");
+}
+
+void FolderSegment::raise_unsound_tables() const {
+  corrupt(path_, "a search met a directory or a posting that cannot be");
 }
 
 namespace {

@@ -37,6 +37,7 @@ class FolderSegment {
   const Section& section(size_t index) const { return header().sections[index]; }
   uint32_t checksum_of(uint64_t offset, uint64_t size_bytes, uint32_t before) const;
   [[noreturn]] void raise_damaged(size_t section) const;
+  [[noreturn]] void raise_unsound_tables() const;
 
  private:
   const SegmentHeader& header() const { return *reinterpret_cast<const SegmentHeader*>(arrays_.data()); }

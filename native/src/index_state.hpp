@@ -72,7 +72,8 @@ class IndexFolder::State {
   size_t apply(const IndexChange& change);
   void clear();
   void condemn();
-  size_t merge(size_t bytes_per_second);
+  size_t merge(size_t bytes_per_second, bool settle);
+  bool merge_due(bool settle) const;
   bool read_only() const { return read_only_; }
 
   void check_writable() const;  // throws IndexError(read_only)
@@ -103,7 +104,7 @@ class IndexFolder::State {
   void remove_unused() const;
 
   // Of a merger.
-  bool merge_once(index::Pace& pace);
+  bool merge_once(index::Pace& pace, bool settle);
   bool replace(const index::View& before, hamming::Run run, const index::WrittenSegment& merged,
                const std::vector<std::unique_ptr<hamming::Tombstones>>& removed_before);
 

@@ -162,6 +162,9 @@ void FolderTail::condemn() {
 std::shared_ptr<Tail> FolderTail::rows() {
   const uint64_t end = published_bytes();
   const std::lock_guard lock(rows_mutex_);
+  if (taken_bytes_ < end && end > file_.size_bytes()) {
+    corrupt(file_.path(), "it is shorter than the batches it is said to hold");
+  }
   while (taken_bytes_ < end) {
     const std::optional<Batch> batch = read(taken_bytes_, end);
     if (!batch) {
@@ -189,6 +192,9 @@ void FolderTail::take(const Batch& batch) {
 
 void FolderTail::verify() const {
   const uint64_t end = published_bytes();
+  if (end > file_.size_bytes()) {
+    corrupt(file_.path(), "it is shorter than the batches it is said to hold");
+  }
   for (uint64_t offset = page_bytes; offset < end;) {
     const std::optional<Batch> batch = read(offset, end);
     if (!batch) {

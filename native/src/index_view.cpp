@@ -107,7 +107,11 @@ SearchResult IndexFolder::State::search(const Question& question) {
   if (!read_only_) {
     begin();
   }
-  return *try_search(question);
+  std::optional<SearchResult> result = try_search(question);
+  if (!result) {
+    index::corrupt(path("control"), "its generation is not that of the manifest, and nobody writes");
+  }
+  return *std::move(result);
 }
 
 // A row that was replaced beside the search may be missed: its new code came after the tail was looked at, and its old
@@ -117,10 +121,14 @@ std::optional<SearchResult> IndexFolder::State::try_search(const Question& quest
   const index::RemovalMark before = current->tail->removal_mark();
   const std::shared_ptr<hamming::Tail> tail = current->tail->rows();
   const index::RemovalMark unmoved = {before.in_segments, current->tail->removal_mark().in_rows};
-  SearchResult result = hamming::search_all(current->all(), tail->rows(), question);
-  const bool counts =
-      current->tail->removal_mark() == unmoved && control_.generation() <= current->manifest.generation;
-  return counts ? std::optional(std::move(result)) : std::nullopt;
+  try {
+    SearchResult result = hamming::search_all(current->all(), tail->rows(), question);
+    const bool counts =
+        current->tail->removal_mark() == unmoved && control_.generation() <= current->manifest.generation;
+    return counts ? std::optional(std::move(result)) : std::nullopt;
+  } catch (const hamming::DamagedTables& damaged) {
+    current->segments[damaged.segment]->raise_unsound_tables();
+  }
 }
 
 }  // namespace baken

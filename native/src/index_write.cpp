@@ -58,7 +58,7 @@ size_t IndexFolder::State::apply(const IndexChange& change) {
     crowded = view()->segments.size() > max_segments;
   }
   if (crowded) {
-    merge(0);
+    merge(0, false);
   }
   return removed;
 }

@@ -324,6 +324,50 @@ TEST(an_owner_counts_once_at_its_nearest_code) {
   }
 }
 
+namespace {
+
+void transpose(const uint8_t* code, uint8_t* turned) {
+  std::memset(turned, 0, code_bytes);
+  for (size_t row = 0; row < 16; ++row) {
+    for (size_t column = 0; column < 16; ++column) {
+      const size_t from = 16 * row + column;
+      const size_t to = 16 * column + row;
+      turned[to / 8] |= static_cast<uint8_t>((code[from / 8] >> (7 - from % 8) & 1) << (7 - to % 8));
+    }
+  }
+}
+
+// Queries and their transposes in an order that has none beside its own, some more than once, some their own transpose.
+std::vector<uint8_t> with_transposes(const std::vector<uint8_t>& queries) {
+  const size_t count = queries.size() / code_bytes;
+  std::vector<uint8_t> all(2 * queries.size() + 6 * code_bytes);
+  for (size_t query = 0; query < count; ++query) {
+    std::memcpy(all.data() + query * code_bytes, queries.data() + query * code_bytes, code_bytes);
+    transpose(queries.data() + query * code_bytes, all.data() + (2 * count - 1 - query) * code_bytes);
+  }
+  std::memset(all.data() + (2 * count + 1) * code_bytes, 255, code_bytes);
+  for (size_t i = 2; i < 6; ++i) {
+    std::memcpy(all.data() + (2 * count + i) * code_bytes, queries.data(), code_bytes);
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST(transposed_queries_in_one_call_equal_brute_force_at_every_radius) {
+  std::mt19937_64 rng = check::fixed_rng(12);
+  Banked banked = mixed(60'000, rng);
+  for (size_t row = 1; row < 3000; row += 2) {
+    transpose(banked.code(row - 1), banked.codes.data() + row * code_bytes);
+  }
+  baken::HammingIndex index;
+  add(index, banked);
+  const std::vector<uint8_t> queries = with_transposes(queries_near(banked, 6, rng));
+  for (const int radius_bits : {0, 1, 3, 9, 10, 12, 19, 20, 21, 25, 30, 31, 32, 35, 42, 50, 64, 128, 256}) {
+    check_every_path(index, banked, queries, radius_bits);
+  }
+}
+
 // Enough queries that the tables are gone through slice by slice, with a crowd among the codes that sends some to a scan.
 TEST(a_batch_finds_what_one_query_after_the_other_finds) {
   std::mt19937_64 rng = check::fixed_rng(11);
@@ -338,10 +382,10 @@ TEST(a_batch_finds_what_one_query_after_the_other_finds) {
   }
   baken::HammingIndex index;
   add(index, banked);
-  const std::vector<uint8_t> queries = queries_near(banked, query_count, rng);
+  const std::vector<uint8_t> queries = with_transposes(queries_near(banked, query_count, rng));
   const std::vector<Match> batch = found(index, queries, 31);
   std::vector<Match> singles;
-  for (size_t query = 0; query < query_count; ++query) {
+  for (size_t query = 0; query < queries.size() / code_bytes; ++query) {
     const std::vector<uint8_t> one(queries.begin() + query * code_bytes, queries.begin() + (query + 1) * code_bytes);
     for (Match match : found(index, one, 31)) {
       std::get<0>(match) = static_cast<int64_t>(query);

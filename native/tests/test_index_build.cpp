@@ -111,7 +111,7 @@ TEST(tables_built_in_many_passes_are_the_same_as_in_one) {
   std::mt19937_64 rng = check::fixed_rng();
   Step step = random_step(5000, 0, 1, rng);
   std::fill_n(step.codes.begin(), 2000 * code_bytes, uint8_t{7});  // one key for two fifths of the rows
-  const auto tables_of = [&](size_t scratch_rows) {
+  const auto tables_of = [&](size_t scratch_postings) {
     const hamming::TableShape shape = hamming::table_shape(step.ids.size());
     const hamming::SectionBytes sizes = hamming::section_bytes(shape);
     std::vector<std::vector<uint64_t>> memory;
@@ -124,11 +124,11 @@ TEST(tables_built_in_many_passes_are_the_same_as_in_one) {
     std::memcpy(places[hamming::codes_section], step.codes.data(), step.codes.size());
     std::memcpy(places[hamming::ids_section], step.ids.data(), step.ids.size() * sizeof(int64_t));
     std::vector<size_t> done;
-    hamming::fill_tables(arrays, [&](size_t section) { done.push_back(section); }, scratch_rows);
+    hamming::fill_tables(arrays, [&](size_t section) { done.push_back(section); }, scratch_postings);
     CHECK_EQ(done.size(), hamming::section_count - 2);
     return memory;
   };
-  const auto expected = tables_of(hamming::max_scratch_rows);
+  const auto expected = tables_of(hamming::max_scratch_postings);
   CHECK(tables_of(600) == expected);
   CHECK(tables_of(1) == expected);
 }

@@ -106,6 +106,30 @@ TEST(a_large_tail_becomes_segments_and_few_remain_without_a_merge_call) {
   CHECK_EQ(index.size(), size_t{30 * 16384});
 }
 
+TEST(settling_merges_what_a_merge_leaves_and_leaves_what_is_much_smaller) {
+  const TemporaryFolder folder;
+  std::mt19937_64 rng = check::fixed_rng();
+  IndexFolder index(folder.path(), made());
+  index.apply(random_step(200'000, 0, 1, rng).change());
+  index.apply(random_step(40'000, 1'000'000, 2, rng).change());
+  CHECK_EQ(index.segment_count(), size_t{2});
+  CHECK(!index.merge_due());
+  CHECK(index.merge_due(true));
+  CHECK_EQ(index.merge(0, true), size_t{1});
+  CHECK_EQ(index.segment_count(), size_t{1});
+  index.verify();
+
+  index.apply(random_step(16'384, 2'000'000, 3, rng).change());
+  CHECK(index.merge_due(true));
+  index.merge(0, true);
+  index.apply(random_step(300'000, 3'000'000, 4, rng).change());
+  index.merge(0, true);
+  CHECK_EQ(index.segment_count(), size_t{1});
+  index.apply(random_step(16'384, 4'000'000, 5, rng).change());
+  CHECK(!index.merge_due(true));
+  CHECK_EQ(index.segment_count(), size_t{2});
+}
+
 TEST(a_writer_killed_at_any_step_loses_nothing_acknowledged) {
   const std::vector<Step> steps = history();
   int killed = 1;
@@ -189,7 +213,7 @@ TEST(each_kind_of_bad_file_has_its_own_fault) {
   for (const char* file : files) {
     CHECK(fault_after(file, 0, "BMPIMAGE") == IndexFault::foreign);
     CHECK(fault_after(file, 8, std::string("\1\2\3\4", 4)) == IndexFault::foreign);  // big-endian
-    CHECK(fault_after(file, 12, std::string("\3\0\0\0", 4)) == IndexFault::newer);
+    CHECK(fault_after(file, 12, std::string("\177\0\0\0", 4)) == IndexFault::newer);
     CHECK(fault_after(file, 20, "?") == IndexFault::corrupt);
     const TemporaryFolder folder;
     make_small(folder);
@@ -238,7 +262,7 @@ TEST(a_reset_repairs_every_bad_file_but_a_newer_one) {
   }
   const TemporaryFolder folder;
   make_small(folder);
-  overwrite(folder.file("manifest"), 12, std::string("\3\0\0\0", 4));
+  overwrite(folder.file("manifest"), 12, std::string("\177\0\0\0", 4));
   CHECK(fault_of_opening(folder, made()) == IndexFault::newer);
 }
 

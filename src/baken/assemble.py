@@ -106,17 +106,19 @@ def _with_store(settings: Settings, store: Store) -> Baken:
         uses_views=settings.stage_views,
         uses_check=settings.stage_check,
     )
+    seen = SeenIndex(store, settings.data_dir / SEEN_FOLDER)
     keeper = SeenKeeper(
         store,
         gate.known,
         gate.policy,
-        SeenIndex(store, settings.data_dir / SEEN_FOLDER),
+        seen,
         retention=timedelta(days=settings.seen_retention_days) if _remembers(settings) else None,
         named=gate.named,
     )
     guard = KnownGuard(
         gate.known,
         verify_interval_seconds=settings.index_verify_interval_seconds,
+        seen=seen if _remembers(settings) else None,
         also_check_history=gate.check_history,
     )
     return Baken(settings, store, gate, keeper, guard, keeping)

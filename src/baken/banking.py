@@ -358,6 +358,8 @@ def import_list(
         summary.held_count += len(batch) - added.added_count
         summary.read_size_bytes = file.read_size_bytes
         on_progress(summary)
+    known.refresh()
+    known.settle()  # here and not in whoever serves the next requests
     return summary
 
 

@@ -6,11 +6,11 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from baken._native import IndexFolder
+from baken._native import IndexCheck, IndexFolder
 from baken.errors import (
     IndexCorruptError,
     IndexDatabaseError,
@@ -27,6 +27,16 @@ LOCK_TIMEOUT_SECONDS = 60.0
 MERGE_BYTES_PER_SECOND = 256 << 20
 """What a merge may write: about as fast as it computes, so that it never fills the disk's queue for long."""
 
+VERIFY_BYTES_PER_SECOND = 64 << 20
+"""What the check of an index beside the serving may read: ten million entries take 14 s, a hundred million 140 s."""
+
+DAMAGE = (IndexForeignError, IndexTruncatedError, IndexCorruptError)
+"""What is wrong with a file whose content is not what was written."""
+
+Wait = Callable[[float], bool]
+"""Waits so many seconds and returns whether to stop; `threading.Event.wait` is one."""
+
+_VERIFY_PIECE_BYTES = 1 << 20
 _LOCK_POLL_SECONDS = 0.002
 _REBUILT_AFTER = (
     IndexMissingError,
@@ -68,6 +78,36 @@ def open_or_reset(path: Path, database_id: str, lock_timeout_seconds: float, mem
         return IndexFolder(
             str(path), database_id, reset=True, lock_timeout_seconds=lock_timeout_seconds, member_bits=member_bits
         )
+
+
+def verify_in_turn(folder: Path, interval_seconds: float, verify: Callable[[], bool]) -> None:
+    """Call `verify`, unless another process of the machine does or did so less than the interval ago.
+
+    Args:
+        folder: of the indexes; its file `verify-lock` says who verifies and, by its time, when that was done.
+        interval_seconds: between two verifications that came to their end.
+        verify: reads the indexes through; False when it was stopped before the end.
+    """
+    descriptor = os.open(folder / "verify-lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        age_seconds = time.time() - os.fstat(descriptor).st_mtime
+        if not 0 <= age_seconds < interval_seconds and is_locked_now(descriptor) and verify():
+            os.utime(descriptor)
+    finally:
+        os.close(descriptor)  # which unlocks it
+
+
+def read_through(index: IndexFolder, wait: Wait) -> bool:
+    """Check every checksum of an index, slowly; False when `wait` said to stop before the end.
+
+    Raises:
+        IndexFileError: the index is damaged.
+    """
+    check = IndexCheck(index)
+    while size_bytes := check.step(_VERIFY_PIECE_BYTES):
+        if wait(size_bytes / VERIFY_BYTES_PER_SECOND):
+            return False
+    return True
 
 
 @contextmanager

@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from baken.errors import IndexFileError, IndexLockedError
-from baken.known_files import KnownFiles, KnownReader, Wait
+from baken.index_files import Wait
+from baken.known_files import KnownFiles, KnownReader
 from baken.matching import KnownEntries
 from baken.model import FingerprintKind
 from baken.store import Change, Store
@@ -92,6 +93,12 @@ class KnownFollower:
             if self._files is not None:
                 self._files.doubt_history()
         self.refresh()
+
+    def settle(self) -> None:
+        """Merge the index on disk to few segments: to be called when nothing is added for a while."""
+        files = self._files
+        if files is not None:
+            files.settle()
 
     def verify_when_due(self, interval_seconds: float, wait: Wait) -> None:
         """Read the index on disk through, unless that was done less than the interval ago, and mend what is damaged.

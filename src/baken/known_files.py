@@ -8,47 +8,33 @@ again from it, and a log line says so.
 from __future__ import annotations
 
 import logging
-import os
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from baken._native import GroupMatches, IdGroups, IndexBuild, IndexCheck, IndexFolder, NearestMatches, SearchPlan
-from baken.errors import (
-    IndexCorruptError,
-    IndexFileError,
-    IndexForeignError,
-    IndexMissingError,
-    IndexReadOnlyError,
-    IndexTruncatedError,
-)
+from baken._native import GroupMatches, IdGroups, IndexBuild, IndexFolder, NearestMatches, SearchPlan
+from baken.errors import IndexFileError, IndexMissingError, IndexReadOnlyError
 from baken.index_files import (
+    DAMAGE,
     LOCK_TIMEOUT_SECONDS,
     MERGE_BYTES_PER_SECOND,
+    Wait,
     follower_turn,
-    is_locked_now,
     make_folder,
     open_or_reset,
+    read_through,
+    verify_in_turn,
 )
 from baken.matching_ids import NO_IDS, VIEW_NUMBER_BITS, index_codes, index_ids, view_ids, view_owners
 from baken.model import PDQ_BYTES, FingerprintKind
 from baken.store import Change, Store
 
-VERIFY_BYTES_PER_SECOND = 64 << 20
-"""What the check of an index beside the serving may read: ten million entries take 14 s, a hundred million 140 s."""
-
-_VERIFY_PIECE_BYTES = 1 << 20
-_DAMAGE = (IndexForeignError, IndexTruncatedError, IndexCorruptError)
-
 _log = logging.getLogger(__name__)
-
-Wait = Callable[[float], bool]
-"""Waits so many seconds and returns whether to stop; `threading.Event.wait` is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +88,10 @@ class KnownReader:
         Raises:
             IndexMissingError: another process has emptied the index meanwhile, to build it again. Not to have found
                 anything there would mean nothing.
+            IndexCorruptError: the index is damaged; all processes know it now.
         """
-        found = self._index.search(codes, radius_bits)
+        with self._condemning_damage():
+            found = self._index.search(codes, radius_bits)
         self._check_current()
         return found
 
@@ -113,7 +101,8 @@ class KnownReader:
         Raises:
             IndexMissingError: as `search` does.
         """
-        found = self._index.search_nearest(codes, radius_bits, limit)
+        with self._condemning_damage():
+            found = self._index.search_nearest(codes, radius_bits, limit)
         self._check_current()
         return found
 
@@ -136,9 +125,21 @@ class KnownReader:
         Raises:
             IndexMissingError: as `search` does.
         """
-        found = self._index.search_groups(codes, codes_an_item, groups, limit, excluded_ids, lists_counted)
+        with self._condemning_damage():
+            found = self._index.search_groups(codes, codes_an_item, groups, limit, excluded_ids, lists_counted)
         self._check_current()
         return found
+
+    @contextmanager
+    def _condemning_damage(self) -> Iterator[None]:
+        """Let all processes know of damage that a search met; the next `KnownFollower.refresh` builds it again."""
+        try:
+            yield
+        except DAMAGE as error:
+            _log.error("the index is built again from the database, a search met damage: %s", error.message)
+            if not self._index.read_only:
+                self._index.condemn()
+            raise
 
     def _check_current(self) -> None:
         if self._index.applied_seq < self._least_seq:
@@ -214,6 +215,13 @@ class KnownFiles:
         self._is_history_known = True
         self._merge_beside()
 
+    def settle(self) -> None:
+        """Merge to few segments, which are faster to search: once nothing is added for a while. Failing is logged."""
+        if self._merger.is_alive():
+            self._merger.join()  # one merges at a time, and the other would leave nothing
+        if not self.is_read_only and any(index.merge_due(settle=True) for index in self._indexes):
+            self._merge(settle=True)
+
     def verify_when_due(self, interval_seconds: float, wait: Wait) -> None:
         """Read the indexes through, slowly, unless another process does or did so less than the interval ago.
 
@@ -222,13 +230,7 @@ class KnownFiles:
         """
         if self.is_read_only:
             return
-        descriptor = os.open(self._folder / "verify-lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            age_seconds = time.time() - os.fstat(descriptor).st_mtime
-            if not 0 <= age_seconds < interval_seconds and is_locked_now(descriptor) and self.verify(wait):
-                os.utime(descriptor)
-        finally:
-            os.close(descriptor)  # which unlocks it
+        verify_in_turn(self._folder, interval_seconds, lambda: self.verify(wait))
 
     def verify(self, wait: Wait) -> bool:
         """Check every checksum; False when `wait` said to stop before the end.
@@ -239,10 +241,8 @@ class KnownFiles:
         """
         for index in self._indexes:
             try:
-                check = IndexCheck(index)
-                while size_bytes := check.step(_VERIFY_PIECE_BYTES):
-                    if wait(size_bytes / VERIFY_BYTES_PER_SECOND):
-                        return False
+                if not read_through(index, wait):
+                    return False
             except IndexFileError:
                 if not self.is_read_only:
                     self._condemn(index)
@@ -334,15 +334,15 @@ class KnownFiles:
             index.replace(removed, np.concatenate(codes), np.concatenate(ids), -1, sync=False)
 
     def _merge_beside(self) -> None:
-        if not self._merger.is_alive() and any(index.merge_due for index in self._indexes):
+        if not self._merger.is_alive() and any(index.merge_due() for index in self._indexes):
             self._merger = threading.Thread(target=self._merge, name="index-merge")
             self._merger.start()
 
-    def _merge(self) -> None:
+    def _merge(self, *, settle: bool = False) -> None:
         for index in self._indexes:
             try:
-                index.merge(MERGE_BYTES_PER_SECOND)
-            except _DAMAGE as error:
+                index.merge(MERGE_BYTES_PER_SECOND, settle=settle)
+            except DAMAGE as error:
                 _log.error("the index is built again from the database, it is damaged: %s", error.message)
                 self._condemn(index)
             except IndexFileError as error:

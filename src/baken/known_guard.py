@@ -1,4 +1,8 @@
-"""Looks after the index in a process that serves: reads it through now and then, and notices a restored database."""
+"""Looks after the indexes in a process that serves.
+
+It reads them through now and then, merges the known one when nothing was added for a while, and notices a restored
+database.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from collections.abc import Callable
 
 from baken.errors import NotReadyError
 from baken.known import KnownFollower
+from baken.seen_index import SeenIndex
 
 WAKE_SECONDS = 60.0
 """How often the change log is compared, and whether a verification is due looked up; one small query each."""
@@ -23,16 +28,19 @@ class KnownGuard:
         follower: KnownFollower,
         *,
         verify_interval_seconds: float,
+        seen: SeenIndex | None = None,
         also_check_history: Callable[[], None] = lambda: None,
     ) -> None:
-        """Guard one follower.
+        """Guard one follower and, where items are remembered, the seen index.
 
         Args:
             follower: of the known entries.
-            verify_interval_seconds: how often their index is read through; 0 never does.
+            verify_interval_seconds: how often the indexes are read through; 0: never.
+            seen: the seen index, or None when nothing is remembered.
             also_check_history: what else compares itself with the change log.
         """
         self._follower = follower
+        self._seen = seen
         self._also_check_history = also_check_history
         self._verify_interval_seconds = verify_interval_seconds
         self._stop = threading.Event()
@@ -52,11 +60,17 @@ class KnownGuard:
         wake_seconds = WAKE_SECONDS
         if self._verify_interval_seconds:
             wake_seconds = min(wake_seconds, self._verify_interval_seconds)
+        seq = self._follower.seq
         while not self._stop.wait(wake_seconds):
             try:
                 self._follower.check_history()
                 self._also_check_history()
+                if seq == self._follower.seq:
+                    self._follower.settle()
+                seq = self._follower.seq
                 if self._verify_interval_seconds:
                     self._follower.verify_when_due(self._verify_interval_seconds, self._stop.wait)
+                    if self._seen is not None:
+                        self._seen.verify_when_due(self._verify_interval_seconds, self._stop.wait)
             except (NotReadyError, OSError) as error:
                 _log.warning("the index could not be looked after and is tried again: %s", error)

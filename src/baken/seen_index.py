@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -20,11 +21,15 @@ from baken._native import IndexFolder
 from baken.errors import IndexFileError, IndexLockedError
 from baken.fingerprints.orientations import MIRRORINGS, transposed
 from baken.index_files import (
+    DAMAGE,
     LOCK_TIMEOUT_SECONDS,
     MERGE_BYTES_PER_SECOND,
+    Wait,
     follower_turn,
     make_folder,
     open_or_reset,
+    read_through,
+    verify_in_turn,
 )
 from baken.matching import index_codes
 from baken.model import DEFAULT_RADIUS_BITS, PDQ_BYTES, FingerprintKind, Transform
@@ -92,10 +97,29 @@ class SeenIndex:
         """
         self._trying_twice(self._follow)
 
+    def verify_when_due(self, interval_seconds: float, wait: Wait) -> None:
+        """Read the index through, slowly, unless that was done less than the interval ago, and mend what is damaged.
+
+        Raises:
+            IndexFileError: it was damaged, or could not be read, and could not be built again yet.
+            NotReadyError: the database could not be read.
+        """
+        files = self._files()
+        if any(index.read_only for index in files.all()):
+            return
+        try:
+            verify_in_turn(
+                self._folder, interval_seconds, lambda: all(read_through(each, wait) for each in files.all())
+            )
+        except DAMAGE as error:
+            _log.error("the seen index is built again from the database, it is damaged: %s", error.message)
+            self._condemn(files)
+            self.follow()
+
     def merge_beside(self) -> None:
         """Begin to merge what is due in a thread of its own; searches and writes go on meanwhile."""
         files = self._files()
-        if not self._merger.is_alive() and any(index.merge_due for index in files.all()):
+        if not self._merger.is_alive() and any(index.merge_due() for index in files.all()):
             self._merger = threading.Thread(target=_merge, args=(files,), name="seen-index-merge")
             self._merger.start()
 
@@ -157,14 +181,25 @@ class SeenIndex:
                 self._opened = _Files(*opened)
             return self._opened
 
+    def _condemn(self, files: _Files) -> None:
+        """Let all processes know that nothing may be taken from it; the next `follow` builds it again."""
+        with follower_turn(self._folder, LOCK_TIMEOUT_SECONDS):
+            for index in files.all():
+                index.condemn()
+
     def _trying_twice(self, work: Callable[[], T]) -> T:
+        files = self._opened
         try:
             return work()
         except IndexLockedError:
             raise
         except IndexFileError as error:
-            # What became damaged while it was open is found, and built again, by opening it anew.
+            # What became damaged while it was open is found, and built again, by opening it anew; damage inside a
+            # segment, which opening does not see, must be said.
             _log.warning("the seen index is opened anew: %s", error.message)
+            if files is not None and isinstance(error, DAMAGE) and not files.pdq.read_only:
+                with suppress(IndexFileError):  # damaged beyond that: opening it finds the rest
+                    self._condemn(files)
             self._opened = None  # let go, not closed: other threads may be searching them
             self._follow()
             return work()

@@ -15,7 +15,13 @@ STUB = ast.parse((Path(baken.__file__).parent / "_native.pyi").read_text(encodin
 
 
 def stub_functions(body: list[ast.stmt]) -> dict[str, list[str]]:
-    return {node.name: [arg.arg for arg in node.args.args] for node in body if isinstance(node, ast.FunctionDef)}
+    return {node.name: stub_arguments(node.args) for node in body if isinstance(node, ast.FunctionDef)}
+
+
+def stub_arguments(arguments: ast.arguments) -> list[str]:
+    """The names as a signature lists them: a star stands before those that are given by name alone."""
+    named = [each.arg for each in arguments.kwonlyargs]
+    return [each.arg for each in arguments.args] + (["*", *named] if named else [])
 
 
 def native_functions(owner: object) -> dict[str, list[str]]:

@@ -77,10 +77,11 @@ class IndexFolder {
   void condemn();
 
   // Merges segments until none is due; others search and write meanwhile. Returns how many segments were written: none
-  // when another process is merging. Writes at most `bytes_per_second`; 0 is no limit. Throws IndexError(corrupt) rather
-  // than take over rows whose checksum is wrong.
-  size_t merge(size_t bytes_per_second = 0);
-  bool merge_due() const;
+  // when another process is merging. Writes at most `bytes_per_second`; 0 is no limit. `settle` leaves fewer segments: for
+  // an index to which nothing is added for a while. Throws IndexError(corrupt) rather than take over rows whose checksum
+  // is wrong.
+  size_t merge(size_t bytes_per_second = 0, bool settle = false);
+  bool merge_due(bool settle = false) const;
 
   // As HammingIndex::search.
   SearchResult search(const Question& question) const;
