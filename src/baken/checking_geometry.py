@@ -157,7 +157,10 @@ def _refined(banked: Keypoints, item: Keypoints, start: Matrix) -> Alignment | N
     near = _guided_matches(banked, item, start, _GUIDED_REACH_PX)
     if len(near[0]) < MIN_INLIERS:
         return None
-    straight, bent = _straight(banked, item, start), _bent(banked, item, near)
+    bent = _bent(banked, item, near)
+    if bent is not None and len(bent) >= max(_ENOUGH_FOR_BENT + _BENT_SURPLUS, _BENT_SHARE * len(near[0])):
+        return bent  # explains so much of what is near that the other model, fitted to the same, could not beat it
+    straight = _straight(banked, item, start)
     if straight is None or bent is None:
         return bent if straight is None else straight
     is_few = len(straight) < _ENOUGH_FOR_BENT
