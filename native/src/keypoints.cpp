@@ -15,10 +15,10 @@ constexpr size_t code_bytes = 32;
 constexpr size_t max_bands = 4096;
 constexpr int max_distance_bits = 256;
 
-void check_places(const Placed& keypoints) {
+void check_other_places(const Placed& keypoints) {
   for (size_t i = 0; i < 2 * keypoints.count; ++i) {
     if (!std::isfinite(keypoints.places[i])) {
-      throw std::invalid_argument("places: row " + std::to_string(i / 2) +
+      throw std::invalid_argument("other_places: row " + std::to_string(i / 2) +
                                   " is not finite, expected x and y in pixels; leave such keypoints out.");
     }
   }
@@ -93,7 +93,12 @@ std::vector<NearRow> nearest_rows(const Placed& some, const Placed& others, floa
   const Bands bands(others, reach_px);
   std::vector<NearRow> nearest(others.count, no_row);
   for (size_t row = 0; row < some.count; ++row) {
-    bands.each_in_reach(some.places[2 * row], some.places[2 * row + 1], reach_px, [&](size_t other_row) {
+    const float x = some.places[2 * row];
+    const float y = some.places[2 * row + 1];
+    if (!std::isfinite(x) || !std::isfinite(y)) {
+      continue;
+    }
+    bands.each_in_reach(x, y, reach_px, [&](size_t other_row) {
       int32_t distance_bits = 0;
       kernels.distances(some.codes + row * code_bytes, others.codes + other_row * code_bytes, 1, &distance_bits);
       if (distance_bits <= radius_bits) {
@@ -134,8 +139,7 @@ CodePairs pairs_in_reach(const Placed& some, const Placed& others, float reach_p
   if (radius_bits < 0 || radius_bits > max_distance_bits) {
     throw std::invalid_argument("radius_bits: got " + std::to_string(radius_bits) + ", expected 0 to 256.");
   }
-  check_places(some);
-  check_places(others);
+  check_other_places(others);
   CodePairs result;
   if (some.count == 0 || others.count == 0) {
     return result;

@@ -75,7 +75,7 @@ def pairs_in_reach(
     Of each other keypoint the one that looks nearest counts, and of these each keypoint's nearest; of equals the first.
 
     Args:
-        places: float32[N, 2], x and y.
+        places: float32[N, 2], x and y; one that is not finite is nowhere, and in no pair.
         codes: uint8[N, 32], what each looks like.
         other_places: float32[M, 2].
         other_codes: uint8[M, 32].
@@ -88,8 +88,8 @@ def pairs_in_reach(
 
     Raises:
         TypeError: an argument is no array of its dtype.
-        ValueError: a shape is wrong, the lengths differ, an array has gaps in memory, a place is not finite, or a
-            number is out of range.
+        ValueError: a shape is wrong, the lengths differ, an array has gaps in memory, another place is not finite,
+            or a number is out of range.
     """
 
 class _ArrowExporter(Protocol):

@@ -27,7 +27,6 @@ _BENT_SURPLUS = 6
 _BENT_SHARE = 0.95
 _RANSAC_ROUNDS = 1500
 _RANSAC_CONFIDENCE = 0.995
-_NOWHERE_PX = -1e6
 
 _MIN_SCALE = 0.1
 _MAX_SCALE = 8.0
@@ -205,7 +204,8 @@ def _guided_matches(
     banked: Keypoints, item: Keypoints, matrix: Matrix, reach_px: float
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Keypoints that lie within reach of where they are expected, and look alike."""
-    expected = np.nan_to_num(moved(matrix, banked.positions), posinf=_NOWHERE_PX).astype(np.float32)
+    with np.errstate(over="ignore"):  # beyond what float32 holds is infinite, which is nowhere
+        expected = moved(matrix, banked.positions).astype(np.float32)
     banked_rows, item_rows, _ = _native.pairs_in_reach(
         expected, banked.descriptors, item.positions, item.descriptors, reach_px, _MAX_DISTANCE_BITS
     )

@@ -53,6 +53,13 @@ def test_no_code_has_no_nearest_and_no_pair():
     assert [column.shape for column in _native.pairs_in_reach(nowhere, none, PLACES, CODES, 3, 80)] == [(0,)] * 3
 
 
+def test_a_place_that_is_not_finite_is_in_no_pair():
+    places = PLACES.copy()
+    places[3], places[9, 1] = np.nan, np.inf
+    rows, other_rows, _ = _native.pairs_in_reach(places, CODES, PLACES, CODES, 0.01, 0)
+    assert sorted(rows) == sorted(other_rows) == [row for row in range(50) if row not in (3, 9)]
+
+
 def test_codes_of_the_wrong_dtype_shape_or_count_are_refused_by_name():
     with pytest.raises(TypeError, match=r"codes: got an array of int64"):
         _native.nearest_two(CODES.astype(np.int64), OTHERS)  # type: ignore[arg-type]
@@ -71,8 +78,8 @@ def test_places_of_the_wrong_dtype_or_number_and_numbers_out_of_range_are_refuse
         _native.pairs_in_reach(PLACES.astype(np.float64), CODES, PLACES, CODES, 3, 80)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="other_places: got 9 places and 50 codes"):
         _native.pairs_in_reach(PLACES, CODES, PLACES[:9], CODES, 3, 80)
-    with pytest.raises(ValueError, match="places: row 0 is not finite"):
-        _native.pairs_in_reach(np.full_like(PLACES, np.nan), CODES, PLACES, CODES, 3, 80)
+    with pytest.raises(ValueError, match="other_places: row 0 is not finite"):
+        _native.pairs_in_reach(PLACES, CODES, np.full_like(PLACES, np.nan), CODES, 3, 80)
     with pytest.raises(ValueError, match="reach_px: got 0"):
         _native.pairs_in_reach(PLACES, CODES, PLACES, CODES, 0, 80)
     with pytest.raises(ValueError, match="radius_bits: got 300"):

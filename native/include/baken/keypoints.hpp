@@ -33,8 +33,8 @@ struct CodePairs {
 };
 
 // Pairs at most `reach_px` apart whose codes differ in at most `radius_bits`, each keypoint in one at most: of each other
-// keypoint the nearest code, and of these each keypoint's nearest; the lower row of equals. Throws std::invalid_argument
-// for a place that is not finite, a reach that is not positive, and a radius outside 0 to 256.
+// keypoint the nearest code, and of these each keypoint's nearest; the lower row of equals. A place that is not finite is nowhere. Throws std::invalid_argument
+// for another place that is not finite, a reach that is not positive, and a radius outside 0 to 256.
 CodePairs pairs_in_reach(const Placed& some, const Placed& others, float reach_px, int radius_bits);
 
 }  // namespace baken
