@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from altered_files import bordered, captioned, collage, cropped, drawn, jpeg, png
+from altered_files import SIZE_PX, bordered, captioned, collage, cropped, drawn, jpeg, png
 from baken import banking, pipeline
 from baken.candidates import CandidateChecker
 from baken.copies import WHOLE_VIEW, MatchStage, ViewKind, ViewSet
@@ -56,9 +58,11 @@ class World:
         view_set: ViewSet = ViewSet.FULL,
         keeps_keypoints: bool = False,
         seeds: tuple[int, ...] = BANKED,
+        versions: int = 1,
+        verdict: Verdict | None = None,
     ) -> World:
-        """Make a bank of drawn pictures."""
-        verdict = Verdict.ALLOW if purpose is Purpose.BENIGN else Verdict.BLOCK
+        """Make a bank of drawn pictures, of each so many files that hardly differ."""
+        verdict = verdict or (Verdict.ALLOW if purpose is Purpose.BENIGN else Verdict.BLOCK)
         self.store.create_bank(
             name,
             purpose,
@@ -69,9 +73,9 @@ class World:
             actor="test",
         )
         paths = []
-        for seed in seeds:
-            paths.append(self.folder / f"{name}-{seed}.png")
-            paths[-1].write_bytes(png(drawn(seed)))
+        for seed, version in itertools.product(seeds, range(versions)):
+            paths.append(self.folder / f"{name}-{seed}-{version}.png")
+            paths[-1].write_bytes(png(drawn(seed).resize((SIZE_PX[0] - version, SIZE_PX[1] - version))))
         banking.add_files(
             self.store,
             self.known,
@@ -205,6 +209,15 @@ def test_without_the_key_the_match_stands_unchecked_and_the_log_says_so(
         match = world.match(jpeg(cropped(drawn(102), *CROP)))
     assert (match.entry_id, match.stage, match.evidence) == (2, MatchStage.VIEWS, None)
     assert "a candidate is not checked: there is no key file" in caplog.text
+
+
+def test_when_three_of_a_bank_are_confirmed_its_others_stay_unchecked_and_counted(sqlite_world: World):
+    world = sqlite_world.bank("many", keeps_keypoints=True, seeds=(102,), versions=5)
+    world.bank("mild", keeps_keypoints=True, seeds=(102,), verdict=Verdict.HOLD)
+    outcome = world.screen(jpeg(cropped(drawn(102), *CROP))).outcome
+    said = Counter((match.bank, match.evidence and match.evidence.is_same) for match in outcome.matches)
+    assert said == {("many", True): 3, ("many", None): 2, ("mild", True): 1}
+    assert (outcome.verdict, outcome.match_count) == (Verdict.BLOCK, 6)
 
 
 def test_stages_can_be_switched_off(sqlite_world: World):

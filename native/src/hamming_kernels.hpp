@@ -39,6 +39,15 @@ struct PostingForm {
 // Slot lists are written in whole vectors, up to this many elements past their end.
 constexpr size_t vector_slack = 16;
 
+// The nearest and the second nearest of some rows: the distance in the high bits, the row in the low ones, so that the
+// lower of two equally near rows comes first. All ones where there is none.
+struct NearestTwo {
+  uint32_t first;
+  uint32_t second;
+};
+constexpr uint32_t nearest_row_bits = 22;
+constexpr uint32_t nearest_none = UINT32_MAX;
+
 // What the steps of a search cost, as native/bench/bench_hamming_costs.cpp prints it (Zen 4, two busy cores). Only their
 // ratios matter, and only to speed: a search is exact whatever they are.
 struct Costs {
@@ -59,6 +68,8 @@ struct Kernels {
   size_t (*scan_flat)(const uint8_t* query, const uint8_t* codes, uint32_t first, size_t count, uint32_t radius_bits,
                       Near* near);
   void (*distances)(const uint8_t* query, const uint8_t* codes, size_t count, int32_t* out);
+  // Of fewer than 2^22 rows.
+  NearestTwo (*nearest_two)(const uint8_t* query, const uint8_t* codes, size_t count);
   size_t path;         // which of the paths this is
   Costs cached_costs;  // of a segment that stays in the caches from one query to the next
   Costs memory_costs;  // of one that does not

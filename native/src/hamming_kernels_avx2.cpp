@@ -191,9 +191,45 @@ void distances(const uint8_t* query, const uint8_t* codes, size_t count, int32_t
   }
 }
 
+void add(NearestTwo& nearest, uint32_t key) {
+  if (key < nearest.first) {
+    nearest = {key, nearest.first};
+  } else if (key < nearest.second) {
+    nearest.second = key;
+  }
+}
+
+// In lanes of 64 bits, the high half of each 0.
+NearestTwo nearest_two(const uint8_t* query, const uint8_t* codes, size_t count) {
+  const __m256i words = load(query);
+  __m256i first = _mm256_set1_epi64x(nearest_none);
+  __m256i second = first;
+  __m256i rows = _mm256_setr_epi64x(0, 1, 2, 3);
+  size_t i = 0;
+  for (; i + group_size <= count; i += group_size) {
+    const __m256i bits = distances_of_row_group(words, codes + i * 32);
+    const __m256i keys = _mm256_or_si256(_mm256_slli_epi64(bits, nearest_row_bits), rows);
+    second = _mm256_min_epu32(second, _mm256_max_epu32(first, keys));
+    first = _mm256_min_epu32(first, keys);
+    rows = _mm256_add_epi64(rows, _mm256_set1_epi64x(group_size));
+  }
+  alignas(32) uint64_t keys[2 * group_size];
+  _mm256_store_si256(reinterpret_cast<__m256i*>(keys), first);
+  _mm256_store_si256(reinterpret_cast<__m256i*>(keys + group_size), second);
+  NearestTwo nearest = {nearest_none, nearest_none};
+  for (const uint64_t key : keys) {
+    add(nearest, static_cast<uint32_t>(key));
+  }
+  for (; i < count; ++i) {
+    const uint32_t key = distance(words, codes + i * 32) << nearest_row_bits | static_cast<uint32_t>(i);
+    add(nearest, key);
+  }
+  return nearest;
+}
+
 }  // namespace
 
-const Kernels avx2_kernels = {filter_postings, verify, scan_flat, distances, 1,
+const Kernels avx2_kernels = {filter_postings, verify, scan_flat, distances, nearest_two, 1,
                                 {13.0F, 1.5F, 2.0F, 1.0F}, {33.0F, 2.5F, 5.5F, 1.5F}};
 
 }  // namespace baken::hamming

@@ -165,9 +165,44 @@ void distances(const uint8_t* query, const uint8_t* codes, size_t count, int32_t
   }
 }
 
+void add(NearestTwo& nearest, uint32_t key) {
+  if (key < nearest.first) {
+    nearest = {key, nearest.first};
+  } else if (key < nearest.second) {
+    nearest.second = key;
+  }
+}
+
+NearestTwo nearest_two(const uint8_t* query, const uint8_t* codes, size_t count) {
+  const __m512i words = doubled(query);
+  __m256i first = _mm256_set1_epi32(-1);
+  __m256i second = first;
+  __m256i rows = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  size_t i = 0;
+  for (; i + group_size <= count; i += group_size) {
+    const __m256i bits = distances_of_row_group(words, codes + i * 32);
+    const __m256i keys = _mm256_or_si256(_mm256_slli_epi32(bits, nearest_row_bits), rows);
+    second = _mm256_min_epu32(second, _mm256_max_epu32(first, keys));
+    first = _mm256_min_epu32(first, keys);
+    rows = _mm256_add_epi32(rows, _mm256_set1_epi32(group_size));
+  }
+  alignas(32) uint32_t keys[2 * group_size];
+  _mm256_store_si256(reinterpret_cast<__m256i*>(keys), first);
+  _mm256_store_si256(reinterpret_cast<__m256i*>(keys + group_size), second);
+  NearestTwo nearest = {nearest_none, nearest_none};
+  for (const uint32_t key : keys) {
+    add(nearest, key);
+  }
+  for (; i < count; ++i) {
+    const uint32_t key = distance(words, codes + i * 32) << nearest_row_bits | static_cast<uint32_t>(i);
+    add(nearest, key);
+  }
+  return nearest;
+}
+
 }  // namespace
 
-const Kernels avx512_kernels = {filter_postings, verify, scan_flat, distances, 2,
+const Kernels avx512_kernels = {filter_postings, verify, scan_flat, distances, nearest_two, 2,
                                 {18.0F, 0.25F, 1.3F, 0.5F}, {37.0F, 0.8F, 5.0F, 1.3F}};
 
 }  // namespace baken::hamming

@@ -82,9 +82,23 @@ void distances(const uint8_t* query, const uint8_t* codes, size_t count, int32_t
   }
 }
 
+NearestTwo nearest_two(const uint8_t* query, const uint8_t* codes, size_t count) {
+  const Words words = load(query);
+  NearestTwo nearest = {nearest_none, nearest_none};
+  for (size_t i = 0; i < count; ++i) {
+    const uint32_t key = distance(words, codes + i * 32) << nearest_row_bits | static_cast<uint32_t>(i);
+    if (key < nearest.first) {
+      nearest = {key, nearest.first};
+    } else if (key < nearest.second) {
+      nearest.second = key;
+    }
+  }
+  return nearest;
+}
+
 }  // namespace
 
-const Kernels scalar_kernels = {filter_postings, verify, scan_flat, distances, 0,
+const Kernels scalar_kernels = {filter_postings, verify, scan_flat, distances, nearest_two, 0,
                                 {14.0F, 5.0F, 12.0F, 12.0F}, {55.0F, 6.0F, 17.0F, 12.0F}};
 
 }  // namespace baken::hamming

@@ -45,6 +45,53 @@ def pdq_regions(
         ValueError: a shape is wrong, the picture has no pixels, or a region has no area or a number that is not finite.
     """
 
+def nearest_two(
+    codes: NDArray[np.uint8], others: NDArray[np.uint8]
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """Of each code the nearest of the others, its distance, and that of the second nearest.
+
+    Args:
+        codes: uint8[N, 32].
+        others: uint8[M, 32], 2 to 4,194,303 of them.
+
+    Returns:
+        `(other_row, distance_bits, second_distance_bits)`, int32[N] each; of equally near others the first.
+
+    Raises:
+        TypeError: an argument is no uint8 array.
+        ValueError: a shape is wrong, an array has gaps in memory, or there are too few or too many others.
+    """
+
+def pairs_in_reach(
+    places: NDArray[np.float32],
+    codes: NDArray[np.uint8],
+    other_places: NDArray[np.float32],
+    other_codes: NDArray[np.uint8],
+    reach_px: float,
+    radius_bits: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
+    """Keypoints of two pictures that lie within reach of each other and look alike, each at most once.
+
+    Of each other keypoint the one that looks nearest counts, and of these each keypoint's nearest; of equals the first.
+
+    Args:
+        places: float32[N, 2], x and y; one that is not finite is nowhere, and in no pair.
+        codes: uint8[N, 32], what each looks like.
+        other_places: float32[M, 2].
+        other_codes: uint8[M, 32].
+        reach_px: how far two places may be apart, in the unit of the places.
+        radius_bits: how many bits two codes may differ in, 0 to 256.
+
+    Returns:
+        `(row, other_row, distance_bits)`: int64[R], int64[R], int32[R], one element a pair, ordered by distance_bits,
+        then row.
+
+    Raises:
+        TypeError: an argument is no array of its dtype.
+        ValueError: a shape is wrong, the lengths differ, an array has gaps in memory, another place is not finite,
+            or a number is out of range.
+    """
+
 class _ArrowExporter(Protocol):
     def __arrow_c_array__(self) -> tuple[object, object]: ...
 

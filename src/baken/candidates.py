@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -34,7 +35,7 @@ _ASKED_CANDIDATES = 10 * MAX_CHECKS
 
 
 _ENOUGH_CONFIRMED = 3
-"""So many confirmed candidates settle the item: the weightiest are checked first, and a confirmed one costs most."""
+"""So many confirmed candidates of a bank say all that it has to say: all its entries have one verdict."""
 
 _TURNED = frozenset(
     {Transform.ROTATED_90, Transform.ROTATED_270, Transform.MIRRORED_ROTATED_90, Transform.MIRRORED_ROTATED_270}
@@ -73,7 +74,8 @@ class CandidateChecker:
         """Check the best candidates that have keypoints, at most `MAX_CHECKS`, against the item.
 
         A candidate of the descriptor stage whose check says that it is not the same picture is none, and leaves.
-        Candidates that are not checked (the keys are lost, or enough others were confirmed) stay as they are.
+        Candidates that are not checked (the keys are lost, or enough others of their bank were confirmed) stay as they
+        are.
 
         Args:
             found: what the search found.
@@ -101,12 +103,14 @@ class CandidateChecker:
         evidence: dict[Match, Evidence] = {}
         started = time.perf_counter()
         item = CheckedItem(luma)
+        confirmed: Counter[int] = Counter()
         for match in chosen:
-            if sum(said.is_same for said in evidence.values()) == _ENOUGH_CONFIRMED:
-                break
+            if confirmed[match.bank_id] == _ENOUGH_CONFIRMED:
+                continue
             banked = self._banked(sealed[match.entry_id], views.get(match.entry_id), codes.get(match.entry_id))
             if banked is not None:
                 evidence[match] = check(item, banked)
+                confirmed[match.bank_id] += evidence[match].is_same
         with self._lock:
             self.checked_count += len(evidence)
             self.checked_seconds += time.perf_counter() - started

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from baken import _native
 from baken.fingerprints.keypoints import Keypoints
 
 MIN_INLIERS = 8
@@ -26,8 +27,6 @@ _BENT_SURPLUS = 6
 _BENT_SHARE = 0.95
 _RANSAC_ROUNDS = 1500
 _RANSAC_CONFIDENCE = 0.995
-_NEIGHBOURS = 12
-_NOWHERE_PX = -1e6
 
 _MIN_SCALE = 0.1
 _MAX_SCALE = 8.0
@@ -119,22 +118,12 @@ def _distinctive_matches(
     """Rows of descriptors that are each other's: clearly the nearest in the item, to which no banked one is nearer."""
     if not len(banked) or len(item) < 2:  # noqa: PLR2004 - a nearest and a second nearest
         return np.zeros(0, np.intp), np.zeros(0, np.intp)
-    distances, rows = cv2.batchDistance(banked, item, cv2.CV_32S, normType=cv2.NORM_HAMMING, K=2)
-    nearest = distances[:, 0]
-    kept = np.flatnonzero((nearest <= _MAX_DISTANCE_BITS) & (nearest < _RATIO * distances[:, 1]))
-    return _one_to_one(kept, rows[kept, 0].astype(np.intp), nearest[kept])
-
-
-def _one_to_one(
-    banked_rows: NDArray[np.intp], item_rows: NDArray[np.intp], costs: NDArray[Any]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The pairs in which neither row has a cheaper pair."""
-    order = np.lexsort((banked_rows, costs))
-    _, first = np.unique(item_rows[order], return_index=True)
-    order = order[np.sort(first)]
-    _, first = np.unique(banked_rows[order], return_index=True)
-    order = order[np.sort(first)]
-    return banked_rows[order], item_rows[order]
+    item_rows, nearest_bits, second_bits = _native.nearest_two(banked, item)
+    kept = np.flatnonzero((nearest_bits <= _MAX_DISTANCE_BITS) & (nearest_bits < _RATIO * second_bits))
+    kept = kept[np.argsort(nearest_bits[kept], kind="stable")]
+    _, first = np.unique(item_rows[kept], return_index=True)
+    kept = kept[np.sort(first)]
+    return kept, item_rows[kept].astype(np.intp)
 
 
 def straightened(points: Points, targets: Points) -> Matrix:
@@ -167,7 +156,10 @@ def _refined(banked: Keypoints, item: Keypoints, start: Matrix) -> Alignment | N
     near = _guided_matches(banked, item, start, _GUIDED_REACH_PX)
     if len(near[0]) < MIN_INLIERS:
         return None
-    straight, bent = _straight(banked, item, start), _bent(banked, item, near)
+    bent = _bent(banked, item, near)
+    if bent is not None and len(bent) >= max(_ENOUGH_FOR_BENT + _BENT_SURPLUS, _BENT_SHARE * len(near[0])):
+        return bent  # explains so much of what is near that the other model, fitted to the same, could not beat it
+    straight = _straight(banked, item, start)
     if straight is None or bent is None:
         return bent if straight is None else straight
     is_few = len(straight) < _ENOUGH_FOR_BENT
@@ -212,14 +204,12 @@ def _guided_matches(
     banked: Keypoints, item: Keypoints, matrix: Matrix, reach_px: float
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Keypoints that lie within reach of where they are expected, and look alike."""
-    expected = np.nan_to_num(moved(matrix, banked.positions), posinf=_NOWHERE_PX).astype(np.float32)
-    neighbours = min(_NEIGHBOURS, len(item))
-    gaps, rows = cv2.batchDistance(expected, item.positions, cv2.CV_32F, normType=cv2.NORM_L2SQR, K=neighbours)
-    banked_rows, places = np.nonzero(gaps <= reach_px**2)
-    item_rows = rows[banked_rows, places].astype(np.intp)
-    distances = hamming(banked.descriptors[banked_rows], item.descriptors[item_rows])
-    alike = distances <= _MAX_DISTANCE_BITS
-    return _one_to_one(banked_rows[alike], item_rows[alike], distances[alike])
+    with np.errstate(over="ignore"):  # beyond what float32 holds is infinite, which is nowhere
+        expected = moved(matrix, banked.positions).astype(np.float32)
+    banked_rows, item_rows, _ = _native.pairs_in_reach(
+        expected, banked.descriptors, item.positions, item.descriptors, reach_px, _MAX_DISTANCE_BITS
+    )
+    return banked_rows, item_rows
 
 
 def hamming(some: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
+from itertools import repeat
 
 import cv2
 import numpy as np
@@ -153,18 +154,17 @@ def descriptors_at(luma: NDArray[np.uint8], keypoints: Keypoints) -> tuple[NDArr
         intp[M], which of the keypoints could be described, in ascending order (not those whose patch reaches over an
         edge); uint8[M, 32], the descriptor of each.
     """
-    turned = [
-        cv2.KeyPoint(float(x), float(y), _ANY_SIZE, float(angle), 0.0, octave, number)
-        for number, ((x, y), angle, octave) in enumerate(
-            zip(keypoints.positions, keypoints.angles_degrees, keypoints.octaves.tolist(), strict=True)
-        )
-    ]
+    across, down = keypoints.positions.T.tolist()
+    angles, octaves = keypoints.angles_degrees.tolist(), keypoints.octaves.tolist()
+    numbers = range(len(keypoints))
+    # Mapped over columns: a loop that makes each takes longer than describing them.
+    turned = tuple(map(cv2.KeyPoint, across, down, repeat(_ANY_SIZE), angles, repeat(0.0), octaves, numbers))
     kept, descriptors = _orb(MAX_KEYPOINTS).compute(luma, turned) if turned else ((), None)
     if descriptors is None:
         return np.zeros(0, np.intp), np.zeros((0, DESCRIPTOR_BYTES), np.uint8)
-    numbers = np.array([point.class_id for point in kept], np.intp)
-    order = np.argsort(numbers)
-    return numbers[order], np.asarray(descriptors, np.uint8)[order]
+    rows = np.array([point.class_id for point in kept], np.intp)
+    order = np.argsort(rows)
+    return rows[order], np.asarray(descriptors, np.uint8)[order]
 
 
 def to_bytes(keypoints: Keypoints) -> bytes:
