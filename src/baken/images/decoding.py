@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from collections.abc import Callable
@@ -11,9 +12,11 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from baken.images.bmp import read_bmp
+from baken.images.colour import correction_of
 from baken.images.container import Container, CutShortError, DamagedError, UnsupportedError
 from baken.images.exif import SWAPS_SIDES
 from baken.images.gif import read_gif
+from baken.images.heif import read_heif
 from baken.images.jpeg import read_jpeg
 from baken.images.luma import luma_of
 from baken.images.picture import DEFAULT_LIMITS, DecodeLimits, Picture
@@ -28,8 +31,10 @@ MIN_SIDE_PX = 5
 """PDQ defines no fingerprint below this: https://github.com/facebook/ThreatExchange/blob/main/pdq/cpp/hashing/pdqhashing.cpp."""
 
 _READERS: dict[str, Callable[[bytes], Container]] = {
+    "avif": read_heif,
     "bmp": read_bmp,
     "gif": read_gif,
+    "heic": read_heif,
     "jpeg": read_jpeg,
     "png": read_png,
     "tiff": read_tiff,
@@ -100,7 +105,7 @@ def _out_of_bounds(container: Container, limits: DecodeLimits) -> Unscreenable |
     most = limits.max_pixels
     if container.format != "jpeg" and Image.MAX_IMAGE_PIXELS is not None:
         most = min(most, Image.MAX_IMAGE_PIXELS)
-    if width * height > most:
+    if max(width * height, math.prod(container.decoded_size_px)) > most:
         detail = f"the header claims {width} x {height} pixels; at most {most} are decoded"
         return Unscreenable(UnscreenableReason.TOO_MANY_PIXELS, detail)
     if min(width, height) < MIN_SIDE_PX:
@@ -119,13 +124,14 @@ def _decoded(container: Container, *, exact: bool) -> Picture:
     width, height = container.width_px, container.height_px
     turned = container.orientation in SWAPS_SIDES
     full_size = image.size == container.decoded_size_px
-    luma = luma_of(image, container)
+    lumas = luma_of(image, container)
     return Picture(
-        luma=luma if full_size else aligned(luma),
+        luma=lumas.over_white if full_size else aligned(lumas.over_white),
         format=container.format,
         width_px=height if turned else width,
         height_px=width if turned else height,
         exact=full_size,
+        over_black=lumas.over_black,
     )
 
 
@@ -134,7 +140,8 @@ def _load(container: Container, *, exact: bool) -> ImageFile:
     if image.size != container.decoded_size_px:
         raise DamagedError(f"its headers disagree: {image.size} and {container.decoded_size_px}")
     # Only JPEG readers act on this: luma straight from the file, at a DCT scale unless the full size is asked for.
-    image.draft("L", None if exact else FAST_SIZE_PX)
+    correction = correction_of(container.profile)
+    image.draft("L" if correction is None or correction.is_of_greys else "RGB", None if exact else FAST_SIZE_PX)
     image.load()
     return image
 

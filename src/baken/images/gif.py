@@ -6,7 +6,7 @@ import struct
 
 from PIL.GifImagePlugin import GifImageFile
 
-from baken.images.container import Container, CutShortError, DamagedError, Frame
+from baken.images.container import Container, CutShortError, DamagedError, Placement
 
 MAX_BLOCKS = 1 << 20
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
@@ -22,7 +22,7 @@ def read_gif(data: bytes) -> Container:
     left, top, width, height = struct.unpack_from("<HHHH", data, image_at + 1)
     # Browsers widen the canvas for a first frame that does not fit it, and so does Pillow.
     canvas = max(canvas_width, left + width), max(canvas_height, top + height)
-    frame = Frame(left, top, width, height)
+    frame = Placement(left, top, width, height)
     view = memoryview(data)
     return Container(
         "gif",

@@ -34,12 +34,14 @@ class Picture:
     """The picture a viewer shows.
 
     Attributes:
-        luma: uint8[H, W], C-contiguous: ITU-R BT.601 luma with orientation applied and transparency over white.
+        luma: uint8[H, W], C-contiguous: ITU-R BT.601 luma of the colours in sRGB, with orientation applied and
+            transparency over white.
             Smaller by 2, 4 or 8 when a JPEG was decoded at reduced size, and then placed so that its PDQ stays.
-        format: `bmp`, `gif`, `jpeg`, `png`, `tiff` or `webp`, told from the content.
+        format: `avif`, `bmp`, `gif`, `heic`, `jpeg`, `png`, `tiff` or `webp`, told from the content.
         width_px: width as shown, at full size.
         height_px: height as shown, at full size.
         exact: whether `luma` has the full size.
+        over_black: like `luma`, over black, when it has transparent parts; else None.
     """
 
     luma: NDArray[np.uint8]
@@ -47,3 +49,9 @@ class Picture:
     width_px: int
     height_px: int
     exact: bool
+    over_black: NDArray[np.uint8] | None = None
+
+    @property
+    def variants(self) -> tuple[NDArray[np.uint8], ...]:
+        """What viewers show of it: `luma`, and `over_black` where a dark page makes another picture of it."""
+        return (self.luma,) if self.over_black is None else (self.luma, self.over_black)

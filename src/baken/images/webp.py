@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from PIL.WebPImagePlugin import WebPImageFile
 
-from baken.images.container import MAX_PARTS, Container, CutShortError, DamagedError, Frame
+from baken.images.colour import MAX_PROFILE_BYTES
+from baken.images.container import MAX_PARTS, Container, CutShortError, DamagedError, Placement
 from baken.images.exif import UPRIGHT, orientation_of
 
 _ALPHA_FLAG = 0x10
@@ -40,7 +41,8 @@ def read_webp(data: bytes) -> Container:
         parts=_still(still.get(b"ALPH") if kind == b"VP8 " else None, pixels, width, height),
         opener=WebPImageFile,
         orientation=_orientation(chunks.get(b"EXIF")),
-        frame=None if whole else Frame(left, top, width, height),
+        profile=bytes(chunks[b"ICCP"][8 : 8 + MAX_PROFILE_BYTES]) if b"ICCP" in chunks else None,
+        frame=None if whole else Placement(left, top, width, height),
     )
 
 

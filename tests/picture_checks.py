@@ -1,0 +1,35 @@
+"""How far a decoded picture is from the one a viewer shows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pdqhash
+
+from baken import _native
+from baken.images import Picture, decode
+
+LUMA_601 = np.array([0.299, 0.587, 0.114])
+
+
+def decoded(data: bytes, *, exact: bool = False) -> Picture:
+    picture = decode(data, exact=exact)
+    assert isinstance(picture, Picture), picture
+    return picture
+
+
+def bits_of(luma: np.ndarray) -> np.ndarray:
+    return np.unpackbits(_native.pdq(luma)[0][0])
+
+
+def pdq_bits(picture: Picture) -> np.ndarray:
+    return bits_of(picture.luma)
+
+
+def truth(rgb: np.ndarray) -> tuple[np.ndarray, int]:
+    bits, quality = pdqhash.compute(np.ascontiguousarray(rgb))
+    return bits.astype(np.uint8), quality
+
+
+def distance_bits(luma: np.ndarray, rgb: np.ndarray) -> int:
+    """Between the PDQ of a decoded picture and pdqhash's of what a viewer shows."""
+    return int((bits_of(luma) != truth(rgb)[0]).sum())
