@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 
 from pi_heif.as_plugin import HeifImageFile
 from PIL.AvifImagePlugin import AvifImageFile
@@ -19,6 +20,7 @@ from baken.images.coded_size import Size, av1_sizes, hevc_sizes
 from baken.images.colour import MAX_PROFILE_BYTES, profile_of_codes
 from baken.images.container import Container, DamagedError, Placement, UnsupportedError
 from baken.images.isobmff import Item, ItemFile, read_items, written
+from baken.images.sequence import Sequence, read_sequence
 
 MAX_TILES = 1000
 """Tiles of one picture, as libheif bounds its items. A phone's 48 megapixels are about 200 tiles of 512 x 512."""
@@ -28,6 +30,9 @@ _MAX_PROPERTY_BYTES = 1 << 16
 _GRID = b"grid"
 _WIDE_GRID = 1
 _ALPHA_KINDS = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0", b"urn:mpeg:hevc:2015:auxid:1\0")
+_SERVANTS = frozenset((b"thmb", b"auxl"))
+"""References of pictures that belong to another one."""
+
 _COLOUR_CODES, _PROFILE_KINDS = b"nclx", (b"prof", b"rICC")
 _EXIF_OF_FLIPS = {  # transposed, then flipped top to bottom, then left to right
     (0, 0, 0): 1,
@@ -60,9 +65,17 @@ _CODECS = {
 def read_heif(data: bytes) -> Container:
     """Raises: DamagedError, CutShortError, UnsupportedError, struct.error and IndexError (cut short)."""
     file = read_items(data)
-    if file is None:
+    if file is not None:
+        return still(file, file.item(file.primary))
+    sequence = read_sequence(data)
+    if sequence is None:
         raise DamagedError("it holds no picture")
-    return still(file, file.item(file.primary))
+    return film(replace(sequence, samples=sequence.samples[:1], starts=[0]))
+
+
+def film(sequence: Sequence) -> Container:
+    """The container of a sequence: Pillow's picture of it can be sought in."""
+    return Container("avif", sequence.width_px, sequence.height_px, parts=sequence.parts(), opener=AvifImageFile)
 
 
 def still(file: ItemFile, shown: Item) -> Container:
@@ -85,6 +98,27 @@ def still(file: ItemFile, shown: Item) -> Container:
         coded_size_px=(width, height),
         profile=_profile(shown),
     )
+
+
+def read_pictures(data: bytes) -> list[Callable[[], Container]]:
+    """What makes the container of each picture of the file, the shown one first.
+
+    Thumbnails, tiles, depth maps and hidden pictures are left out. Raises: as `read_heif`.
+    """
+    file = read_items(data)
+    if file is None:
+        raise DamagedError("it holds no picture")
+    parts = {number for item in file.items.values() for number in item.references.get(b"dimg", ())}
+    others = [
+        item
+        for item in file.items.values()
+        if (item.kind in _CODECS or item.kind == _GRID)
+        and not item.is_hidden
+        and item.number not in parts
+        and item.number != file.primary
+        and not item.references.keys() & _SERVANTS
+    ]
+    return [partial(still, file, item) for item in (file.item(file.primary), *others)]
 
 
 class _Copy:

@@ -39,6 +39,11 @@ class Lumas:
 
 def luma_of(image: Image.Image, container: Container) -> Lumas:
     """The canvas upright, ITU-R BT.601 of its colours in sRGB."""
+    return shown(*straight(image, container), container)
+
+
+def straight(image: Image.Image, container: Container) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """Luma and opacity (None: all opaque) of the decoded pixels alone, uint8[H, W], as they are stored."""
     correction = correction_of(container.profile)
     opacity: NDArray[np.uint8] | None = None
     if image.mode == "L" and container.colour_key is None and not image.has_transparency_data:
@@ -47,7 +52,7 @@ def luma_of(image: Image.Image, container: Container) -> Lumas:
         luma, opacity = _by_strips(image, container, correction)
     if container.inverted:
         luma = _WHITE - luma
-    return shown(luma, opacity, container)
+    return luma, opacity
 
 
 def shown(luma: NDArray[np.uint8], opacity: NDArray[np.uint8] | None, container: Container) -> Lumas:

@@ -20,10 +20,13 @@ class DecodeLimits:
         max_size_bytes: larger files are `too_large` and are not read.
         max_pixels: pictures whose header claims more are `too_many_pixels`. Formats other than JPEG also keep Pillow's
             own bound (`PIL.Image.MAX_IMAGE_PIXELS`, 89 million unless changed).
+        max_frame_pixels: pixels of all frames or pages of one file that are decoded together, each frame counted as at
+            least 20,000. What is beyond is drawn without the frames before it.
     """
 
     max_size_bytes: int = 64 * MEBIBYTE
     max_pixels: int = 100_000_000
+    max_frame_pixels: int = 200_000_000
 
 
 DEFAULT_LIMITS = DecodeLimits()
