@@ -18,6 +18,7 @@ import picture_files
 from baken.images import DecodeLimits, Picture, decode
 from baken.model import Unscreenable, UnscreenableReason
 from baken.samples_files import encoded
+from fuzz.mutations import mutated
 from picture_checks import LUMA_601, decoded, pdq_bits, truth
 
 ORIGINAL = picture_files.original()
@@ -200,7 +201,6 @@ def test_threads_give_what_one_thread_gives():
             np.testing.assert_array_equal(picture.luma, serial[name])
 
 
-EXTREMES = (b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\0\0\0\x80")
 STARTS = (
     b"\0\0\0\x18ftypheic",
     b"\0\0\0\x18ftypavif",
@@ -213,34 +213,6 @@ STARTS = (
     b"MM\0+",
     b"",
 )
-
-
-def mutated(data: bytes, rng: random.Random, other: bytes) -> bytes:
-    changed = bytearray(data)
-    for _ in range(rng.choice((1, 1, 2, 8, 40))):
-        at = rng.randrange(len(changed)) if rng.random() < 0.5 else rng.randrange(min(len(changed), 120))
-        match rng.randrange(6):
-            case 0:
-                changed[at] = rng.randrange(256)
-            case 1:
-                changed[at] ^= 1 << rng.randrange(8)
-            case 2:
-                changed[at : at + 4] = rng.choice(
-                    (b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\0\0\0\x80")
-                )
-            case 3:
-                del changed[at : at + rng.randrange(1, 40)]
-            case 4:
-                start = rng.randrange(len(other))
-                changed[at:at] = other[start : start + rng.randrange(1, 60)]
-            case 5:
-                start, length = rng.randrange(len(changed)), rng.randrange(1, 60)
-                changed[at : at + length], changed[start : start + length] = (
-                    changed[start : start + length],
-                    changed[at : at + length],
-                )
-        changed = changed or bytearray(b"\0")
-    return bytes(changed[: rng.randrange(1, len(changed))] if rng.random() < 0.2 else changed)
 
 
 def check_answer(answer: Picture | Unscreenable) -> None:

@@ -19,8 +19,8 @@ from baken.images import DecodeLimits, Frame, Frames, Picture, read_frames
 from baken.images.png import png_chunk
 from baken.model import Unscreenable, UnscreenableReason
 from baken.samples_files import encoded
+from fuzz.mutations import mutated
 from picture_checks import LUMA_601, distance_bits
-from test_images import mutated
 
 SIZE_PX = (320, 240)
 PICTURES = [picture_files.original(seed, SIZE_PX) for seed in range(20, 32)]
