@@ -17,6 +17,7 @@ EXTREMES = (
     b"\1\0",
 )
 _HEADER_BYTES = 120
+_SIGNATURE_BYTES = 12
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -25,6 +26,8 @@ def mutated(data: bytes, rng: random.Random, other: bytes) -> bytes:
     changed = bytearray(data)
     for _ in range(rng.choice((1, 1, 1, 2, 8, 40))):
         at = rng.randrange(len(changed)) if rng.random() < 0.5 else rng.randrange(min(len(changed), _HEADER_BYTES))
+        if rng.random() < 0.9:  # else most files would be of no known kind
+            at = max(at, min(_SIGNATURE_BYTES, len(changed) - 1))
         _change(changed, at, rng, other)
         changed = changed or bytearray(b"\0")
     if rng.random() < 0.15:
