@@ -13,7 +13,7 @@ from PIL import Image
 import heif_files
 import hostile_files
 import picture_files
-from baken.images import DecodeLimits, Frame, Frames, Picture, read_frames
+from baken.images import DecodeLimits, Frame, Frames, Picture, decode, read_frames
 from baken.images.png import png_chunk
 from baken.model import Unscreenable, UnscreenableReason
 from baken.samples_files import encoded
@@ -271,6 +271,48 @@ def test_1000_mutated_films_never_raise():
 
 def moving_small() -> list[Image.Image]:
     return [frame.resize((48, 36)) for frame in moving_parts("fading", 4)]
+
+
+# films of AVIF
+
+
+def without_items(avif: bytes) -> bytes:
+    """The same sequence with no single picture beside it."""
+    at = avif.index(b"meta")
+    return avif[:at] + b"free" + avif[at + 4 :]
+
+
+def test_a_sequence_without_a_single_picture_shows_its_first_frame():
+    picture = decode(without_items(FILMS["avif"]()))
+    assert isinstance(picture, Picture)
+    assert distance_bits(picture.luma, picture_files.rgb_of(PICTURES[0])) <= 10
+
+
+def test_frames_too_far_from_where_decoding_can_start_are_told():
+    limits = DecodeLimits(max_frame_pixels=12 * SIZE_PX[0] * SIZE_PX[1] // 2)
+    frames = frames_of(FILMS["avif"](), limits=limits)
+    assert isinstance(frames[0].picture, Picture)
+    told = [frame.picture for frame in frames if isinstance(frame.picture, Unscreenable)]
+    assert told
+    assert {answer.reason for answer in told} == {UnscreenableReason.TOO_MANY_PIXELS}
+
+
+@pytest.mark.parametrize(
+    ("box", "at", "value", "reason"),
+    [
+        (b"stsz", 8, b"\xff\xff\xff\x00", UnscreenableReason.TRUNCATED),  # one size for all samples
+        (b"stsd", 44, b"\xff\xff\xff\xff", UnscreenableReason.TOO_MANY_PIXELS),  # width and height
+        (b"stco", 8, b"\xff\xff\xff\xf0", UnscreenableReason.TRUNCATED),
+        (b"stsz", 12, b"\xff\xff\xff\xff", UnscreenableReason.TRUNCATED),  # four billion sizes
+    ],
+)
+def test_tables_of_samples_that_lie_are_refused(box: bytes, at: int, value: bytes, reason: UnscreenableReason):
+    data = bytearray(without_items(film("AVIF", [picture.resize((64, 48)) for picture in PICTURES], speed=10)))
+    start = data.index(box) + 4
+    data[start + at - 4 : start + at - 4 + len(value)] = value
+    answer = decode(bytes(data))
+    assert isinstance(answer, Unscreenable), answer
+    assert answer.reason is reason
 
 
 # transparent pictures on light and dark pages

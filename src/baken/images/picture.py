@@ -14,8 +14,8 @@ MEBIBYTE = 1 << 20
 class DecodeLimits:
     """What a file may ask of this machine; both are checked before any pixel is decoded.
 
-    A decode holds the file twice, 64 MiB, and at most 16 bytes a pixel (WebP and AVIF; 12 for TIFF and HEIC, 9 for JPEG,
-    8 for everything else).
+    A decode holds the file twice, 64 MiB, and at most 16 bytes a pixel (WebP and AVIF; 12 for TIFF and HEIC, 9 for
+    JPEG, 8 for everything else).
 
     Attributes:
         max_size_bytes: larger files are `too_large` and are not read.
