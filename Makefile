@@ -5,12 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 NATIVE_SOURCES := $(shell find native -name '*.cpp' -o -name '*.hpp') CMakeLists.txt pyproject.toml
-CHECKED := src tests bench training scripts
+CHECKED := src tests bench training scripts fuzz
 JOBS ?= $(shell nproc)
 CMAKE_NATIVE := $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) -DBAKEN_PYTHON=OFF -DBAKEN_NATIVE_TESTS=ON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-training lint types format native-test check-native check bench bench-100m bench-copies docs docs-check clean
+.PHONY: help setup demo fuzz test test-long test-training lint types format native-test check-native check bench bench-100m bench-copies docs docs-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -28,6 +28,10 @@ test-long: $(VENV)/.built ## run the tests that take minutes
 
 test-training: $(VENV)/.training ## test the training of the descriptor network (installs PyTorch)
 	$(BIN)/python -m pytest training/tests $(ARGS)
+
+fuzz: $(VENV)/.fuzz ## 20,000 damaged files through the decoders, then Atheris on our parsers (ARGS="--files 1000 --seed 2")
+	$(BIN)/python -m fuzz --jobs $(JOBS) $(ARGS)
+	$(BIN)/python -m fuzz.parsers -runs=100000 -seed=1 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 build/fuzz/parsers
 
 lint: $(VENV)/.built ## ruff: rules and format
 	$(BIN)/ruff check $(CHECKED)
@@ -68,6 +72,10 @@ bench-100m: $(VENV)/.bench ## a hundred million codes on disk (takes minutes, 14
 
 bench-copies: $(VENV)/.built ## which altered copies each stage finds, at what cost, how often it errs (ARGS=--quick: two minutes)
 	$(BIN)/python -m bench copies copies-screening $(ARGS)
+
+$(VENV)/.fuzz: $(VENV)/.built
+	$(BIN)/python scripts/requirements.py fuzz | $(BIN)/python -m pip install --quiet --disable-pip-version-check -r /dev/stdin
+	@touch $@
 
 clean: ## remove everything that was made here
 	rm -rf $(VENV) build demo-data .pytest_cache .mypy_cache .ruff_cache .hypothesis

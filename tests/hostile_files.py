@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from PIL import Image
 
+import heif_files
 from baken.images.png import png_chunk
 from baken.model import UnscreenableReason as Reason
 from baken.samples_files import encoded, huge_png, truncated_jpeg
@@ -24,6 +25,7 @@ def refused_files() -> Iterator[Hostile]:
     yield from cut_short()
     yield from damaged()
     yield from bombs()
+    yield from heif_traps()
     yield "one_pixel_high.png", encoded(Image.new("L", (100, 1)), "PNG"), Reason.TOO_SMALL
     yield "four_wide.jpg", encoded(Image.new("L", (4, 100)), "JPEG"), Reason.TOO_SMALL
 
@@ -38,8 +40,11 @@ def strangers() -> Iterator[Hostile]:
         ("archive.png", b"PK\x03\x04" + bytes(99)),
         ("script.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"),
         ("layers.jpg", b"8BPS\0\x01" + bytes(99)),
-        ("phone.heic", b"\0\0\0\x18ftypheic" + bytes(99)),
         ("film.jpg", b"\0\0\0\x18ftypisom" + bytes(99)),
+        ("film.mov", b"\0\0\0\x14ftypqt  \0\0\0\0qt  " + bytes(99)),
+        ("film.mkv", b"\x1aE\xdf\xa3" + bytes(99)),
+        ("film.avi", b"RIFF\0\0\0\0AVI LIST" + bytes(99)),
+        ("picture.jxl", b"\xff\x0a" + bytes(99)),
         ("noise.bin", bytes(range(7, 200))),
         ("one_byte.jpg", b"\xff"),
         ("almost.jpg", b"\xff\xd8"),
@@ -87,6 +92,7 @@ def damaged() -> Iterator[Hostile]:
     yield "no_frame.gif", b"GIF89a\x10\0\x10\0\0\0\0;", Reason.CORRUPT
     webp = encoded(image, "WEBP")
     yield "wrong_start.webp", webp[:23] + b"XXX" + webp[26:], Reason.CORRUPT
+    yield "phone.heic", b"\0\0\0\x18ftypheic" + bytes(99), Reason.CORRUPT
     yield "short_header.bmp", b"BM" + bytes(12) + b"\x04\0\0\0" + bytes(40), Reason.CORRUPT
     yield "four_billion_values.tif", tiff_with_count(273, 0xFFFFFFFF), Reason.CORRUPT
     yield "huge_tile.tif", tiff_with_huge_tile(), Reason.CORRUPT
@@ -110,6 +116,76 @@ def bombs() -> Iterator[Hostile]:
     yield "bomb.bmp", bmp[:18] + struct.pack("<ii", 2_000_000_000, -2_000_000_000) + bmp[26:], Reason.TOO_MANY_PIXELS
     tags = {256: ("I", [4_000_000_000]), 257: ("I", [4_000_000_000]), 262: ("H", [1]), 273: ("I", [8])}
     yield "bomb.tif", tiff_file(bytes(64), tags), Reason.TOO_MANY_PIXELS
+
+
+def heif_traps() -> Iterator[Hostile]:
+    """Boxes that loop, overlap, claim too much or hold something else than pixels."""
+    image = original(size=SMALL_PX)
+    one, av1 = heif_files.coded(image, "heic"), heif_files.coded(image, "avif")
+    whole = heif_files.file_of([one], b"heic")
+    yield "half.heic", whole[: len(whole) // 2], Reason.TRUNCATED
+    yield "header_of_half.avif", encoded(image, "AVIF")[:40], Reason.CORRUPT
+    size_at = whole.index(b"ispe") + 8
+    yield "bomb.heic", whole[:size_at] + b"\xff" * 8 + whole[size_at + 8 :], Reason.TOO_MANY_PIXELS
+    meta_at = whole.index(b"meta") - 4
+    yield "endless_box.heic", whole[:meta_at] + b"\0\0\0\3" + whole[meta_at + 4 :], Reason.CORRUPT
+    yield "many_boxes.heic", whole[:meta_at] + heif_files.box(b"free") * 5000 + whole[meta_at:], Reason.CORRUPT
+    yield (
+        "self_made.heic",
+        heif_files.file_of([heif_files.grid_item(SMALL_PX, 1, 1)] * 2, b"heic"),
+        Reason.DECODER_FAILED,
+    )
+    for number, tiles in (("65536", 256), ("1024", 32)):
+        shared = heif_files.grid_item((60_000, 60_000), tiles, tiles)
+        shared.references = [(b"dimg", [2] * min(tiles * tiles, 65_535))]
+        yield (
+            f"grid_of_{number}.heic",
+            heif_files.file_of([shared, one], b"heic"),
+            Reason.CORRUPT if tiles == 256 else Reason.DECODER_FAILED,
+        )
+    for name, coded in (("heic", one), ("avif", av1)):
+        grid = heif_files.grid_item((SMALL_PX[0] * 30, SMALL_PX[1] * 30), 30, 30)
+        grid.references = [(b"dimg", [2] * 900)]
+        yield f"shared_tile.{name}", heif_files.file_of([grid, coded], name.encode()), Reason.CORRUPT
+        yield (
+            f"no_configuration.{name}",
+            heif_files.file_of([_without(coded, b"hvcC", b"av1C")], name.encode()),
+            Reason.CORRUPT,
+        )
+        yield f"no_size.{name}", heif_files.file_of([_without(coded, b"ispe")], name.encode()), Reason.CORRUPT
+    yield (
+        "jpeg_inside.heic",
+        heif_files.file_of([heif_files.Coded(b"jpeg", b"x", one.properties)], b"heic"),
+        Reason.DECODER_FAILED,
+    )
+    yield from bitstream_bombs()
+
+
+def bitstream_bombs() -> Iterator[Hostile]:
+    """A small picture by its boxes, whose bitstream makes the decoder allocate a gigabyte and more."""
+    for name in ("heic", "avif"):
+        large = heif_files.coded(Image.new("L", (4096, 3000)), name)
+        large.properties = [part for part in large.properties if part[4:8] != b"ispe"] + [heif_files.ispe(64, 64)]
+        yield f"bitstream_bomb.{name}", heif_files.file_of([large], name.encode()), Reason.CORRUPT
+    vast = heif_files.coded(Image.new("L", (9600, 9600)), "avif", quality=0)
+    yield "vast.avif", heif_files.file_of([vast], b"avif"), Reason.TOO_MANY_PIXELS
+    yield "vast.webp", vast_webp(), Reason.TOO_MANY_PIXELS
+
+
+def vast_webp() -> bytes:
+    """A lossless WebP of 16,384 x 16,384 pixels in a few bytes, 65 times over in an animation: 65 GB of pixels."""
+    bits = struct.pack("<BI", 0x2F, 0x3FFF | 0x3FFF << 14) + bytes(64)
+    still = b"VP8L" + struct.pack("<I", len(bits)) + bits + b"\0" * (len(bits) & 1)
+    frame = b"ANMF" + struct.pack("<I", 16 + len(still)) + bytes(6) + b"\xff\x3f\0" * 2 + bytes(4) + still
+    body = (
+        b"VP8X" + struct.pack("<II", 10, 2) + b"\xff\x3f\0" * 2 + b"ANIM" + struct.pack("<I", 6) + bytes(6) + frame * 65
+    )
+    return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
+
+
+def _without(coded: heif_files.Coded, *kinds: bytes) -> heif_files.Coded:
+    kept = [part for part in coded.properties if part[4:8] not in kinds]
+    return heif_files.Coded(coded.kind, coded.content, kept)
 
 
 def harmless_looking() -> Iterator[tuple[str, bytes]]:
@@ -136,6 +212,13 @@ def harmless_looking() -> Iterator[tuple[str, bytes]]:
     yield "nested_profiles.jpg", jpeg[:2] + profile + jpeg[2:]
     yield "looping_exif.jpg", with_exif(jpeg, looping_exif())
     yield "exif_outside.jpg", with_exif(jpeg, b"II*\0\xf0\xff\xff\xff")
+    one = heif_files.coded(image, "heic")
+    exif = heif_files.with_exif([one], one_tag_exif(0x0112, 3, 1, 6))
+    yield "exif_repeats_nothing.heic", heif_files.file_of(exif, b"heic")
+    loose = heif_files.box(b"free", b"\0" * 99) * 50
+    yield "many_free_boxes.heic", heif_files.file_of([one], b"heic", extra=loose) + loose
+    one.properties += [heif_files.clap(0, 0, 0, 0), heif_files.box(b"colr", b"prof"), heif_files.box(b"irot")]
+    yield "empty_properties.heic", heif_files.file_of([one], b"heic")
     yield "exif_junk.jpg", with_exif(jpeg, b"\xde\xad\xbe\xef" * 20)
     yield "exif_wild_orientation.jpg", with_exif(jpeg, one_tag_exif(0x0112, 3, 1, 4711))
     yield "looping_directories.tif", looping_tiff()

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+import heif_files
 from baken import samples
 from baken.images.png import png_chunk
 from baken.samples_files import encoded
@@ -65,6 +66,8 @@ def all_cases(image: Image.Image) -> Iterator[Case]:
     yield from bmp_cases(image)
     yield from tiff_cases(image)
     yield from handmade_tiff_cases(image)
+    yield from ((name, data, rgb_of(image)) for name, data in heif_files.cases(image, STORED_FOR_ORIENTATION))
+    yield from transparent_heif_cases(image)
 
 
 # JPEG
@@ -238,6 +241,19 @@ def png(
 
 def _unfiltered(rows: NDArray[np.uint8]) -> bytes:
     return b"".join(b"\0" + np.ascontiguousarray(row).tobytes() for row in rows)
+
+
+# HEIC and AVIF
+
+
+def transparent_heif_cases(image: Image.Image) -> Iterator[Case]:
+    rgb, alpha = rgb_of(image), fading_alpha(image.size)
+    rgba, shown = Image.fromarray(np.dstack([rgb, alpha])), over_white(rgb, alpha)
+    yield "heic_alpha", heif_files.heic(rgba, quality=90), shown
+    yield "avif_alpha", encoded(rgba, "AVIF", quality=90, speed=10), shown
+    for name in ("heic", "avif"):
+        items = heif_files.transparent(image, Image.fromarray(alpha), name)
+        yield f"{name}_boxed_alpha", heif_files.file_of(items, name.encode()), shown
 
 
 # GIF and WebP

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from baken.images.decoding import decode, too_large
+from baken.images.frames import Frame, Frames, read_frames
 from baken.images.picture import DEFAULT_LIMITS, DecodeLimits, Picture
 from baken.images.reduction import reduced
 
-__all__ = ["DEFAULT_LIMITS", "DecodeLimits", "Picture", "decode", "reduced", "too_large"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "DecodeLimits",
+    "Frame",
+    "Frames",
+    "Picture",
+    "decode",
+    "read_frames",
+    "reduced",
+    "too_large",
+]

@@ -29,8 +29,8 @@ class UnsupportedError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """Where the decoded pixels stand on the canvas."""
+class Placement:
+    """A rectangle of pixels: where decoded pixels stand on the canvas, or what of them is shown."""
 
     left_px: int
     top_px: int
@@ -50,10 +50,13 @@ class Container:
         opener: the Pillow class that reads those parts.
         orientation: EXIF orientation, 1 to 8.
         frame: where the picture stands on the canvas; None when it fills it.
+        crop: what of the decoded pixels is shown, before orientation; None when all is.
+        coded_size_px: width and height of the decoded pixels where they are more than is shown.
         cut_short: whether the file ends before its format says so.
         colour_key: the one sample (or triple) that is transparent, in the values Pillow decodes to.
         grey_bits: significant bits of a sample of more than 8 bits.
         inverted: whether 0 means white.
+        profile: the ICC profile of its colours, as the file has it or as its header describes it.
     """
 
     format: str
@@ -62,15 +65,20 @@ class Container:
     parts: tuple[bytes | memoryview, ...]
     opener: Callable[[BytesIO], ImageFile]
     orientation: int = 1
-    frame: Frame | None = None
+    frame: Placement | None = None
+    crop: Placement | None = None
+    coded_size_px: tuple[int, int] | None = None
     cut_short: bool = False
     colour_key: tuple[int, ...] | None = None
     grey_bits: int = 16
     inverted: bool = False
+    profile: bytes | None = None
 
     @property
     def decoded_size_px(self) -> tuple[int, int]:
         """Width and height of the pixels Pillow will decode."""
+        if self.coded_size_px is not None:
+            return self.coded_size_px
         if self.frame is None:
             return self.width_px, self.height_px
         return self.frame.width_px, self.frame.height_px

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 
 from PIL.GifImagePlugin import GifImageFile
 
-from baken.images.container import Container, CutShortError, DamagedError, Frame
+from baken.images.container import Container, CutShortError, DamagedError, Placement
 
 MAX_BLOCKS = 1 << 20
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
 _GRAPHIC_CONTROL = 0xF9
 _HEADER_BYTES = 13
+
+
+class NoImageError(DamagedError):
+    """The file ends where an image should start."""
 
 
 def read_gif(data: bytes) -> Container:
@@ -22,7 +27,7 @@ def read_gif(data: bytes) -> Container:
     left, top, width, height = struct.unpack_from("<HHHH", data, image_at + 1)
     # Browsers widen the canvas for a first frame that does not fit it, and so does Pillow.
     canvas = max(canvas_width, left + width), max(canvas_height, top + height)
-    frame = Frame(left, top, width, height)
+    frame = Placement(left, top, width, height)
     view = memoryview(data)
     return Container(
         "gif",
@@ -39,6 +44,32 @@ def read_gif(data: bytes) -> Container:
     )
 
 
+def walk_images(data: bytes) -> Iterator[tuple[int, int, memoryview | bytes]]:
+    """Where each image descriptor starts, where its data end, and the graphic control before it (empty: none).
+
+    Ends where the file ends or is cut short. Raises: DamagedError.
+    """
+    at = _HEADER_BYTES + _table_bytes(data[10])
+    try:
+        while True:
+            at, control = _first_image(data, at)
+            colours = _table_bytes(data[at + 9])
+            end = _after_blocks(data, at + 10 + colours + 1)
+            yield at, end, control
+            at = end
+    except (CutShortError, IndexError, NoImageError):
+        return
+
+
+def one_image(data: bytes, at: int, end: int, control: memoryview | bytes) -> tuple[bytes | memoryview, ...]:
+    """The image at byte `at` as a file of its own. Raises: struct.error (cut short)."""
+    width, height = struct.unpack_from("<HH", data, at + 5)
+    view = memoryview(data)
+    colours_end = _HEADER_BYTES + _table_bytes(data[10])
+    start = data[:6] + struct.pack("<HH", width, height)
+    return start, view[10:colours_end], control, b"\x2c\0\0\0\0", view[at + 5 : end], b";"
+
+
 def _table_bytes(flags: int) -> int:
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
@@ -50,7 +81,7 @@ def _first_image(data: bytes, at: int) -> tuple[int, memoryview | bytes]:
         if kind == _IMAGE:
             return at, control
         if kind == _TRAILER:
-            raise DamagedError("it has no frame")
+            raise NoImageError("it has no frame")
         if kind == _EXTENSION:
             end = _after_blocks(data, at + 2)
             if data[at + 1] == _GRAPHIC_CONTROL:

@@ -21,7 +21,10 @@ _SOI = b"\xff\xd8"
 _START_OF_IMAGE, _END_OF_IMAGE, _START_OF_SCAN = 0xD8, 0xD9, 0xDA
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _STANDALONE = frozenset((0x00, 0x01, _START_OF_IMAGE, *range(0xD0, 0xD8)))
-_APP0, _APP1, _APP14, _APP15, _COMMENT = 0xE0, 0xE1, 0xEE, 0xEF, 0xFE
+_APP0, _APP1, _APP2, _APP14, _APP15, _COMMENT = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF, 0xFE
+_PROFILE_START = b"ICC_PROFILE\0"
+_MAX_PROFILE_PARTS = 255
+_SPACES = {1: b"GRAY", 3: b"RGB ", 4: b"CMYK"}
 _COLOUR_SEGMENTS = ((_APP0, b"JFIF\0"), (_APP14, b"Adobe"))
 _PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
 _LENGTH_BYTES = 2
@@ -34,6 +37,7 @@ class _Header:
     parts: list[bytes | memoryview] = field(default_factory=lambda: [_SOI])
     frame: tuple[int, int, int, int] | None = None  # marker, width, height, components
     orientation: int | None = None
+    profile: list[memoryview] = field(default_factory=list)
 
 
 def read_jpeg(data: bytes) -> Container:
@@ -53,6 +57,7 @@ def read_jpeg(data: bytes) -> Container:
         parts=tuple(header.parts),
         opener=JpegImageFile,
         orientation=header.orientation or UPRIGHT,
+        profile=_profile(header.profile, _SPACES.get(components)),
     )
 
 
@@ -95,10 +100,25 @@ def _take(header: _Header, marker: int, segment: memoryview) -> None:
     if marker == _APP1:
         if header.orientation is None and bytes(segment[4:10]) == b"Exif\0\0":
             header.orientation = orientation_of(segment[10:])
+    elif marker == _APP2:
+        if segment[4:16] == _PROFILE_START and len(header.profile) < _MAX_PROFILE_PARTS:
+            header.profile.append(segment[16:])
     elif marker in _FRAMES:
         _take_frame(header, marker, segment)
     elif not (_APP0 <= marker <= _APP15 or marker == _COMMENT) or _sets_colour(marker, segment):
         header.parts.append(segment)
+
+
+def _profile(parts: list[memoryview], space: bytes | None) -> bytes | None:
+    """The ICC profile in the order of its numbered parts (ICC.1:2022, annex B.4).
+
+    None when a part is missing, or when it is of another colour space than the picture.
+    """
+    numbered = {part[0]: part[2:] for part in parts if len(part) > _LENGTH_BYTES}
+    if not numbered or sorted(numbered) != list(range(1, parts[0][1] + 1)):
+        return None
+    profile = b"".join(numbered[number] for number in sorted(numbered))
+    return profile if profile[16:20] == space else None
 
 
 def _sets_colour(marker: int, segment: memoryview) -> bool:

@@ -3,34 +3,87 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from baken._native import arrow_uint8
-from baken.images.container import Container
+from baken.images.colour import Correction, correction_of
+from baken.images.container import Container, Placement
 from baken.images.exif import SWAPS_SIDES
 
 _STRIP_PIXELS = 1 << 22
 """Conversions work on strips, so that they never hold a second full-size picture."""
 
-_WHITE = 255
+_WHITE, _BLACK = 255, 0
+_TRANSPARENT = 0
 _WHITE_16 = 65535
 _UNIT_FLOAT = 1.0
+_TELLS_APART_LEVELS = 1.0
+"""Over black and over white are two pictures from this mean difference on; less is the edge of an opaque one."""
+
 _GREY_16 = frozenset(("I;16", "I;16L", "I;16B", "I;16N"))
+_GREYS = frozenset(("1", "L", "LA", "La")) | _GREY_16
 _WIDE = frozenset(("I", "F"))
 
 
-def luma_of(image: Image.Image, container: Container) -> NDArray[np.uint8]:
-    """uint8[H, W], C-contiguous: the canvas upright, ITU-R BT.601, transparency over white."""
+@dataclass(frozen=True, slots=True)
+class Lumas:
+    """A picture on a white page, and on a black one when that looks different: uint8[H, W], C-contiguous."""
+
+    over_white: NDArray[np.uint8]
+    over_black: NDArray[np.uint8] | None = None
+
+
+def luma_of(image: Image.Image, container: Container) -> Lumas:
+    """The canvas upright, ITU-R BT.601 of its colours in sRGB."""
+    return shown(*straight(image, container), container)
+
+
+def straight(image: Image.Image, container: Container) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """Luma and opacity (None: all opaque) of the decoded pixels alone, uint8[H, W], as they are stored."""
+    correction = correction_of(container.profile)
+    opacity: NDArray[np.uint8] | None = None
     if image.mode == "L" and container.colour_key is None and not image.has_transparency_data:
-        luma = _pixels(image)
+        luma = _pixels(image) if correction is None else correction.greys(_pixels(image))
     else:
-        luma = _by_strips(image, container)
+        luma, opacity = _by_strips(image, container, correction)
     if container.inverted:
         luma = _WHITE - luma
-    return upright(_on_canvas(luma, container), container.orientation)
+    return luma, opacity
+
+
+def shown(luma: NDArray[np.uint8], opacity: NDArray[np.uint8] | None, container: Container) -> Lumas:
+    """Straight luma and opacity (uint8[H, W], None: all opaque) on the container's canvas, cropped and upright."""
+    if container.frame is not None:
+        if opacity is None:
+            opacity = np.full_like(luma, _WHITE)
+        luma, opacity = (_on_canvas(part, container, container.frame) for part in (luma, opacity))
+    if container.crop is not None:
+        luma = _cropped(luma, container.crop)
+        opacity = None if opacity is None else _cropped(opacity, container.crop)
+    if opacity is None:
+        return Lumas(upright(luma, container.orientation))
+    # Luma is linear in the colours, so blending it with a page is blending the colours with the page.
+    over_white = upright(blended(luma, opacity, _WHITE), container.orientation)
+    if _WHITE - float(opacity.mean()) < _TELLS_APART_LEVELS:
+        return Lumas(over_white)
+    return Lumas(over_white, upright(blended(luma, opacity, _BLACK), container.orientation))
+
+
+def blended(luma: NDArray[np.uint8], opacity: NDArray[np.uint8], page: int) -> NDArray[np.uint8]:
+    """`luma` over a page of one grey."""
+    height, width = luma.shape
+    blended = np.empty_like(luma)
+    rows = max(1, _STRIP_PIXELS // max(1, width))
+    for top in range(0, height, rows):
+        part = slice(top, top + rows)
+        share = opacity[part].astype(np.uint16)
+        mixed = luma[part] * share + page * (_WHITE - share) + np.uint16(_WHITE // 2)
+        blended[part] = mixed // np.uint16(_WHITE)
+    return blended
 
 
 def _pixels(image: Image.Image) -> NDArray[np.uint8]:
@@ -53,30 +106,39 @@ def upright(luma: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(turned)
 
 
-def _on_canvas(luma: NDArray[np.uint8], container: Container) -> NDArray[np.uint8]:
-    frame = container.frame
-    if frame is None:
-        return luma
-    canvas = np.full((container.height_px, container.width_px), _WHITE, dtype=np.uint8)
-    canvas[frame.top_px : frame.top_px + frame.height_px, frame.left_px : frame.left_px + frame.width_px] = luma
+def _on_canvas(part: NDArray[np.uint8], container: Container, frame: Placement) -> NDArray[np.uint8]:
+    canvas = np.zeros((container.height_px, container.width_px), dtype=np.uint8)
+    canvas[frame.top_px : frame.top_px + frame.height_px, frame.left_px : frame.left_px + frame.width_px] = part
     return canvas
 
 
-def _by_strips(image: Image.Image, container: Container) -> NDArray[np.uint8]:
+def _cropped(part: NDArray[np.uint8], crop: Placement) -> NDArray[np.uint8]:
+    return part[crop.top_px : crop.top_px + crop.height_px, crop.left_px : crop.left_px + crop.width_px]
+
+
+def _by_strips(
+    image: Image.Image, container: Container, correction: Correction | None
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
     width, height = image.size
     luma = np.empty((height, width), dtype=np.uint8)
+    has_opacity = container.colour_key is not None or image.has_transparency_data
+    opacity = np.full((height, width), _WHITE, dtype=np.uint8) if has_opacity else None
     levels = _levels(image) if image.mode in _WIDE else None
     for top, strip in _strips(image):
-        part = luma[top : top + strip.height]
+        rows = slice(top, top + strip.height)
         if levels is not None:
-            part[:] = _levelled(strip, *levels)
+            luma[rows] = _levelled(strip, *levels)
         elif strip.mode in _GREY_16:
-            part[:] = np.asarray(strip) >> (container.grey_bits - 8)
+            luma[rows] = np.asarray(strip) >> (container.grey_bits - 8)
         else:
-            part[:] = np.asarray(_to_grey(strip))
-        if container.colour_key is not None:
-            part[_keyed(strip, container.colour_key)] = _WHITE
-    return luma
+            luma[rows], seen = _to_grey(strip, correction)
+            if opacity is not None and seen is not None:
+                opacity[rows] = seen
+        if correction is not None and strip.mode in _GREYS:
+            luma[rows] = correction.greys(luma[rows])
+        if opacity is not None and container.colour_key is not None:
+            opacity[rows][_keyed(strip, container.colour_key)] = _TRANSPARENT
+    return luma, opacity
 
 
 def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
@@ -86,14 +148,20 @@ def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
         yield top, image.crop((0, top, width, min(height, top + rows)))
 
 
-def _to_grey(image: Image.Image) -> Image.Image:
+def _to_grey(image: Image.Image, correction: Correction | None) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """Luma and opacity (None: all opaque) of one strip."""
     if image.mode == "LAB":
-        return image.getchannel("L")  # lightness; converting through a profile would bring in colour management
+        return np.asarray(image.getchannel("L")), None  # lightness: luma without a profile
     if not image.has_transparency_data:
-        return image.convert("L")
-    shown = image.convert("LA" if image.mode == "La" else "RGBA")
-    # Luma is linear in the colours, so blending it with white is blending the colours with white.
-    return Image.composite(shown.convert("L"), Image.new("L", image.size, _WHITE), shown.getchannel("A"))
+        if correction is None or image.mode in _GREYS:
+            return np.asarray(image.convert("L")), None
+        colours = image if image.mode == "CMYK" else image.convert("RGB")
+        return np.asarray(correction.colours(colours).convert("L")), None
+    seen = image.convert("LA" if image.mode in ("La", "LA") else "RGBA")
+    opacity = np.asarray(seen.getchannel("A"))
+    if correction is not None and seen.mode == "RGBA":
+        seen = correction.colours(seen)
+    return np.asarray(seen.convert("L")), opacity
 
 
 def _keyed(strip: Image.Image, key: tuple[int, ...]) -> NDArray[np.bool_]:

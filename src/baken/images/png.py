@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from PIL.PngImagePlugin import PngImageFile
 
-from baken.images.container import MAX_PARTS, Container, CutShortError, DamagedError, Frame
+from baken.images.colour import D65, SRGB_PRIMARIES, colour_profile, grey_profile, inflated, profile_of_codes
+from baken.images.container import MAX_PARTS, Container, CutShortError, DamagedError, Placement
 from baken.images.exif import UPRIGHT, orientation_of
 
 _SIGNATURE_BYTES = 8
@@ -17,6 +18,11 @@ _GREY, _TRUECOLOUR, _INDEXED = 0, 2, 3
 _WIDEST_BITS = 16
 _WIDENED = {1: 255, 2: 85, 4: 17}
 _GREY_KEY_BYTES, _TRUECOLOUR_KEY_BYTES = 2, 6
+_COLOUR_CHUNKS = frozenset((b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM"))
+_GREYS = frozenset((0, 4))
+_CODES_BYTES = 4
+_GAMMA_SCALE = 100_000
+_GAMMAS = range(1_000, 1_000_000)
 _END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
@@ -28,10 +34,11 @@ class _Chunks:
     has_palette: bool = False
     colour_key: tuple[int, ...] | None = None
     orientation: int = UPRIGHT
+    colour: dict[bytes, memoryview] = field(default_factory=dict)  # what says which colours the samples are
     ended: bool = False
     animated: bool = False
     frames: int = 0
-    frame: Frame | None = None  # the first frame of an animation whose default image is not a part of it
+    frame: Placement | None = None  # the first frame of an animation whose default image is not a part of it
     frame_pixels: list[bytes | memoryview] = field(default_factory=list)
 
 
@@ -53,7 +60,30 @@ def read_png(data: bytes) -> Container:
         orientation=chunks.orientation,
         cut_short=not chunks.ended,
         colour_key=chunks.colour_key,
+        profile=_profile(chunks.colour, is_grey=chunks.header[3] in _GREYS),
     )
+
+
+def _profile(colour: dict[bytes, memoryview], *, is_grey: bool) -> bytes | None:
+    """The profile the file has, or the one its colour chunks stand for, in the order of precedence of PNG (11.3.2)."""
+    if b"cICP" in colour and len(colour[b"cICP"]) >= _CODES_BYTES:
+        return profile_of_codes(colour[b"cICP"][0], colour[b"cICP"][1])
+    if b"iCCP" in colour:
+        _, _, rest = bytes(colour[b"iCCP"]).partition(b"\0")
+        return inflated(rest[1:])
+    if b"sRGB" in colour or not colour:
+        return None
+    gamma = None
+    if len(colour.get(b"gAMA", b"")) == 4:  # noqa: PLR2004 - one number
+        stored = int.from_bytes(colour[b"gAMA"])
+        gamma = _GAMMA_SCALE / stored if stored in _GAMMAS else None
+    if is_grey:
+        return grey_profile(gamma) if gamma else None
+    white, *primaries = D65, *SRGB_PRIMARIES
+    if len(colour.get(b"cHRM", b"")) == 32:  # noqa: PLR2004 - four points
+        numbers = [value / _GAMMA_SCALE for value in struct.unpack(">8I", colour[b"cHRM"])]
+        white, *primaries = zip(numbers[::2], numbers[1::2], strict=True)
+    return colour_profile(primaries, white, gamma)
 
 
 def _missing(chunks: _Chunks, what: str) -> DamagedError | CutShortError:
@@ -90,6 +120,8 @@ def _take(chunks: _Chunks, kind: bytes, chunk: memoryview) -> None:
         _take_transparency(chunks, chunk)
     elif kind == b"IDAT":
         chunks.pixels.append(chunk)
+    elif kind in _COLOUR_CHUNKS and not chunks.pixels:
+        chunks.colour.setdefault(kind, body)
     elif kind == b"eXIf":
         chunks.orientation = orientation_of(body)
     elif kind in (b"acTL", b"fcTL", b"fdAT"):
@@ -107,16 +139,16 @@ def _take_animation(chunks: _Chunks, kind: bytes, body: memoryview) -> None:
         chunks.frame_pixels.append(png_chunk(b"IDAT", bytes(body[4:])))
 
 
-def _frame(chunks: _Chunks, width: int, height: int, left: int, top: int) -> Frame | None:
+def _frame(chunks: _Chunks, width: int, height: int, left: int, top: int) -> Placement | None:
     if chunks.header is None or left + width > chunks.header[0] or top + height > chunks.header[1]:
         return None
-    return Frame(left, top, width, height) if width and height else None
+    return Placement(left, top, width, height) if width and height else None
 
 
 def _first_of_animation(chunks: _Chunks) -> tuple[bytes | memoryview, ...]:
     """The picture an animation starts with, which browsers show in place of a default image that is no part of it."""
     header, *others = chunks.head
-    frame = chunks.frame or Frame(0, 0, 0, 0)
+    frame = chunks.frame or Placement(0, 0, 0, 0)
     size = struct.pack(">II", frame.width_px, frame.height_px)
     return png_chunk(b"IHDR", size + bytes(header[16:21])), *others, *chunks.frame_pixels
 

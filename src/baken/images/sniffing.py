@@ -4,6 +4,8 @@ from __future__ import annotations
 
 _RIFF_KINDS = {b"WEBP": "webp"}
 
+_RIFF_OTHERS = {b"AVI ": "an AVI video", b"WAVE": "a WAVE recording"}
+
 _PICTURES = (
     (b"\xff\xd8\xff", "jpeg"),
     (b"\x89PNG\r\n\x1a\n", "png"),
@@ -28,6 +30,9 @@ _OTHERS = (
     (b"\x7fELF", "a program"),
     (b"MZ", "a program"),
     (b"\x1aE\xdf\xa3", "a Matroska or WebM video"),
+    (b"\0\0\1\xba", "an MPEG video"),
+    (b"\0\0\1\xb3", "an MPEG video"),
+    (b"FLV\1", "a Flash video"),
     (b"OggS", "an Ogg recording"),
     (b"ID3", "an MP3 recording"),
     (b"\xff\x0a", "a JPEG XL picture"),
@@ -37,14 +42,32 @@ _OTHERS = (
     (b"\x8aMNG", "an MNG animation"),
 )
 
-_BRANDS = (
-    (b"avif", "an AVIF picture"),
-    (b"avis", "an AVIF picture"),
-    (b"hei", "a HEIC picture"),
-    (b"hev", "a HEIC picture"),
-    (b"mif1", "a HEIC picture"),
-    (b"msf1", "a HEIC picture"),
-)
+_BRANDS = {
+    b"avif": "avif",
+    b"avis": "avif",
+    b"heic": "heic",
+    b"heix": "heic",
+    b"heim": "heic",
+    b"heis": "heic",
+    b"hevc": "heic",
+    b"hevx": "heic",
+    b"hevm": "heic",
+    b"hevs": "heic",
+    b"mif1": "heic",
+    b"mif2": "heic",
+    b"msf1": "heic",
+}
+"""Brands of ISO base media files that hold pictures; the general ones may hold either, and the reader tells."""
+
+_MAX_BRANDS_BYTES = 256
+_FILMS = {
+    b"3g": "a 3GPP video",
+    b"M4A": "an MPEG-4 recording",
+    b"crx ": "a Canon raw picture",
+    b"jp2 ": "a JPEG 2000 picture",
+    b"jxl ": "a JPEG XL picture",
+    b"qt  ": "a QuickTime video",
+}
 
 _TEXT_SAMPLE_BYTES = 512
 _SHORTEST_TEXT = 4
@@ -55,13 +78,25 @@ def picture_format(data: bytes) -> str | None:
     """The format Baken decodes that `data` starts as, or None."""
     if data[:4] == b"RIFF":
         return _RIFF_KINDS.get(data[8:12])
+    if data[4:8] == b"ftyp":
+        return _picture_brand(data)
     return next((name for magic, name in _PICTURES if data.startswith(magic)), None)
+
+
+def _picture_brand(data: bytes) -> str | None:
+    end = min(int.from_bytes(data[:4]), _MAX_BRANDS_BYTES)
+    known = [_BRANDS[data[at : at + 4]] for at in (8, *range(16, end, 4)) if data[at : at + 4] in _BRANDS]
+    if data[8:12] not in _BRANDS and data[8:12] in (b"qt  ", b"isom", b"mp41", b"mp42"):
+        return None  # a film that some phone marks as a picture too
+    return ("avif" if "avif" in known else "heic") if known else None
 
 
 def describe(data: bytes) -> str:
     """What `data` looks like, in words, when it is no picture Baken decodes."""
     if data[4:8] == b"ftyp":
-        return next((name for brand, name in _BRANDS if data[8:12].startswith(brand)), "an MP4 or QuickTime video")
+        return next((name for brand, name in _FILMS.items() if data[8:12].startswith(brand)), "an MP4 video")
+    if data[:4] == b"RIFF":
+        return _RIFF_OTHERS.get(data[8:12], "a RIFF file that is no WebP")
     known = next((name for magic, name in _OTHERS if data.startswith(magic)), None)
     return known or _describe_text(data[:_TEXT_SAMPLE_BYTES]) or "of no kind Baken knows"
 

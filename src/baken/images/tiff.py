@@ -11,11 +11,15 @@ from dataclasses import dataclass
 
 from PIL.TiffImagePlugin import TiffImageFile
 
+from baken.images.colour import MAX_PROFILE_BYTES
 from baken.images.container import Container, CutShortError, DamagedError
 from baken.images.exif import ORIENTATION_TAG, UPRIGHT, valid_orientation
 
 MAX_VALUES = 1 << 17
 """Values of one tag. 100 million pixels in tiles of 32 x 32 have 97,657 offsets."""
+
+MAX_PAGES = 4096
+"""Pages of one file whose directories are walked."""
 
 _BITS, _PHOTOMETRIC = 258, 262
 _WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 322, 323
@@ -26,6 +30,7 @@ _TYPE_CODES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _WHITE_IS_ZERO, _BLACK_IS_ZERO = 0, 1
 _SMALL_TILE_PIXELS = 1 << 22
 _BIG = 43
+_PROFILE = 34675
 _TWELVE_BITS = 12
 
 
@@ -63,6 +68,8 @@ class _Layout:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
+    """One tag that is kept; of an ICC profile, `first` is where it starts."""
+
     tag: int
     type: int
     count: int
@@ -72,8 +79,44 @@ class _Entry:
 
 def read_tiff(data: bytes) -> Container:
     """Raises: DamagedError, CutShortError, struct.error (cut short)."""
-    layout = _Layout("<" if data[:2] == b"II" else ">", _BIG in data[2:4])
-    entries = _first_directory(data, layout)
+    layout = _layout(data)
+    return _page(data, layout, _first_offset(data, layout))
+
+
+def page_offsets(data: bytes) -> list[int]:
+    """Where the directories of the file's pages stand, each once, at most `MAX_PAGES`.
+
+    A chain that loops, or points outside the file, ends there. Raises: struct.error (cut short).
+    """
+    layout = _layout(data)
+    at, offsets = _first_offset(data, layout), dict[int, None]()
+    while at and at not in offsets and len(offsets) < MAX_PAGES:
+        offsets[at] = None
+        try:
+            (count,) = struct.unpack_from(layout.count, data, at)
+            end = at + struct.calcsize(layout.count) + count * layout.entry_bytes
+            (at,) = struct.unpack_from(layout.offset, data, end)
+        except struct.error:
+            break
+    return list(offsets)
+
+
+def read_page(data: bytes, at: int) -> Container:
+    """The page whose directory stands at byte `at`. Raises: as `read_tiff`."""
+    return _page(data, _layout(data), at)
+
+
+def _layout(data: bytes) -> _Layout:
+    return _Layout("<" if data[:2] == b"II" else ">", _BIG in data[2:4])
+
+
+def _first_offset(data: bytes, layout: _Layout) -> int:
+    return int(struct.unpack_from(layout.offset, data, layout.header_bytes // 2)[0])
+
+
+def _page(data: bytes, layout: _Layout, at: int) -> Container:
+    entries = _directory(data, layout, at)
+    profile = entries.pop(_PROFILE, None)
     numbers = {tag: entry.first for tag, entry in entries.items()}
     width, height = numbers.get(_WIDTH, 0), numbers.get(_HEIGHT, 0)
     _check_tiles(numbers, width * height)
@@ -87,11 +130,11 @@ def read_tiff(data: bytes) -> Container:
         orientation=valid_orientation(orientation),
         grey_bits=_TWELVE_BITS if numbers.get(_BITS) == _TWELVE_BITS else 16,
         inverted=numbers.get(_PHOTOMETRIC) == _WHITE_IS_ZERO,
+        profile=data[profile.first : profile.first + profile.count] if profile else None,
     )
 
 
-def _first_directory(data: bytes, layout: _Layout) -> dict[int, _Entry]:
-    (at,) = struct.unpack_from(layout.offset, data, layout.header_bytes // 2)
+def _directory(data: bytes, layout: _Layout, at: int) -> dict[int, _Entry]:
     (count,) = struct.unpack_from(layout.count, data, at)
     start = at + struct.calcsize(layout.count)
     if start + count * layout.entry_bytes > len(data):
@@ -106,6 +149,8 @@ def _first_directory(data: bytes, layout: _Layout) -> dict[int, _Entry]:
 
 def _read_entry(data: bytes, layout: _Layout, at: int) -> _Entry | None:
     tag, kind, count = struct.unpack_from(layout.entry, data, at)
+    if tag == _PROFILE:
+        return _profile_entry(data, layout, at)
     scalar = tag in _SCALARS or tag == ORIENTATION_TAG
     if not (scalar or tag in _LISTS) or kind not in _TYPE_BYTES:
         return None
@@ -123,6 +168,14 @@ def _read_entry(data: bytes, layout: _Layout, at: int) -> _Entry | None:
     code = _TYPE_CODES.get(kind)
     first = struct.unpack_from(layout.order + code, data, value_at)[0] if code else 0
     return _Entry(tag, kind, count, raw, first)
+
+
+def _profile_entry(data: bytes, layout: _Layout, at: int) -> _Entry | None:
+    """Where the ICC profile stands; None when it is not all there: a picture is shown without its profile too."""
+    _, _, count = struct.unpack_from(layout.entry, data, at)
+    (start,) = struct.unpack_from(layout.offset, data, at + layout.entry_bytes - layout.value_bytes)
+    inside = count <= MAX_PROFILE_BYTES and start + count <= len(data)
+    return _Entry(_PROFILE, 7, count, b"", start) if inside else None
 
 
 def _check_tiles(numbers: dict[int, int], picture_pixels: int) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from PIL.WebPImagePlugin import WebPImageFile
 
-from baken.images.container import MAX_PARTS, Container, CutShortError, DamagedError, Frame
+from baken.images.colour import MAX_PROFILE_BYTES
+from baken.images.container import MAX_PARTS, Container, CutShortError, DamagedError, Placement
 from baken.images.exif import UPRIGHT, orientation_of
 
 _ALPHA_FLAG = 0x10
@@ -40,19 +41,29 @@ def read_webp(data: bytes) -> Container:
         parts=_still(still.get(b"ALPH") if kind == b"VP8 " else None, pixels, width, height),
         opener=WebPImageFile,
         orientation=_orientation(chunks.get(b"EXIF")),
-        frame=None if whole else Frame(left, top, width, height),
+        profile=bytes(chunks[b"ICCP"][8 : 8 + MAX_PROFILE_BYTES]) if b"ICCP" in chunks else None,
+        frame=None if whole else Placement(left, top, width, height),
     )
+
+
+def frame_still(chunk: memoryview) -> tuple[tuple[bytes | memoryview, ...], tuple[int, int]]:
+    """The parts of a file of one frame (`ANMF`), and its width and height. Raises: as `read_webp`."""
+    still = _by_kind(chunk[8 + _FRAME_HEADER_BYTES :])
+    kind, pixels = _bitstream(still)
+    size = _vp8_size(pixels) if kind == b"VP8 " else _vp8l_size(pixels)
+    return _still(still.get(b"ALPH") if kind == b"VP8 " else None, pixels, *size), size
 
 
 def _by_kind(view: memoryview) -> dict[bytes, memoryview]:
     """The first chunk of each kind, with its eight header bytes."""
     first: dict[bytes, memoryview] = {}
-    for kind, chunk in _chunks(view):
+    for kind, chunk in webp_chunks(view):
         first.setdefault(kind, chunk)
     return first
 
 
-def _chunks(view: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+def webp_chunks(view: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    """Kind and bytes, with its eight header bytes, of each chunk. Raises: DamagedError (too many)."""
     at = 0
     for _ in range(MAX_PARTS):
         if at + 8 > len(view):

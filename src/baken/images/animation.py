@@ -1,0 +1,190 @@
+"""The frames of animated GIF, PNG and WebP files, as steps that a canvas takes."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from baken.images.container import MAX_PARTS, Container, CutShortError, DamagedError, Placement
+from baken.images.gif import one_image, read_gif, walk_images
+from baken.images.png import png_chunk, read_png
+from baken.images.webp import frame_still, read_webp, webp_chunks
+
+MAX_STEPS = 100_000
+"""Frames of one file that are walked; a film of an hour has 90,000."""
+
+_PNG_SIGNATURE_BYTES = 8
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+_FRAME_CONTROL_BYTES = 26
+_TRANSPARENCY_FLAG = 1
+_WEBP_FRAME_BYTES = 24
+
+
+class Disposal(Enum):
+    """What becomes of a frame's rectangle before the next one is drawn."""
+
+    KEEP = 0
+    CLEAR = 1
+    RESTORE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One frame.
+
+    Attributes:
+        placement: its rectangle on the canvas, which it may exceed.
+        disposal: what happens to the rectangle afterwards.
+        blends: whether what is under it shows through its transparent parts; else it replaces them.
+        is_opaque: whether it is known to have none.
+        container: makes the file of this frame alone. Raises: as `read_gif`, `read_png`, `read_webp`.
+    """
+
+    placement: Placement
+    disposal: Disposal
+    blends: bool
+    is_opaque: bool
+    container: Callable[[], Container]
+
+
+@dataclass(frozen=True, slots=True)
+class Animation:
+    """A file's frames.
+
+    Attributes:
+        canvas: size, orientation and format, as the first frame's reader tells them.
+        steps: the frames.
+        is_complete: whether these are all of them.
+    """
+
+    canvas: Container
+    steps: list[Step]
+    is_complete: bool
+
+
+def read_animation(data: bytes, name: str) -> Animation:
+    """The frames of a GIF, PNG or WebP file; a still has one. Raises: as the format's reader."""
+    canvas, walk = {"gif": _gif, "png": _png, "webp": _webp}[name](data)
+    steps: list[Step] = []
+    for step in walk:
+        if len(steps) == MAX_STEPS:
+            return Animation(canvas, steps, is_complete=False)
+        steps.append(step)
+    return Animation(canvas, steps, is_complete=True)
+
+
+def _gif(data: bytes) -> tuple[Container, Iterator[Step]]:
+    first = read_gif(data)
+    return first, (_gif_step(data, first, *place) for place in walk_images(data))
+
+
+def _gif_step(data: bytes, first: Container, at: int, end: int, control: memoryview | bytes) -> Step:
+    left, top, width, height = struct.unpack_from("<HHHH", data, at + 1)
+    flags = control[3] if len(control) > 3 else 0  # noqa: PLR2004 - introducer, label and length stand before
+    disposal = {2: Disposal.CLEAR, 3: Disposal.RESTORE}.get(flags >> 2 & 7, Disposal.KEEP)
+    placement = Placement(left, top, width, height)
+
+    def container() -> Container:
+        return replace(first, parts=one_image(data, at, end, control), frame=placement)
+
+    return Step(placement, disposal, True, not flags & _TRANSPARENCY_FLAG, container)
+
+
+def _png(data: bytes) -> tuple[Container, Iterator[Step]]:
+    first = read_png(data)
+    return first, _png_steps(data, first)
+
+
+@dataclass(slots=True)
+class _PngFrame:
+    control: memoryview | None = None
+    pixels: list[memoryview] | None = None
+
+
+def _png_steps(data: bytes, first: Container) -> Iterator[Step]:
+    """Frames that `fcTL` chunks announce; a default image without one is no frame. A still has its picture."""
+    head, frame, is_animated, found = list[memoryview](), _PngFrame(), False, False
+    for kind, chunk in _png_chunks(memoryview(data)):
+        if kind in (b"IHDR", b"PLTE", b"tRNS"):
+            head.append(chunk)
+        elif kind == b"acTL":
+            is_animated = True
+        elif kind == b"fcTL" and is_animated:
+            if frame.control is not None and frame.pixels:
+                found = True
+                yield _png_step(data, first, head, frame)
+            frame = _PngFrame(chunk[8 : 8 + _FRAME_CONTROL_BYTES], [])
+        elif kind == b"IDAT" and frame.pixels is not None:
+            frame.pixels.append(chunk[8:-4])
+        elif kind == b"fdAT" and frame.pixels is not None:
+            frame.pixels.append(chunk[12:-4])
+    if frame.control is not None and frame.pixels:
+        yield _png_step(data, first, head, frame)
+    elif not found:
+        whole = Placement(0, 0, first.width_px, first.height_px)
+        yield Step(first.frame or whole, Disposal.KEEP, True, False, lambda: first)
+
+
+def _png_chunks(view: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    at = _PNG_SIGNATURE_BYTES
+    for _ in range(MAX_PARTS):
+        if at + 8 > len(view):
+            return
+        length, kind = struct.unpack_from(">I4s", view, at)
+        if kind == b"IEND" or at + 12 + length > len(view):
+            return
+        yield kind, view[at : at + 12 + length]
+        at += 12 + length
+
+
+def _png_step(data: bytes, first: Container, head: list[memoryview], frame: _PngFrame) -> Step:
+    assert frame.control is not None  # noqa: S101 - the caller saw it
+    pixels = frame.pixels or []
+    if len(frame.control) < _FRAME_CONTROL_BYTES:
+        raise CutShortError("it ends inside a frame's header")
+    width, height, left, top, disposal, blend = struct.unpack_from(">4xIIII4xBB", frame.control)
+    placement = Placement(left, top, width, height)
+
+    def container() -> Container:
+        header = png_chunk(b"IHDR", struct.pack(">II", width, height) + bytes(head[0][16:21]))
+        parts: tuple[bytes | memoryview, ...]
+        parts = (data[:_PNG_SIGNATURE_BYTES], header, *head[1:], png_chunk(b"IDAT", b"".join(pixels)), _PNG_END)
+        return replace(first, parts=parts, frame=placement)
+
+    kind = {1: Disposal.CLEAR, 2: Disposal.RESTORE}.get(disposal, Disposal.KEEP)
+    return Step(placement, kind, blend == 1, False, container)
+
+
+def _webp(data: bytes) -> tuple[Container, Iterator[Step]]:
+    first = read_webp(data)
+    return first, _webp_steps(data, first)
+
+
+def _webp_steps(data: bytes, first: Container) -> Iterator[Step]:
+    found = False
+    for kind, chunk in webp_chunks(memoryview(data)[12:]):
+        if kind != b"ANMF":
+            continue
+        if len(chunk) < _WEBP_FRAME_BYTES:
+            return
+        found = True
+        yield _webp_step(chunk, first)
+    if not found:
+        whole = Placement(0, 0, first.width_px, first.height_px)
+        yield Step(whole, Disposal.KEEP, True, False, lambda: first)
+
+
+def _webp_step(chunk: memoryview, first: Container) -> Step:
+    left, top, width, height = (int.from_bytes(chunk[at : at + 3], "little") for at in (8, 11, 14, 17))
+    placement = Placement(2 * left, 2 * top, width + 1, height + 1)
+    flags = chunk[23]
+
+    def container() -> Container:
+        parts, size = frame_still(chunk)
+        if size != (placement.width_px, placement.height_px):
+            raise DamagedError(f"its headers disagree: a frame of {size} in a place of another size")
+        return replace(first, parts=parts, frame=placement)
+
+    return Step(placement, Disposal.CLEAR if flags & 1 else Disposal.KEEP, not flags & 2, False, container)
