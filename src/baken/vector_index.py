@@ -43,7 +43,7 @@ MAX_DIMS = 4096
 EXACT_LIMIT = 20_000
 """Up to this many vectors each is compared: as fast as the graph there (0.4 ms), and exact."""
 
-# Measured on 75,320 real vectors (crops of 1,396 photographs, 54 of each) with 2,500 altered copies of some: the graph
+# Measured on 75,320 real vectors (crops of 1,396 pictures, 54 of each) with 2,500 altered copies of some: the graph
 # finds every neighbour of similarity 0.5 or more that comparing each finds, and loses 0.4 % of the originals among the
 # first ten, all below 0.5; 0.7 ms against 2.6 ms. Twice the expansion: 0.2 % and 1.2 ms. Independent random vectors
 # in clusters are far harder (the nearest in 99.4 %, half of the first ten), but nothing like what a network gives.
