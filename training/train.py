@@ -51,11 +51,11 @@ class Recipe:
 
     size_px: int = 128
     dims: int = 256
-    steps: int = 900
+    steps: int = 420
     batch_pictures: int = 64
     temperature: float = 0.05
     entropy_weight: float = 10.0
-    relative_rate: float = 5e-3
+    relative_rate: float = 2.5e-3
     head_rate: float = 1e-3
     frozen_blocks: int = 3
     hard_share: float = 0.5

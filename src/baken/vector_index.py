@@ -43,8 +43,10 @@ MAX_DIMS = 4096
 EXACT_LIMIT = 20_000
 """Up to this many vectors each is compared: as fast as the graph there (0.4 ms), and exact."""
 
-# Measured on 100,000 clustered vectors of 256 values: of near queries (cosine 0.6) the nearest is found in 99.4 %, in
-# 1.1 ms against 3.6 ms for comparing each; adding takes 0.5 ms.
+# Measured on 75,320 real vectors (crops of 1,396 pictures, 54 of each) with 2,500 altered copies of some: the graph
+# finds every neighbour of similarity 0.5 or more that comparing each finds, and loses 0.4 % of the originals among the
+# first ten, all below 0.5; 0.7 ms against 2.6 ms. Twice the expansion: 0.2 % and 1.2 ms. Independent random vectors
+# in clusters are far harder (the nearest in 99.4 %, half of the first ten), but nothing like what a network gives.
 _CONNECTIVITY = 16
 _EXPANSION_ADD = 96
 _EXPANSION_SEARCH = 192
@@ -152,7 +154,7 @@ class VectorIndex:
     def search(self, vectors: NDArray[np.int8], limit: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The nearest ids of each query, nearest first; an id counts with its nearest vector.
 
-        Exact up to `EXACT_LIMIT` vectors; above, the graph may miss a few of the farther ones.
+        Exact up to `EXACT_LIMIT` vectors; above, the graph may miss a few of the farther ones (see docs/model-card.md).
 
         Args:
             vectors: int8[Q, dims].
