@@ -40,6 +40,7 @@ using index::FileLock;
 using index::FolderTail;
 using index::Manifest;
 using index::MapMode;
+using index::Removal;
 using index::View;
 
 namespace {
@@ -105,6 +106,13 @@ void IndexFolder::State::open(bool reset) {
     open_to_read();
   } else {
     begin();
+  }
+  if (mode_ == MapMode::copy) {
+    return;  // what is made good there is not in the files
+  }
+  // Now that what a dead writer left is made good, the bits of what someone touched must be sound as well.
+  for (const std::shared_ptr<index::FolderSegment>& segment : view()->segments) {
+    segment->accept_touched(!read_only_);
   }
 }
 
@@ -173,7 +181,7 @@ void IndexFolder::State::replay(bool all) {
     if (all || next > acknowledged) {
       tail.publish(next);
     }
-    bury(*current, *batch);
+    bury(*current, *batch, all ? Removal::after_restart : Removal::repeated);
     if (batch->header().applied_seq >= applied.seq) {
       applied = batch->applied();
     }
