@@ -36,6 +36,10 @@ size_t file_bytes(size_t rows, bool has_checksums) {
   return checksums_offset(rows) + (has_checksums ? blocks_for(rows) * sizeof(uint32_t) : 0);
 }
 
+bool has_checksums(const RemovedHeader& header) {
+  return header.preamble.version >= first_version_with_removed_checksums;
+}
+
 uint32_t checksum_of_bits(std::span<const uint64_t> words) { return checksum(words.data(), words.size_bytes()); }
 
 void check_header(const RemovedHeader& header, size_t got_bytes, const ManifestSegment& entry, const std::string& path) {
@@ -86,8 +90,11 @@ RemovedRows::RemovedRows(const std::string& folder, const ManifestSegment& entry
       file_(path_, mode == MapMode::write ? O_RDWR : O_RDONLY) {
   RemovedHeader header{};
   check_header(header, file_.read(&header, sizeof header, 0), entry, path_);
-  const size_t expected_bytes =
-      file_bytes(entry.rows, header.preamble.version >= first_version_with_removed_checksums);
+  has_checksums_ = has_checksums(header);
+  const size_t expected_bytes = file_bytes(entry.rows, has_checksums_);
+  if (file_.size_bytes() > expected_bytes) {
+    corrupt(path_, "it is longer than it says");
+  }
   if (file_.size_bytes() < expected_bytes) {
     throw IndexError(IndexFault::truncated, "index: " + path_ + " has " + std::to_string(file_.size_bytes()) +
                                                 " bytes, expected " + std::to_string(expected_bytes));
@@ -153,7 +160,7 @@ size_t RemovedRows::bury_block(size_t block, std::span<const uint64_t> gone, Rem
   if (buried == 0 && removal != Removal::after_restart) {
     return 0;
   }
-  if (has_checksums()) {
+  if (has_checksums_) {
     const uint32_t before = checksum_of_bits(std::span(before_bits).first(gone.size()));
     const uint32_t after = checksum_of_bits(std::span(after_bits).first(gone.size()));
     const uint32_t found = checksum_of(block).load(std::memory_order_relaxed);
@@ -181,7 +188,7 @@ bool RemovedRows::copy_block(size_t block, Tombstones& copy) const {
     copied[index] = bits[index].load(std::memory_order_acquire);
     copy.put_word(block * block_words + index, copied[index]);
   }
-  return !has_checksums() ||
+  return !has_checksums_ ||
          checksum_of_bits(std::span(copied).first(count)) == checksum_of(block).load(std::memory_order_acquire);
 }
 
@@ -189,7 +196,10 @@ bool RemovedRows::copy_block(size_t block, Tombstones& copy) const {
 bool RemovedRows::is_sound(size_t first_block, size_t end_block) const {
   RemovedHeader header{};
   check_header(header, file_.read(&header, sizeof header, 0), entry_, path_);
-  if (!has_checksums()) {
+  if (has_checksums(header) != has_checksums_) {
+    corrupt(path_, "its version is another than it was");
+  }
+  if (!has_checksums_) {
     return true;
   }
   for (size_t first = first_block; first < end_block; first += blocks_at_once) {

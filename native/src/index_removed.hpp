@@ -63,7 +63,6 @@ class RemovedRows {
 
  private:
   RemovedHeader& header() const { return *reinterpret_cast<RemovedHeader*>(mapping_.data()); }
-  bool has_checksums() const { return header().preamble.version >= first_version_with_removed_checksums; }
   std::atomic<uint32_t>& checksum_of(size_t block) const;
   size_t bury_block(size_t block, std::span<const uint64_t> gone, Removal removal);
 
@@ -71,6 +70,7 @@ class RemovedRows {
   ManifestSegment entry_;
   File file_;
   Mapping mapping_;
+  bool has_checksums_ = true;  // not in a file of an older version
 };
 
 }  // namespace baken::index
