@@ -151,6 +151,10 @@ void IndexFolder::State::begin() {
   if (!control_.of_this_boot()) {
     control_.skip_numbers_to(index::numbers_end(folder_));
     replay(true);
+    // A batch that was lost may have left bits without their checksums: better to build anew now than while serving.
+    for (const std::shared_ptr<index::FolderSegment>& segment : view()->segments) {
+      segment->removed().require_sound();
+    }
     control_.set_boot();
   } else if (current->tail->file_bytes() != current->tail->settled_bytes()) {
     replay(false);
