@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from baken.errors import IndexLockedError, IndexMissingError
 from baken.index_files import follower_turn
 from baken.known import KnownFollower
 from baken.known_files import KnownFiles
+from baken.known_guard import KnownGuard
 from baken.model import (
     EntryState,
     Fingerprint,
@@ -219,6 +221,33 @@ def test_a_folder_that_cannot_be_made_leaves_the_entries_in_memory(
     with caplog.at_level(logging.WARNING), following(filled, folder) as follower:
         assert found(follower, 2) == [2]
     assert "cannot be made" in caplog.text
+
+
+def test_a_process_goes_back_to_the_folder_once_it_can_be_used(
+    filled: Store, folder: Path, caplog: pytest.LogCaptureFixture
+):
+    folder.parent.write_text("a file where the folder should be")
+    with caplog.at_level(logging.INFO), following(filled, folder) as follower, following(filled, folder) as other:
+        assert found(follower, 2) == [2]
+        follower.return_to_folder()
+        assert "still keeps the known entries in memory" in caplog.text
+        assert found(follower, 2) == [2]
+        folder.parent.unlink()
+        guard = KnownGuard(follower, verify_interval_seconds=0, folder_retry_seconds=0.01)
+        guard.start()
+        end = time.monotonic() + 60
+        while "shares the index" not in caplog.text and time.monotonic() < end:
+            time.sleep(0.01)
+        guard.close()
+        assert "shares the index" in caplog.text
+        assert found(follower, 2) == [2]
+        [late] = add(filled, 6)
+        assert found(follower, 6) == [late]
+        index = IndexFolder(str(folder / "pdq"), filled.history_id())
+        assert index.applied_seq == filled.head_seq()
+        assert found(other, 6) == [late]
+        follower.return_to_folder()  # which is where it is
+        assert caplog.text.count("shares the index") == 1
 
 
 def test_a_follower_that_waits_too_long_for_another_says_so(filled: Store, folder: Path):

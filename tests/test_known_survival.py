@@ -34,6 +34,7 @@ from baken.store import Store
 CHILD = Path(__file__).parent / "known_child.py"
 PROVENANCE = Provenance("test", "alice")
 SEGMENT_OFFSET = 4096 + 32 * 3  # of a code in a segment's file
+REMOVED_OFFSET = 64  # of the first rows' bits in a removed file
 NO_PAUSE: Callable[[float], bool] = lambda _: False  # noqa: E731 - a value of the type that a pause has
 
 
@@ -84,16 +85,16 @@ def follow(folder: Path) -> Iterator[Follow]:
         yield make
 
 
-def damage(folder: Path, offset: int = SEGMENT_OFFSET) -> None:
+def damage(folder: Path, offset: int = SEGMENT_OFFSET, pattern: str = "segment-*") -> None:
     """Change a byte of the PDQ index as failing hardware does: the file's times stay."""
-    [segment] = (folder / "pdq").glob("segment-*")
-    before = segment.stat()
-    with segment.open("r+b") as file:
+    [damaged] = (folder / "pdq").glob(pattern)
+    before = damaged.stat()
+    with damaged.open("r+b") as file:
         file.seek(offset)
         byte = file.read(1)
         file.seek(offset)
         file.write(bytes([byte[0] ^ 0xFF]))
-    os.utime(segment, ns=(before.st_atime_ns, before.st_mtime_ns))
+    os.utime(damaged, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def forget_verification(folder: Path) -> None:
@@ -120,6 +121,44 @@ def test_damage_inside_a_segment_is_found_and_every_process_answers_right_again(
     forget_verification(folder)
     first.verify_when_due(3600, NO_PAUSE)
     assert caplog.text.count("damaged") == 1
+
+
+def test_a_damaged_bit_that_hides_a_live_entry_is_found_and_every_process_answers_right_again(
+    filled: Store, folder: Path, follow: Follow, caplog: pytest.LogCaptureFixture
+):
+    first, second = follow(filled), follow(filled)
+    assert found(first, 4) == found(second, 4) == [4]
+    first.verify_when_due(3600, NO_PAUSE)
+    damage(folder, REMOVED_OFFSET, "removed-*")
+    forget_verification(folder)
+    assert found(first, 4) == []  # what nobody has noticed yet
+    with caplog.at_level(logging.ERROR):
+        first.verify_when_due(3600, NO_PAUSE)
+    assert "a checksum of its bits is wrong" in caplog.text
+    for follower in (first, second, follow(filled)):
+        assert [found(follower, number) for number in range(1, 6)] == [[1], [2], [3], [4], [5]]
+    forget_verification(folder)
+    first.verify_when_due(3600, NO_PAUSE)
+    assert caplog.text.count("is damaged") == 1
+
+
+def test_a_removal_that_meets_a_damaged_bit_has_the_index_built_again(
+    filled: Store, folder: Path, follow: Follow, caplog: pytest.LogCaptureFixture
+):
+    first, second = follow(filled), follow(filled)
+    assert found(first, 4) == found(second, 4) == [4]
+    [removed] = (folder / "pdq").glob("removed-*")
+    with removed.open("r+b") as file:  # the bit of entry 4 alone: a whole byte would leave nothing to remove
+        file.seek(REMOVED_OFFSET)
+        file.write(b"\x08")
+    with caplog.at_level(logging.WARNING):
+        filled.set_entry_states("b", [2], EntryState.WITHDRAWN, actor="bob", reason="a test")
+        first.refresh()
+    assert "built again" in caplog.text
+    assert "a checksum of its bits is wrong" in caplog.text
+    assert "in memory" not in caplog.text
+    for follower in (first, second, follow(filled)):
+        assert [found(follower, number) for number in range(1, 6)] == [[1], [], [3], [4], [5]]
 
 
 def test_an_index_known_to_be_damaged_gives_no_answer_until_it_is_built_again(

@@ -279,6 +279,21 @@ def test_the_guard_of_a_server_verifies_the_seen_index_too(
     assert len(world.index) == 5 * 7
 
 
+def test_a_merge_that_meets_damage_in_the_seen_index_has_it_built_again(world: World, tmp_path: Path):
+    world.see_all([picture(number) for number in range(5)])
+    world.run()
+    pdq = world.index._files().pdq
+    codes = np.random.default_rng(1).integers(0, 256, (16_384, 32), dtype=np.uint8)
+    for first_id in (1 << 50, 1 << 51):  # two segments, so that a merge is due
+        pdq.add(codes, np.arange(first_id, first_id + 16_384))
+    for removed in (tmp_path / "index" / "seen" / "pdq").glob("removed-*"):
+        damage_quietly(removed, 64)
+    world.index._merge(world.index._files())
+    assert pdq.applied_seq == -1
+    world.index.follow()
+    assert len(world.index) == 5 * 7
+
+
 def test_an_index_that_is_too_far_behind_is_built_again(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("baken.store.seen._REMOVALS_KEPT", 0)
     world.see_all(picture(number) for number in range(3))

@@ -48,12 +48,8 @@ class Tombstones {
     return (words_[row / 64].fetch_or(bit, std::memory_order_release) & bit) == 0;
   }
 
-  // Sets what is set in `other`, which has as many rows.
-  void put_all(const Tombstones& other) {
-    for (size_t index = 0; index < words_.size(); ++index) {
-      words_[index].fetch_or(other.word(index), std::memory_order_relaxed);
-    }
-  }
+  // Sets the rows 64 * index to 64 * index + 63 that are set in `word`.
+  void put_word(size_t index, uint64_t word) { words_[index].fetch_or(word, std::memory_order_relaxed); }
 
  private:
   std::vector<Word> owned_;

@@ -17,6 +17,7 @@ namespace baken::index {
 // substrings that lay side by side in the code. What is older than this version is read, and written anew in it.
 constexpr uint32_t format_version = 3;
 constexpr uint32_t first_version_with_tokens = 2;
+constexpr uint32_t first_version_with_removed_checksums = 3;
 constexpr uint32_t byte_order_mark = 0x01020304;
 constexpr size_t page_bytes = 4096;
 
@@ -57,17 +58,20 @@ struct SegmentHeader {
 };
 static_assert(sizeof(SegmentHeader) == 64 + 24 * hamming::section_count && sizeof(SegmentHeader) <= page_bytes);
 
-// The bits follow at `removed_bits_offset`. The stamp of the segment's file is no part of the checksum.
+// The bits follow at `removed_bits_offset`, then a checksum for each block of them (none before version 3). The stamp of
+// the segment's file is no part of the header's checksum.
 struct RemovedHeader {
   Preamble preamble;
   uint64_t number;
   uint64_t rows;
   std::atomic<uint64_t> segment_inode;
   std::atomic<int64_t> segment_modified_ns;
+  uint64_t unused;
 };
 constexpr size_t removed_header_bytes = 40;
-static_assert(sizeof(RemovedHeader) == 56);
 constexpr size_t removed_bits_offset = 64;
+static_assert(sizeof(RemovedHeader) == removed_bits_offset);
+constexpr size_t removed_block_rows = 4096;
 
 // The atomics are no part of the checksum. They lie in a line of their own; batches follow at page_bytes.
 struct TailHeader {

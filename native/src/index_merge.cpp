@@ -101,17 +101,33 @@ bool IndexFolder::State::merge_once(index::Pace& pace, bool settle) {
   std::vector<std::unique_ptr<hamming::Tombstones>> removed_before;
   std::vector<hamming::Rows> parts;
   for (size_t i = run.first; i < run.end; ++i) {
-    // What is taken over gets new checksums: damage must not.
+    // What is taken over gets new checksums: damage must not, and no row may go because of a damaged bit.
     before->segments[i]->verify_rows();
     hamming::Rows rows = before->segments[i]->segment().rows();
-    removed_before.push_back(std::make_unique<hamming::Tombstones>(rows.count));
-    removed_before.back()->put_all(*rows.removed);
+    removed_before.push_back(removed_now(*before->segments[i]));
     rows.removed = removed_before.back().get();
     parts.push_back(rows);
   }
   const uint64_t number = control_.take_number();
   const WrittenSegment merged = index::write_segment(merging_path(number), number, parts, pace);
   return replace(*before, run, merged, removed_before);
+}
+
+// What was removed from a segment until now.
+std::unique_ptr<hamming::Tombstones> IndexFolder::State::removed_now(const FolderSegment& segment) {
+  auto copy = std::make_unique<hamming::Tombstones>(segment.entry().rows);
+  for (size_t block = 0; block < segment.removed().block_count(); ++block) {
+    if (segment.removed().copy_block(block, *copy)) {
+      continue;
+    }
+    const std::lock_guard writer(writer_mutex_);
+    const FileLock lock(lock_file_, options_.lock_timeout_seconds);
+    begin();
+    if (!segment.removed().copy_block(block, *copy)) {
+      segment.removed().raise_damaged();
+    }
+  }
+  return copy;
 }
 
 bool IndexFolder::State::replace(const View& before, hamming::Run run, const WrittenSegment& merged,
@@ -130,6 +146,7 @@ bool IndexFolder::State::replace(const View& before, hamming::Run run, const Wri
   }
   std::vector<hamming::Rows> parts;
   for (size_t i = run.first; i < run.end; ++i) {
+    before.segments[i]->removed().require_sound();
     parts.push_back(before.segments[i]->segment().rows());
   }
   const auto rest = next.segments.erase(first, first + static_cast<ptrdiff_t>(run.end - run.first));
@@ -143,7 +160,7 @@ bool IndexFolder::State::replace(const View& before, hamming::Run run, const Wri
 
 // Gives a merged or built segment its bits and its name.
 void IndexFolder::State::adopt(const WrittenSegment& merged, const hamming::Tombstones& removed) {
-  index::write_removed(folder_, merged, removed);
+  index::RemovedRows::create(folder_, merged.entry, merged.stamp, removed);
   index::rename_file(merging_path(merged.entry.number), index::segment_path(folder_, merged.entry.number));
 }
 

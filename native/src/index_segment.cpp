@@ -18,7 +18,6 @@ using hamming::ids_section;
 using hamming::Rows;
 using hamming::SegmentArrays;
 using hamming::TableShape;
-using hamming::Tombstones;
 
 size_t pages(size_t size_bytes) { return (size_bytes + page_bytes - 1) / page_bytes * page_bytes; }
 
@@ -97,15 +96,14 @@ std::string segment_path(const std::string& folder, uint64_t number) {
   return folder + "/segment-" + std::to_string(number);
 }
 
-std::string removed_path(const std::string& folder, uint64_t number) {
-  return folder + "/removed-" + std::to_string(number);
-}
-
 FolderSegment::FolderSegment(const std::string& folder, const ManifestSegment& entry, MapMode mode)
-    : entry_(entry), path_(segment_path(folder, entry.number)) {
-  map_removed(folder, mode);
+    : entry_(entry), path_(segment_path(folder, entry.number)), removed_(folder, entry, mode) {
   map_arrays();
-  check_stamp(mode == MapMode::write);
+  // Nothing writes into a segment, so a file with another time or inode was damaged or copied. Looking costs nothing.
+  is_touched_ = arrays_file_.stamp() != removed_.segment_stamp();
+  if (is_touched_) {
+    verify();
+  }
 }
 
 void FolderSegment::map_arrays() {
@@ -131,42 +129,19 @@ void FolderSegment::map_arrays() {
   const SegmentArrays arrays = header.preamble.version == format_version
                                    ? placed_in(hamming::table_shape(header.rows), header, arrays_.data())
                                    : placed_without_tables(header, arrays_.data());
-  const std::span words(reinterpret_cast<Tombstones::Word*>(removed_.data() + removed_bits_offset),
-                        Tombstones::words_for(header.rows));
-  segment_ = std::make_unique<hamming::Segment>(arrays, words);
+  segment_ = std::make_unique<hamming::Segment>(arrays, removed_.words());
 }
 
-void FolderSegment::map_removed(const std::string& folder, MapMode mode) {
-  const std::string path = removed_path(folder, entry_.number);
-  removed_file_ = File(path, mode == MapMode::write ? O_RDWR : O_RDONLY);
-  RemovedHeader header{};
-  check_preamble(&header, removed_file_.read(&header, removed_header_bytes, 0), removed_magic, removed_header_bytes,
-                 path);
-  if (header.rows != entry_.rows || header.number != entry_.number) {
-    corrupt(path, "it is not for the segment of its name");
-  }
-  const size_t expected_bytes = removed_bits_offset + Tombstones::words_for(header.rows) * sizeof(uint64_t);
-  if (removed_file_.size_bytes() < expected_bytes) {
-    truncated(path, removed_file_.size_bytes(), expected_bytes);
-  }
-  removed_ = Mapping(removed_file_, expected_bytes, mode);
-}
-
-// Nothing writes into a segment, so a file with another time or inode was damaged or copied. Looking costs nothing.
-void FolderSegment::check_stamp(bool may_write) {
-  auto* header = reinterpret_cast<RemovedHeader*>(removed_.data());
-  const FileStamp now = arrays_file_.stamp();
-  if (now == FileStamp{header->segment_inode.load(), header->segment_modified_ns.load()}) {
+void FolderSegment::accept_touched(bool may_write) {
+  if (!is_touched_) {
     return;
   }
-  verify();
+  removed_.require_sound();
   if (may_write) {
-    header->segment_inode.store(now.inode);
-    header->segment_modified_ns.store(now.modified_ns);
+    removed_.note_segment_stamp(arrays_file_.stamp());
   }
+  is_touched_ = false;
 }
-
-void FolderSegment::sync_removed() { removed_file_.sync(); }
 
 void FolderSegment::verify() const {
   verify_header();
@@ -305,25 +280,6 @@ WrittenSegment SegmentWriter::finish() {
   const WrittenSegment written = seal_segment(file_, header);
   is_finished_ = true;
   return written;
-}
-
-void write_removed(const std::string& folder, const WrittenSegment& segment, const Tombstones& removed) {
-  RemovedHeader header{};
-  header.number = segment.entry.number;
-  header.rows = segment.entry.rows;
-  header.segment_inode = segment.stamp.inode;
-  header.segment_modified_ns = segment.stamp.modified_ns;
-  seal(&header, removed_magic, removed_header_bytes);
-  const size_t word_count = Tombstones::words_for(segment.entry.rows);
-  std::vector<uint8_t> bytes(removed_bits_offset + word_count * sizeof(uint64_t));
-  std::memcpy(bytes.data(), &header, sizeof header);
-  for (size_t index = 0; index < word_count; ++index) {
-    const uint64_t word = removed.word(index);
-    std::memcpy(bytes.data() + removed_bits_offset + index * sizeof word, &word, sizeof word);
-  }
-  File file(removed_path(folder, segment.entry.number), O_WRONLY | O_CREAT | O_TRUNC);
-  file.write(bytes.data(), bytes.size(), 0);
-  file.sync();
 }
 
 }  // namespace baken::index

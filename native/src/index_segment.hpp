@@ -1,4 +1,5 @@
-// A segment in two mapped files: the arrays, which never change, and one bit a row for what was removed since.
+// A segment in two mapped files: the arrays, which never change, and one bit a row for what was removed since (see
+// index_removed.hpp).
 #pragma once
 
 #include <memory>
@@ -8,26 +9,29 @@
 #include "hamming_segment.hpp"
 #include "index_format.hpp"
 #include "index_pace.hpp"
+#include "index_removed.hpp"
 
 namespace baken::index {
 
 std::string segment_path(const std::string& folder, uint64_t number);
-std::string removed_path(const std::string& folder, uint64_t number);
 
 class FolderSegment {
  public:
   // Reads the headers only, unless someone touched the file of the arrays since it was written: then all of it is
-  // checked first. With MapMode::copy removals stay in this process.
+  // checked first, and who keeps writers out calls accept_touched(). With MapMode::copy removals stay in this process.
   FolderSegment(const std::string& folder, const ManifestSegment& entry, MapMode mode);
 
   const ManifestSegment& entry() const { return entry_; }
   hamming::Segment& segment() { return *segment_; }
   size_t mapped_bytes() const { return arrays_.size_bytes() + removed_.size_bytes(); }
 
-  // Writes what was removed to the disk.
-  void sync_removed();
+  RemovedRows& removed() { return removed_; }
+  const RemovedRows& removed() const { return removed_; }
 
-  // Throw IndexError(corrupt) when a checksum is wrong: of everything, or of what a merge takes over.
+  // Checks the bits of a segment that someone touched and, when they are sound too, notes that it was found whole.
+  void accept_touched(bool may_write);
+
+  // Throw IndexError(corrupt) when a checksum of the arrays is wrong: of all, or of what a merge takes over.
   void verify() const;
   void verify_rows() const;
 
@@ -41,17 +45,15 @@ class FolderSegment {
 
  private:
   const SegmentHeader& header() const { return *reinterpret_cast<const SegmentHeader*>(arrays_.data()); }
-  void map_removed(const std::string& folder, MapMode mode);
   void map_arrays();
-  void check_stamp(bool may_write);
   void verify_section(size_t section) const;
 
   ManifestSegment entry_;
   std::string path_;
   File arrays_file_;
   Mapping arrays_;
-  File removed_file_;
-  Mapping removed_;
+  RemovedRows removed_;
+  bool is_touched_ = false;
   std::unique_ptr<hamming::Segment> segment_;
 };
 
@@ -88,8 +90,5 @@ class SegmentWriter {
   uint32_t ids_checksum_ = 0;
   bool is_finished_ = false;
 };
-
-// The bits of a segment, as `removed` holds them.
-void write_removed(const std::string& folder, const WrittenSegment& segment, const hamming::Tombstones& removed);
 
 }  // namespace baken::index

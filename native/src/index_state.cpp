@@ -40,6 +40,7 @@ using index::FileLock;
 using index::FolderTail;
 using index::Manifest;
 using index::MapMode;
+using index::Removal;
 using index::View;
 
 namespace {
@@ -106,6 +107,13 @@ void IndexFolder::State::open(bool reset) {
   } else {
     begin();
   }
+  if (mode_ == MapMode::copy) {
+    return;  // what is made good there is not in the files
+  }
+  // Now that what a dead writer left is made good, the bits of what someone touched must be sound as well.
+  for (const std::shared_ptr<index::FolderSegment>& segment : view()->segments) {
+    segment->accept_touched(!read_only_);
+  }
 }
 
 // What a writer left to be made good is made good in this process's own copy of the mapped numbers and bits; it does not
@@ -143,6 +151,10 @@ void IndexFolder::State::begin() {
   if (!control_.of_this_boot()) {
     control_.skip_numbers_to(index::numbers_end(folder_));
     replay(true);
+    // A batch that was lost may have left bits without their checksums: better to build anew now than while serving.
+    for (const std::shared_ptr<index::FolderSegment>& segment : view()->segments) {
+      segment->removed().require_sound();
+    }
     control_.set_boot();
   } else if (current->tail->file_bytes() != current->tail->settled_bytes()) {
     replay(false);
@@ -173,7 +185,7 @@ void IndexFolder::State::replay(bool all) {
     if (all || next > acknowledged) {
       tail.publish(next);
     }
-    bury(*current, *batch);
+    bury(*current, *batch, all ? Removal::after_restart : Removal::repeated);
     if (batch->header().applied_seq >= applied.seq) {
       applied = batch->applied();
     }

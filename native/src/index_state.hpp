@@ -84,6 +84,9 @@ class IndexFolder::State {
   const std::string& folder() const { return folder_; }
   uint64_t take_number() { return control_.take_number(); }
   std::string merging_path(uint64_t number) const;
+  // Throws IndexError(corrupt) when bits of a segment, those of the blocks from `first` to `end`, are damaged; what a
+  // writer is at, or left to be made good, is no damage.
+  void check_removed(const index::FolderSegment& segment, size_t first_block, size_t end_block);
   void put_in_place(const std::optional<index::WrittenSegment>& built, const index::Applied& applied);
 
  private:
@@ -95,7 +98,7 @@ class IndexFolder::State {
   void begin();
   void replay(bool all);
   size_t write(const IndexChange& change);
-  size_t bury(const index::View& view, const index::Batch& batch) const;
+  size_t bury(const index::View& view, const index::Batch& batch, index::Removal removal) const;
   void freeze();
   void swap(index::Manifest next);
   void make_empty();
@@ -105,6 +108,7 @@ class IndexFolder::State {
 
   // Of a merger.
   bool merge_once(index::Pace& pace, bool settle);
+  std::unique_ptr<hamming::Tombstones> removed_now(const index::FolderSegment& segment);
   bool replace(const index::View& before, hamming::Run run, const index::WrittenSegment& merged,
                const std::vector<std::unique_ptr<hamming::Tombstones>>& removed_before);
 

@@ -15,6 +15,7 @@ using index::FolderSegment;
 using index::FolderTail;
 using index::Manifest;
 using index::ManifestSegment;
+using index::Removal;
 using index::View;
 
 namespace {
@@ -26,7 +27,7 @@ constexpr size_t max_segments = 24;
 
 }  // namespace
 
-size_t IndexFolder::State::bury(const View& view, const Batch& batch) const {
+size_t IndexFolder::State::bury(const View& view, const Batch& batch, Removal removal) const {
   if (batch.header().removed_count == 0) {
     return 0;
   }
@@ -35,7 +36,7 @@ size_t IndexFolder::State::bury(const View& view, const Batch& batch) const {
   size_t buried = 0;
   for (const std::shared_ptr<FolderSegment>& segment : view.segments) {
     index::step("bury", "segment");
-    buried += segment->segment().remove(ids);
+    buried += segment->removed().bury(segment->segment().arrays(), ids, removal);
   }
   return buried;
 }
@@ -79,7 +80,7 @@ size_t IndexFolder::State::write(const IndexChange& change) {
   tail.publish(end);
   size_t removed = alive_before + change.count - tail.rows()->rows().alive_count();
   if (change.removed_count != 0) {
-    removed += bury(*current, *tail.read(start, end));
+    removed += bury(*current, *tail.read(start, end), Removal::fresh);
   }
   tail.settle(end, applied);
   return removed;
@@ -96,11 +97,11 @@ void IndexFolder::State::freeze() {
     index::Pace unpaced(0);
     const index::WrittenSegment frozen =
         index::write_segment(index::segment_path(folder_, number), number, std::span(&rows, 1), unpaced);
-    index::write_removed(folder_, frozen, hamming::Tombstones(frozen.entry.rows));
+    index::RemovedRows::create(folder_, frozen.entry, frozen.stamp, hamming::Tombstones(frozen.entry.rows));
     next.segments.push_back(frozen.entry);
   }
   for (const std::shared_ptr<FolderSegment>& segment : current->segments) {
-    segment->sync_removed();
+    segment->removed().sync();
   }
   begin_tail(next, current->tail->applied());
   swap(std::move(next));
@@ -139,7 +140,13 @@ void IndexFolder::State::make_empty() {
 void IndexFolder::State::condemn() {
   const std::lock_guard writer(writer_mutex_);
   const FileLock lock(lock_file_, options_.lock_timeout_seconds);
-  begin();
+  try {
+    begin();
+  } catch (const IndexError& error) {
+    if (error.fault() != IndexFault::corrupt) {
+      throw;  // what cannot be made good, because it is damaged, is condemned all the more
+    }
+  }
   view()->tail->condemn();
 }
 

@@ -33,6 +33,7 @@ class KnownFollower:
     def __init__(self, store: Store, folder: Path | None = None) -> None:
         self._store = store
         self._folder = folder
+        self._left_folder: Path | None = None  # that could not be used; the entries are in memory
         self._files: KnownFiles | None = None
         self._known = KnownEntries()
         self._seq = -1
@@ -100,6 +101,33 @@ class KnownFollower:
         if files is not None:
             files.settle()
 
+    def return_to_folder(self) -> None:
+        """Share the index on disk again, if this process had to leave it and it can be used by now.
+
+        Searches are answered from memory until it is whole. A folder that may only be read is not gone back to: this
+        process would have to leave it with the next change.
+
+        Raises:
+            NotReadyError: the database could not be read.
+        """
+        folder, head = self._left_folder, self._store.head_seq()
+        if folder is None or head <= 0:
+            return
+        try:
+            files = KnownFiles(folder, self._store)
+            if files.is_read_only:
+                files.close()
+                return
+            files.bring_to(head)
+            with self._lock:
+                self._left_folder, self._folder, self._files = None, folder, files
+                self._follow_files(folder, self._store.head_seq())
+        except IndexFileError as error:
+            _log.info("this process still keeps the known entries in memory: %s", error.message)
+            return
+        if self._left_folder is None:
+            _log.warning("this process shares the index in %s again", folder)
+
     def verify_when_due(self, interval_seconds: float, wait: Wait) -> None:
         """Read the index on disk through, unless that was done less than the interval ago, and mend what is damaged.
 
@@ -134,7 +162,7 @@ class KnownFollower:
             # Memory serves as well, only not shared: a full disk must not stop the screening.
             _log.warning("this process keeps the known entries in memory: %s; %s", error.message, error.hint)
             self._files = None
-            self._folder, self._seq = None, -1
+            self._left_folder, self._folder, self._seq = folder, None, -1
             self._follow_in_memory(head)
 
     def _bring_files_to(self, folder: Path, head: int) -> None:

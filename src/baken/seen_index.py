@@ -120,7 +120,7 @@ class SeenIndex:
         """Begin to merge what is due in a thread of its own; searches and writes go on meanwhile."""
         files = self._files()
         if not self._merger.is_alive() and any(index.merge_due() for index in files.all()):
-            self._merger = threading.Thread(target=_merge, args=(files,), name="seen-index-merge")
+            self._merger = threading.Thread(target=self._merge, args=(files,), name="seen-index-merge")
             self._merger.start()
 
     def files_near(self, codes: NDArray[np.uint8], radius_bits: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -181,6 +181,16 @@ class SeenIndex:
                 self._opened = _Files(*opened)
             return self._opened
 
+    def _merge(self, files: _Files) -> None:
+        try:
+            for index in files.all():
+                index.merge(MERGE_BYTES_PER_SECOND)
+        except IndexFileError as error:
+            _log.warning("merging the seen index failed and is tried again later: %s", error.message)
+            if isinstance(error, DAMAGE):
+                with suppress(IndexFileError):  # damaged beyond that: opening it finds the rest
+                    self._condemn(files)
+
     def _condemn(self, files: _Files) -> None:
         """Let all processes know that nothing may be taken from it; the next `follow` builds it again."""
         with follower_turn(self._folder, LOCK_TIMEOUT_SECONDS):
@@ -203,14 +213,6 @@ class SeenIndex:
             self._opened = None  # let go, not closed: other threads may be searching them
             self._follow()
             return work()
-
-
-def _merge(files: _Files) -> None:
-    try:
-        for index in files.all():
-            index.merge(MERGE_BYTES_PER_SECOND)
-    except IndexFileError as error:
-        _log.warning("merging the seen index failed and is tried again later: %s", error.message)
 
 
 def nearest(

@@ -187,6 +187,20 @@ def test_verify_finds_what_changed_in_a_segment(tmp_path: Path) -> None:
         index.verify()
 
 
+@pytest.mark.parametrize("offset", [-1, 64, 64 + TAIL_ROWS // 8 - 1])
+def test_verify_finds_what_changed_in_the_bits_of_removed_rows(tmp_path: Path, offset: int) -> None:
+    index = make(tmp_path)
+    index.add(random_codes(np.random.default_rng(5), TAIL_ROWS), np.arange(TAIL_ROWS))
+    index.remove(np.arange(0, TAIL_ROWS, 5))
+    index.verify()
+    [removed] = tmp_path.glob("removed-*")
+    data = bytearray(removed.read_bytes())
+    data[offset] ^= 1
+    removed.write_bytes(data)
+    with pytest.raises(errors.IndexCorruptError, match="checksum of its bits"):
+        index.verify()
+
+
 def test_an_index_of_another_database_is_refused(tmp_path: Path) -> None:
     make(tmp_path).close()
     with pytest.raises(errors.IndexDatabaseError, match="another"):
@@ -291,6 +305,10 @@ def test_an_index_that_an_earlier_version_wrote_can_be_read_and_is_merged_into_t
     assert index.applied_seq == 41
     assert index.segment_count == 1
     everything = [(row, 0, row) for row in range(50, FIXTURE_ROWS)]
+    assert search(index, fixture_codes(), 0) == everything
+    assert index.remove(np.array([50, 51, 52])) == 3  # of the segment, whose bits have checksums since version 3
+    index.verify()
+    everything = everything[3:]
     assert search(index, fixture_codes(), 0) == everything
     # Segments of the first two versions have tables of another layout: they are scanned until they are merged.
     is_outdated = fixture != "index-v3"
