@@ -86,12 +86,11 @@ def test_damage_that_is_seen_at_once_is_told_and_mended_too(baken: Command):
     assert baken.ok("index", "verify", "--json").json["state"] == "current"
 
 
-def test_check_tells_a_missing_index_one_that_is_behind_and_a_current_one(baken: Command, tmp_path: Path):
+def test_check_tells_a_missing_index_one_that_is_behind_and_a_current_one(baken: Command):
     assert index_findings(baken) == {"BK-I001": "info"}
     search(baken)
     assert index_findings(baken) == {}
-    (tmp_path / "more.txt").write_text("cd" * 32)
-    baken.ok("bank", "import", "known", tmp_path / "more.txt")
+    baken.ok("bank", "pause", "known", "--reason", "a trial")
     assert index_findings(baken) == {"BK-I002": "info"}
     assert baken("check").out.splitlines()[-1].startswith("0 errors")
     search(baken)

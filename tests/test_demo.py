@@ -69,7 +69,7 @@ def test_a_second_run_banks_nothing_twice(tmp_path: Path, capsys: pytest.Capture
     with Store.open(f"sqlite:///{folder / 'baken.sqlite3'}") as store:
         active = {bank.name: store.bank_counts(bank.id)[EntryState.ACTIVE] for bank in store.banks()}
         assert active == {"demo-known": 4, "demo-own-photos": 2, "demo-benign": 1, "demo-known-later": 1}
-        assert sum(store.screening_counts().values()) == 42
+        assert sum(store.screening_counts().values()) == 46
         assert [case.item_count for case in store.cases.cases()] == [1]
 
 
