@@ -23,20 +23,19 @@ struct Verified {
 constexpr uint32_t line_words = 16;
 constexpr uint32_t line_postings = 14;
 
-// A coarse bucket to look into for a query.
-struct Probe {
-  uint32_t bucket;
+// A query as a table asks for it.
+struct QueryForm {
   uint32_t query;
-  uint32_t query_word;  // the query's bits where a posting has them
-  uint16_t query_nibble;
-  uint16_t allowed_bits;  // how many low key bits may still differ from the query's
+  uint32_t word;    // its bits where a posting has them
+  uint32_t nibble;  // the next table's four lowest bits
 };
 
-// What lies of a probe's bucket in one line, one bit a posting.
+// What lies of a coarse bucket in one line, one bit a posting, and for which query.
 struct LinePart {
   uint32_t line;
   uint16_t lanes;
-  uint16_t probe;  // its number
+  uint8_t form;          // number of the query's form
+  uint8_t allowed_bits;  // how many low key bits may still differ from the query's
 };
 
 // The postings of a line's part that are near enough.
@@ -68,8 +67,8 @@ struct Costs {
 
 struct Kernels {
   // Writes the parts with postings whose key bits are near enough; returns how many.
-  size_t (*filter_postings)(const uint32_t* postings, const Probe* probes, const LinePart* parts, size_t part_count,
-                            const PostingForm& form, PassedPart* passed);
+  size_t (*filter_postings)(const uint32_t* postings, const QueryForm* forms, const LinePart* parts,
+                            size_t part_count, const PostingForm& posting_form, PassedPart* passed);
   // Writes which of the `count` pairs of a slot and a query are within the radius; returns how many. Overwrites the slack
   // of both lists.
   size_t (*verify)(const uint8_t* query_codes, const uint8_t* codes, uint32_t* slots, uint32_t* queries, size_t count,

@@ -53,19 +53,19 @@ __m256i bits_in_words(__m256i words) {
   return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
-size_t filter_postings(const uint32_t* postings, const Probe* probes, const LinePart* parts, size_t part_count,
-                       const PostingForm& form, PassedPart* passed) {
+size_t filter_postings(const uint32_t* postings, const QueryForm* forms, const LinePart* parts, size_t part_count,
+                       const PostingForm& posting_form, PassedPart* passed) {
   const auto all = [](uint32_t word) { return _mm256_set1_epi32(static_cast<int>(word)); };
-  const __m256i low_mask = all(form.low_mask);
-  const __m256i chain_mask = all(form.chain_mask);
+  const __m256i low_mask = all(posting_form.low_mask);
+  const __m256i chain_mask = all(posting_form.chain_mask);
   const __m256i nibble_places = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
   PassedPart* out = passed;
   for (size_t i = 0; i < part_count; ++i) {
-    const Probe& probe = probes[parts[i].probe];
-    const __m256i query = all(probe.query_word);
-    const __m256i nibble = all(probe.query_nibble);
-    const __m256i allowed = all(probe.allowed_bits);
-    const __m256i chain_allowed = all(probe.allowed_bits + form.chain_bits);
+    const QueryForm& form = forms[parts[i].form];
+    const __m256i query = all(form.word);
+    const __m256i nibble = all(form.nibble);
+    const __m256i allowed = all(parts[i].allowed_bits);
+    const __m256i chain_allowed = all(parts[i].allowed_bits + posting_form.chain_bits);
     const uint32_t* line = postings + size_t{parts[i].line} * line_words;
     uint32_t far = 0;
     for (uint32_t half = 0; half < 2; ++half) {

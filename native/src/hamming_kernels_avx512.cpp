@@ -56,24 +56,24 @@ uint32_t distance(__m512i query, const uint8_t* code) {
   return static_cast<uint32_t>(_mm_cvtsi128_si64(halves) + _mm_extract_epi64(halves, 1));
 }
 
-size_t filter_postings(const uint32_t* postings, const Probe* probes, const LinePart* parts, size_t part_count,
-                       const PostingForm& form, PassedPart* passed) {
+size_t filter_postings(const uint32_t* postings, const QueryForm* forms, const LinePart* parts, size_t part_count,
+                       const PostingForm& posting_form, PassedPart* passed) {
   const auto all = [](uint32_t word) { return _mm512_set1_epi32(static_cast<int>(word)); };
-  const __m512i low_mask = all(form.low_mask);
-  const __m512i chain_mask = all(form.chain_mask);
-  const __m512i chain_bits = all(form.chain_bits);
+  const __m512i low_mask = all(posting_form.low_mask);
+  const __m512i chain_mask = all(posting_form.chain_mask);
+  const __m512i chain_bits = all(posting_form.chain_bits);
   const __m512i four_bits = all(15);
   const __m512i nibble_words = _mm512_setr_epi32(14, 14, 14, 14, 14, 14, 14, 14, 15, 15, 15, 15, 15, 15, 15, 15);
   const __m512i nibble_places = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28);
   PassedPart* out = passed;
   for (size_t i = 0; i < part_count; ++i) {
-    const Probe& probe = probes[parts[i].probe];
-    const __m512i allowed = all(probe.allowed_bits);
+    const QueryForm& form = forms[parts[i].form];
+    const __m512i allowed = all(parts[i].allowed_bits);
     const __m512i posting = _mm512_loadu_si512(postings + size_t{parts[i].line} * line_words);
-    const __m512i differing = _mm512_xor_si512(posting, all(probe.query_word));
+    const __m512i differing = _mm512_xor_si512(posting, all(form.word));
     const __m512i low_bits = _mm512_popcnt_epi32(_mm512_and_si512(differing, low_mask));
     const __m512i nibbles = _mm512_srlv_epi32(_mm512_permutexvar_epi32(nibble_words, posting), nibble_places);
-    const __m512i next = _mm512_ternarylogic_epi32(nibbles, all(probe.query_nibble), four_bits, 0x28);  // (a ^ b) & c
+    const __m512i next = _mm512_ternarylogic_epi32(nibbles, all(form.nibble), four_bits, 0x28);  // (a ^ b) & c
     const __m512i chain = _mm512_ternarylogic_epi32(differing, chain_mask, next, 0xea);                 // (a & b) | c
     const __mmask16 low_near = _mm512_mask_cmple_epu32_mask(parts[i].lanes, low_bits, allowed);
     const __mmask16 near =

@@ -26,20 +26,20 @@ uint32_t distance(const Words& query, const uint8_t* code) {
 
 uint32_t bit_count(uint32_t bits) { return static_cast<uint32_t>(__builtin_popcount(bits)); }
 
-size_t filter_postings(const uint32_t* postings, const Probe* probes, const LinePart* parts, size_t part_count,
-                       const PostingForm& form, PassedPart* passed) {
+size_t filter_postings(const uint32_t* postings, const QueryForm* forms, const LinePart* parts, size_t part_count,
+                       const PostingForm& posting_form, PassedPart* passed) {
   PassedPart* out = passed;
   for (size_t i = 0; i < part_count; ++i) {
-    const Probe& probe = probes[parts[i].probe];
+    const QueryForm& form = forms[parts[i].form];
     const uint32_t* line = postings + size_t{parts[i].line} * line_words;
     uint32_t near = 0;
     for (uint32_t lanes = parts[i].lanes; lanes != 0; lanes &= lanes - 1) {
       const auto lane = static_cast<uint32_t>(__builtin_ctz(lanes));
-      const uint32_t differing = line[lane] ^ probe.query_word;
+      const uint32_t differing = line[lane] ^ form.word;
       const uint32_t nibbles = line[line_postings + lane / 8] >> (4 * (lane % 8));
-      const uint32_t chain = (differing & form.chain_mask) | ((nibbles ^ probe.query_nibble) & 15U);
-      const bool passes = bit_count(differing & form.low_mask) <= probe.allowed_bits &&
-                          bit_count(chain) <= probe.allowed_bits + form.chain_bits;
+      const uint32_t chain = (differing & posting_form.chain_mask) | ((nibbles ^ form.nibble) & 15U);
+      const bool passes = bit_count(differing & posting_form.low_mask) <= parts[i].allowed_bits &&
+                          bit_count(chain) <= parts[i].allowed_bits + posting_form.chain_bits;
       near |= (passes ? 1U : 0U) << lane;
     }
     *out = {static_cast<uint16_t>(i), static_cast<uint16_t>(near)};

@@ -12,7 +12,7 @@ constexpr size_t flat_chunk_rows = 4096;
 
 // How much of a table is searched at a time for many queries: the slice and the next one, which is fetched meanwhile, stay
 // in the second-level cache.
-constexpr size_t slice_bytes = size_t{256} << 10;
+constexpr size_t slice_bytes = size_t{128} << 10;
 
 }  // namespace
 
@@ -156,7 +156,8 @@ void Lookup::search_place(int place) {
     masks_.prepare(shape.high_bits(table), radius);
     for (size_t query = 0; query < queries_.size(); ++query) {
       if (enters(query, table)) {
-        visit(table, probe_for(query, table), masks_.size(radius));
+        const Asked asked = asked_of(query, table);
+        visit(table, asked.form, asked.bucket, radius);
       }
     }
     launch();
@@ -220,12 +221,10 @@ void Lookup::visit_slice(int table, int slice_bits, uint32_t slice, const Groups
   const Masks::Mask* outer = slice_masks_.begin();
   for (const Masks::Mask* end = outer + slice_masks_.size(radius); outer != end; ++outer) {
     const uint32_t group = slice ^ outer->flips;
-    const size_t mask_count = masks_.size(radius - static_cast<int>(outer->count));
+    const int allowed_bits = radius - static_cast<int>(outer->count);
     for (uint32_t i = group == 0 ? 0 : groups.ends[group - 1]; i < groups.ends[group]; ++i) {
-      Probe probe = groups.probes[i];
-      probe.bucket = slice << inner_bits | (probe.bucket & inner_mask);
-      probe.allowed_bits = static_cast<uint16_t>(probe.allowed_bits - outer->count);
-      visit(table, probe, mask_count);
+      const Asked& asked = groups.asked[i];
+      visit(table, asked.form, slice << inner_bits | (asked.bucket & inner_mask), allowed_bits);
     }
   }
 }
@@ -239,10 +238,10 @@ void Lookup::group_queries(int table, int slice_bits, Groups& groups) {
   for (size_t group = 1; group < groups.ends.size(); ++group) {
     groups.ends[group] += groups.ends[group - 1];
   }
-  groups.probes.resize(queries_.size());
+  groups.asked.resize(queries_.size());
   for (size_t query = 0; query < queries_.size(); ++query) {
     if (enters(query, table)) {
-      groups.probes[groups.ends[slice_of(query)]++] = probe_for(query, table);
+      groups.asked[groups.ends[slice_of(query)]++] = asked_of(query, table);
     }
   }
 }
@@ -274,14 +273,13 @@ bool Lookup::enters(size_t query, int table) {
   return scene_.radii[table] >= 0 && asks(query, table) && !is_given_up(query);
 }
 
-Probe Lookup::probe_for(size_t query, int table) const {
+Lookup::Asked Lookup::asked_of(size_t query, int table) const {
   const TableShape& shape = scene_.segment->arrays().shape;
   const Keys& keys = queries_[query].keys;
   const uint32_t low = keys[table] & ((uint32_t{1} << shape.low_bits(table)) - 1);
   const uint32_t next = keys[next_table(table)] & ((uint32_t{1} << shape.next_bits(table)) - 1);
-  return {keys[table] >> shape.low_bits(table), static_cast<uint32_t>(query),
-          static_cast<uint32_t>(posting_word(shape, table, low, next)), static_cast<uint16_t>(next & 15U),
-          static_cast<uint16_t>(scene_.radii[table])};
+  const auto word = static_cast<uint32_t>(posting_word(shape, table, low, next));
+  return {{static_cast<uint32_t>(query), word, next & 15U}, keys[table] >> shape.low_bits(table)};
 }
 
 // Whether the filter of a table lets the code with these keys pass.

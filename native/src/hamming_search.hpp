@@ -56,14 +56,23 @@ class Candidates {
   std::unique_ptr<uint32_t[]> numbers_;
 };
 
+// A coarse bucket to look into.
+struct Probe {
+  uint32_t bucket;
+  uint16_t allowed_bits;  // how many low key bits may still differ from the query's
+  uint16_t form;          // number of the query's form in the batch
+};
+
 // Probes of one table that go through the stages together.
 struct Batch {
   static constexpr size_t max_probes = 128;
   static constexpr size_t max_bucket_lines = 4;  // a bucket in more lines is a crowd's
 
   int table = 0;
+  size_t form_count = 0;
   size_t probe_count = 0;
   size_t part_count = 0;
+  std::array<QueryForm, max_probes> forms;
   std::array<Probe, max_probes> probes;
   std::array<LinePart, max_probes * max_bucket_lines> parts;
   Candidates own;         // near in the table's key
@@ -113,9 +122,15 @@ class Lookup {
     TableRadii radii{};
   };
 
-  // Queries by the slice of their key, each as a probe of its own bucket.
+  // A query as a table asks for it, and its own bucket.
+  struct Asked {
+    QueryForm form;
+    uint32_t bucket;
+  };
+
+  // Queries by the slice of their key.
   struct Groups {
-    std::vector<Probe> probes;
+    std::vector<Asked> asked;
     std::vector<uint32_t> ends;
   };
 
@@ -141,19 +156,20 @@ class Lookup {
 
   // Whether the query still goes through the table. If so, it is charged for it.
   bool enters(size_t query, int table);
-  Probe probe_for(size_t query, int table) const;
+  Asked asked_of(size_t query, int table) const;
 
   // The stages of a batch, each a batch behind the one before so that memory arrives while the others compute.
-  void visit(int table, const Probe& probe, size_t mask_count);
+  void visit(int table, const QueryForm& form, uint32_t bucket, int allowed_bits);
   void launch();
   void drain();
   void fetch_directory(const Batch& batch) const;
+  template <bool is_fetched>
   void read_directory(Batch& batch);
   void filter(Batch& batch);
   void verify(Batch& batch);
 
-  void search_crowd(int table, const Probe& probe, uint32_t begin, uint32_t count);
-  void filter_parts(int table, const Probe* probes, const LinePart* parts, size_t part_count, Candidates& own,
+  void search_crowd(int table, const QueryForm& form, uint32_t allowed_bits, uint32_t begin, uint32_t end);
+  void filter_parts(int table, const QueryForm* forms, const LinePart* parts, size_t part_count, Candidates& own,
                     Candidates& transposed);
   void fetch_codes(Candidates& candidates) const;
   void take(int table, Candidates& candidates);
