@@ -56,8 +56,9 @@ struct PostingForm {
 // Lists of candidates are filled up to whole vectors, with up to this many elements past their end.
 constexpr size_t vector_slack = 16;
 
-// What the steps of a search cost, as native/bench/bench_hamming_costs.cpp prints it (Zen 4, two busy cores). Only their
-// ratios matter, and only to speed: a search is exact whatever they are.
+// What the steps of a search cost, as native/bench/bench_hamming_costs.cpp prints it (Zen 5, two busy cores; where
+// it gives a probe no cost of its own, the least that fits about as well). Only their ratios matter, and only to speed: a
+// search is exact whatever they are.
 struct Costs {
   float probe_ns;      // one bucket: its directory entry, its first line, the start of the filter
   float posting_ns;    // one posting in the filter, further lines included

@@ -164,7 +164,7 @@ void distances(const uint8_t* query, const uint8_t* codes, size_t count, int32_t
 }  // namespace
 
 const Kernels avx2_kernels = {filter_postings, verify, scan_flat, distances, 1,
-                                {13.0F, 1.5F, 2.0F, 1.0F}, {33.0F, 2.5F, 5.5F, 1.5F}};
+                                {7.5F, 0.75F, 1.4F, 0.8F}, {2.9F, 2.0F, 3.5F, 1.1F}};
 
 }  // namespace baken::hamming
 #endif

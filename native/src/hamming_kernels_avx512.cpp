@@ -160,7 +160,7 @@ void distances(const uint8_t* query, const uint8_t* codes, size_t count, int32_t
 }  // namespace
 
 const Kernels avx512_kernels = {filter_postings, verify, scan_flat, distances, 2,
-                                {18.0F, 0.25F, 1.3F, 0.5F}, {37.0F, 0.8F, 5.0F, 1.3F}};
+                                {4.8F, 0.6F, 1.2F, 0.42F}, {1.1F, 1.5F, 3.2F, 1.25F}};
 
 }  // namespace baken::hamming
 #endif

@@ -83,6 +83,6 @@ void distances(const uint8_t* query, const uint8_t* codes, size_t count, int32_t
 }  // namespace
 
 const Kernels scalar_kernels = {filter_postings, verify, scan_flat, distances, 0,
-                                {14.0F, 5.0F, 12.0F, 12.0F}, {55.0F, 6.0F, 17.0F, 12.0F}};
+                                {7.7F, 3.7F, 8.5F, 6.1F}, {6.4F, 6.6F, 10.5F, 6.2F}};
 
 }  // namespace baken::hamming
