@@ -64,15 +64,16 @@ double candidate_ns(const Kernels& kernels, const Segment& segment, const uint8_
   for (uint32_t& slot : slots) {
     slot = static_cast<uint32_t>(rng() % segment.arrays().rows());
   }
-  std::vector<Near> near(batch);
+  std::vector<Verified> verified(batch);
   std::vector<uint32_t> now(batch + vector_slack);
+  std::vector<uint32_t> same_query(batch + vector_slack);
   const double ns = least_ns([&] {
     for (size_t first = 0; first < batch * batches; first += batch) {
       for (size_t i = 0; i < batch; ++i) {
         __builtin_prefetch(segment.arrays().codes + size_t{slots[first + batch + i]} * code_bytes, 0, 2);
       }
       std::copy_n(slots.begin() + static_cast<ptrdiff_t>(first), batch, now.begin());
-      kernels.verify(query, segment.arrays().codes, now.data(), batch, 31, near.data());
+      kernels.verify(query, segment.arrays().codes, now.data(), same_query.data(), batch, 31, verified.data());
     }
   });
   return ns * query_count / static_cast<double>(batch * batches);

@@ -13,30 +13,47 @@ struct Near {
   uint32_t distance_bits;
 };
 
+// A candidate by its number, and its distance to its query.
+struct Verified {
+  uint32_t number;
+  uint32_t distance_bits;
+};
+
 // Postings lie in lines of 64 bytes: 14 words, then a nibble for each of them, from the low end of 8 bytes on.
 constexpr uint32_t line_words = 16;
 constexpr uint32_t line_postings = 14;
 
-// The postings of one coarse bucket, and how many low key bits may still differ from the query's.
-struct Bucket {
-  uint32_t line;
-  uint32_t lane;  // of the first posting, in its line
-  uint32_t count;
-  uint32_t allowed_bits;
+// A query as a table asks for it.
+struct QueryForm {
+  uint32_t query;
+  uint32_t word;    // its bits where a posting has them
+  uint32_t nibble;  // the next table's four lowest bits
 };
 
-// How to read a posting: the row ("slot") in the low bits of its word, above it most of the next table's key bits, on top
-// the low key bits. The nibble holds the next table's four lowest bits.
+// What lies of a coarse bucket in one line, one bit a posting, and for which query.
+struct LinePart {
+  uint32_t line;
+  uint16_t lanes;
+  uint8_t form;          // number of the query's form
+  uint8_t allowed_bits;  // how many low key bits may still differ from the query's
+};
+
+// The postings of a line's part that are near enough.
+struct PassedPart {
+  uint16_t part;  // its number
+  uint16_t lanes;
+};
+
+// How to read a posting of a table: the row ("slot") in the low bits of its word, above it most of the next table's key
+// bits, on top the low key bits. The nibble holds the next table's four lowest bits.
 struct PostingForm {
-  uint32_t query_word;  // the query's bits where a posting has them
-  uint32_t query_nibble;
   uint32_t low_mask;    // the low key bits
   uint32_t chain_mask;  // these and those of the next table
   uint32_t slot_mask;   // at least four bits wide
   uint32_t chain_bits;  // how many more may differ when the next table's count too
 };
 
-// Slot lists are written in whole vectors, up to this many elements past their end.
+// Lists of candidates are filled up to whole vectors, with up to this many elements past their end.
 constexpr size_t vector_slack = 16;
 
 // The nearest and the second nearest of some rows: the distance in the high bits, the row in the low ones, so that the
@@ -48,8 +65,9 @@ struct NearestTwo {
 constexpr uint32_t nearest_row_bits = 22;
 constexpr uint32_t nearest_none = UINT32_MAX;
 
-// What the steps of a search cost, as native/bench/bench_hamming_costs.cpp prints it (Zen 4, two busy cores). Only their
-// ratios matter, and only to speed: a search is exact whatever they are.
+// What the steps of a search cost, as native/bench/bench_hamming_costs.cpp prints it (Zen 5, two busy cores; where
+// it gives a probe no cost of its own, the least that fits about as well). Only their ratios matter, and only to speed: a
+// search is exact whatever they are.
 struct Costs {
   float probe_ns;      // one bucket: its directory entry, its first line, the start of the filter
   float posting_ns;    // one posting in the filter, further lines included
@@ -58,13 +76,14 @@ struct Costs {
 };
 
 struct Kernels {
-  // Writes the slots whose key bits are near enough; returns how many.
-  size_t (*filter_postings)(const uint32_t* postings, const Bucket* buckets, size_t bucket_count,
-                            const PostingForm& form, uint32_t* slots);
-  // Writes those of the `count` slots whose code is within the radius; returns how many. Overwrites the slack of `slots`.
-  size_t (*verify)(const uint8_t* query, const uint8_t* codes, uint32_t* slots, size_t count, uint32_t radius_bits,
-                   Near* near);
-  // The same for rows first to first + count.
+  // Writes the parts with postings whose key bits are near enough; returns how many.
+  size_t (*filter_postings)(const uint32_t* postings, const QueryForm* forms, const LinePart* parts,
+                            size_t part_count, const PostingForm& posting_form, PassedPart* passed);
+  // Writes which of the `count` pairs of a slot and a query are within the radius; returns how many. Overwrites the slack
+  // of both lists.
+  size_t (*verify)(const uint8_t* query_codes, const uint8_t* codes, uint32_t* slots, uint32_t* queries, size_t count,
+                   uint32_t radius_bits, Verified* verified);
+  // Writes those of the rows first to first + count whose code is within the radius; returns how many.
   size_t (*scan_flat)(const uint8_t* query, const uint8_t* codes, uint32_t first, size_t count, uint32_t radius_bits,
                       Near* near);
   void (*distances)(const uint8_t* query, const uint8_t* codes, size_t count, int32_t* out);

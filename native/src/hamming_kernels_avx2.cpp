@@ -25,13 +25,8 @@ __m256i partial_distances(__m256i query, __m256i code) {
   return _mm256_sad_epu8(bits_in_bytes(_mm256_xor_si256(query, code)), _mm256_setzero_si256());
 }
 
-// Four distances of 64 bits, in order.
-__m256i distances_of_4(__m256i query, const uint8_t* code0, const uint8_t* code1, const uint8_t* code2,
-                       const uint8_t* code3) {
-  const __m256i bits0 = partial_distances(query, load(code0));
-  const __m256i bits1 = partial_distances(query, load(code1));
-  const __m256i bits2 = partial_distances(query, load(code2));
-  const __m256i bits3 = partial_distances(query, load(code3));
+// Four sums of 64 bits, in order, each of four partial ones.
+__m256i sums_of_4(__m256i bits0, __m256i bits1, __m256i bits2, __m256i bits3) {
   const __m256i halves01 = _mm256_add_epi64(_mm256_unpacklo_epi64(bits0, bits1), _mm256_unpackhi_epi64(bits0, bits1));
   const __m256i halves23 = _mm256_add_epi64(_mm256_unpacklo_epi64(bits2, bits3), _mm256_unpackhi_epi64(bits2, bits3));
   return _mm256_add_epi64(_mm256_permute2x128_si256(halves01, halves23, 0x20),
@@ -39,7 +34,8 @@ __m256i distances_of_4(__m256i query, const uint8_t* code0, const uint8_t* code1
 }
 
 __m256i distances_of_row_group(__m256i query, const uint8_t* codes) {
-  return distances_of_4(query, codes, codes + 32, codes + 64, codes + 96);
+  const auto bits = [&](int i) { return partial_distances(query, load(codes + 32 * i)); };
+  return sums_of_4(bits(0), bits(1), bits(2), bits(3));
 }
 
 uint32_t distance(__m256i query, const uint8_t* code) {
@@ -52,86 +48,60 @@ uint32_t lanes_above(__m256i bits, __m256i radius) {
   return static_cast<uint32_t>(_mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpgt_epi64(bits, radius))));
 }
 
-// For each set of lanes to keep, the permutation that moves them to the front.
-struct CompressTable {
-  alignas(32) uint32_t lanes[256][8];
-  constexpr CompressTable() : lanes{} {
-    for (int kept = 0; kept < 256; ++kept) {
-      int next = 0;
-      for (uint32_t lane = 0; lane < 8; ++lane) {
-        if ((kept >> lane) & 1) {
-          lanes[kept][next++] = lane;
-        }
-      }
-    }
-  }
-};
-constexpr CompressTable compress_table;
-
 __m256i bits_in_words(__m256i words) {
   const __m256i pairs = _mm256_maddubs_epi16(bits_in_bytes(words), _mm256_set1_epi8(1));
   return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
-size_t filter_postings(const uint32_t* postings, const Bucket* buckets, size_t bucket_count, const PostingForm& form,
-                       uint32_t* slots) {
+size_t filter_postings(const uint32_t* postings, const QueryForm* forms, const LinePart* parts, size_t part_count,
+                       const PostingForm& posting_form, PassedPart* passed) {
   const auto all = [](uint32_t word) { return _mm256_set1_epi32(static_cast<int>(word)); };
-  const __m256i query = all(form.query_word);
-  const __m256i nibble = all(form.query_nibble);
-  const __m256i low_mask = all(form.low_mask);
-  const __m256i chain_mask = all(form.chain_mask);
-  const __m256i slot_mask = all(form.slot_mask);
+  const __m256i low_mask = all(posting_form.low_mask);
+  const __m256i chain_mask = all(posting_form.chain_mask);
   const __m256i nibble_places = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
-  uint32_t* out = slots;
-  for (const Bucket* bucket = buckets; bucket != buckets + bucket_count; ++bucket) {
-    const __m256i allowed = all(bucket->allowed_bits);
-    const __m256i chain_allowed = all(bucket->allowed_bits + form.chain_bits);
-    const uint32_t* line = postings + size_t{bucket->line} * line_words;
-    uint32_t first = bucket->lane;
-    for (uint32_t left = first + bucket->count; left > first;) {
-      const uint32_t end = left < line_postings ? left : line_postings;
-      const uint32_t valid = ((1U << end) - 1) >> first << first;
-      for (uint32_t half = 0; half < 2; ++half) {
-        const uint32_t lanes = valid >> (8 * half) & 0xffU;
-        if (lanes == 0) {
-          continue;
-        }
-        const __m256i posting = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(line + 8 * half));
-        const __m256i differing = _mm256_xor_si256(posting, query);
-        const __m256i nibbles = _mm256_srlv_epi32(all(line[line_postings + half]), nibble_places);
-        const __m256i next = _mm256_and_si256(_mm256_xor_si256(nibbles, nibble), all(15));
-        const __m256i chain = _mm256_or_si256(_mm256_and_si256(differing, chain_mask), next);
-        const __m256i above =
-            _mm256_or_si256(_mm256_cmpgt_epi32(bits_in_words(_mm256_and_si256(differing, low_mask)), allowed),
-                            _mm256_cmpgt_epi32(bits_in_words(chain), chain_allowed));
-        const uint32_t passed = ~static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(above))) & lanes;
-        const __m256i order = _mm256_load_si256(reinterpret_cast<const __m256i*>(compress_table.lanes[passed]));
-        const __m256i kept = _mm256_permutevar8x32_epi32(_mm256_and_si256(posting, slot_mask), order);
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), kept);
-        out += __builtin_popcount(passed);
-      }
-      left -= end;
-      first = 0;
-      line += line_words;
+  PassedPart* out = passed;
+  for (size_t i = 0; i < part_count; ++i) {
+    const QueryForm& form = forms[parts[i].form];
+    const __m256i query = all(form.word);
+    const __m256i nibble = all(form.nibble);
+    const __m256i allowed = all(parts[i].allowed_bits);
+    const __m256i chain_allowed = all(parts[i].allowed_bits + posting_form.chain_bits);
+    const uint32_t* line = postings + size_t{parts[i].line} * line_words;
+    uint32_t far = 0;
+    for (uint32_t half = 0; half < 2; ++half) {
+      const __m256i posting = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(line + 8 * half));
+      const __m256i differing = _mm256_xor_si256(posting, query);
+      const __m256i nibbles = _mm256_srlv_epi32(all(line[line_postings + half]), nibble_places);
+      const __m256i next = _mm256_and_si256(_mm256_xor_si256(nibbles, nibble), all(15));
+      const __m256i chain = _mm256_or_si256(_mm256_and_si256(differing, chain_mask), next);
+      const __m256i above =
+          _mm256_or_si256(_mm256_cmpgt_epi32(bits_in_words(_mm256_and_si256(differing, low_mask)), allowed),
+                          _mm256_cmpgt_epi32(bits_in_words(chain), chain_allowed));
+      far |= static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(above))) << (8 * half);
     }
+    const uint32_t near = parts[i].lanes & ~far;
+    *out = {static_cast<uint16_t>(i), static_cast<uint16_t>(near)};
+    out += near != 0 ? 1 : 0;
   }
-  return static_cast<size_t>(out - slots);
+  return static_cast<size_t>(out - passed);
 }
 
-size_t verify(const uint8_t* query, const uint8_t* codes, uint32_t* slots, size_t count, uint32_t radius_bits,
-              Near* near) {
+size_t verify(const uint8_t* query_codes, const uint8_t* codes, uint32_t* slots, uint32_t* queries, size_t count,
+              uint32_t radius_bits, Verified* verified) {
   if (count == 0) {
     return 0;
   }
-  for (size_t i = 0; i < group_size; ++i) {
-    slots[count + i] = slots[0];  // fills the last group
+  for (size_t i = 0; i < group_size; ++i) {  // fills the last group
+    slots[count + i] = slots[0];
+    queries[count + i] = queries[0];
   }
-  const __m256i words = load(query);
   const __m256i radius = _mm256_set1_epi64x(radius_bits);
-  const auto code = [&](size_t i) { return codes + size_t{slots[i]} * 32; };
-  Near* out = near;
+  const auto partial = [&](size_t i) {
+    return partial_distances(load(query_codes + size_t{queries[i]} * 32), load(codes + size_t{slots[i]} * 32));
+  };
+  Verified* out = verified;
   for (size_t i = 0; i < count; i += group_size) {
-    const __m256i bits = distances_of_4(words, code(i), code(i + 1), code(i + 2), code(i + 3));
+    const __m256i bits = sums_of_4(partial(i), partial(i + 1), partial(i + 2), partial(i + 3));
     uint32_t hits = ~lanes_above(bits, radius) & 0xfU;
     if (hits == 0) {
       continue;
@@ -142,10 +112,10 @@ size_t verify(const uint8_t* query, const uint8_t* codes, uint32_t* slots, size_
     _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), bits);
     for (; hits != 0; hits &= hits - 1) {
       const int lane = __builtin_ctz(hits);
-      *out++ = {slots[i + lane], static_cast<uint32_t>(lanes[lane])};
+      *out++ = {static_cast<uint32_t>(i + lane), static_cast<uint32_t>(lanes[lane])};
     }
   }
-  return static_cast<size_t>(out - near);
+  return static_cast<size_t>(out - verified);
 }
 
 size_t scan_flat(const uint8_t* query, const uint8_t* codes, uint32_t first, size_t count, uint32_t radius_bits,
@@ -230,7 +200,7 @@ NearestTwo nearest_two(const uint8_t* query, const uint8_t* codes, size_t count)
 }  // namespace
 
 const Kernels avx2_kernels = {filter_postings, verify, scan_flat, distances, nearest_two, 1,
-                                {13.0F, 1.5F, 2.0F, 1.0F}, {33.0F, 2.5F, 5.5F, 1.5F}};
+                                {7.5F, 0.75F, 1.4F, 0.8F}, {2.9F, 2.0F, 3.5F, 1.1F}};
 
 }  // namespace baken::hamming
 #endif

@@ -3,38 +3,16 @@
 #include <algorithm>
 #include <bit>
 
+#include "hamming_prefetch.hpp"
+
 namespace baken::hamming {
 namespace {
 
 constexpr size_t flat_chunk_rows = 4096;
 
-// The postings that are filtered at once; a crowd's bucket can be of any size.
-constexpr size_t max_batch_postings = 8192;
-
-// How much of a table is searched at a time for many queries: small enough for the last-level cache, large enough that
-// a query meets few slices. Of 0.25 to 4 MB, 4 MB was the fastest (57 against 72 us a query at ten million codes).
-constexpr size_t slice_bytes = size_t{4} << 20;
-
-// Batches of a slice hold fewer probes each.
-constexpr size_t slice_lag = 4;
-
-// Into the second-level cache: the first level waits for far fewer lines at once (8 against 14 ns a line on Zen 4).
-// The empty assembly is an effect: GCC deletes calls of functions that do nothing but prefetch.
-void prefetch(const void* address) {
-  __builtin_prefetch(address, 0, 2);
-  __asm__ volatile("");
-}
-
-// Those of the slots that, less the bits of `own`, name one of the rows. Both lists may be the same.
-size_t keep(const uint32_t* slots, size_t count, uint32_t own, uint32_t rows, uint32_t* kept) {
-  size_t kept_count = 0;
-  for (size_t i = 0; i < count; ++i) {
-    const uint32_t row = slots[i] ^ own;
-    kept[kept_count] = row;
-    kept_count += row < rows ? 1 : 0;
-  }
-  return kept_count;
-}
+// How much of a table is searched at a time for many queries: the slice and the next one, which is fetched meanwhile, stay
+// in the second-level cache.
+constexpr size_t slice_bytes = size_t{128} << 10;
 
 }  // namespace
 
@@ -112,18 +90,19 @@ void Lookup::scan(const Rows& rows, size_t query, Gathering& gathering) {
   }
 }
 
-// A query that costs as much as a scan is given up and scanned: its neighbourhood is a crowd.
+// A query whose crowds cost so much more than the plan that a scan were cheaper is given up and scanned.
 void Lookup::begin(const Segment& segment, Gathering& gathering) {
   scene_.segment = &segment;
   scene_.rows = segment.rows();
   scene_.gathering = &gathering;
   scene_.radii = segment.split(kernels_).radii_for(static_cast<int>(radius_bits_));
-  const auto budget_ns = static_cast<float>(flat_cost_ns(kernels_, scene_.rows.count));
+  const double plan_ns = segment.split(kernels_).cost_ns[radius_bits_];
+  const auto budget_ns = static_cast<float>(flat_cost_ns(kernels_, scene_.rows.count) - plan_ns);
   queries_.resize(gathering.query_count());
   for (size_t query = 0; query < queries_.size(); ++query) {
-    const uint8_t* code = gathering.code(query);
-    queries_[query] = {code, keys_of(code), query, budget_ns};
+    queries_[query] = {keys_of(gathering.code(query)), static_cast<uint32_t>(query), budget_ns};
   }
+  has_partners_ = false;
   if (segment.arrays().shape.is_joint() && queries_.size() > 1) {
     pair_queries();
   }
@@ -139,7 +118,7 @@ void Lookup::pair_queries() {
       const uint64_t both = uint64_t{queries_[query].keys[table]} + queries_[query].keys[table + 1];
       sum = (sum ^ both) * 0x9E3779B97F4A7C15U;
     }
-    sums_.emplace_back(sum, query);
+    sums_.emplace_back(sum, static_cast<uint32_t>(query));
   }
   std::sort(sums_.begin(), sums_.end());
   for (size_t i = 0; i < sums_.size(); ++i) {
@@ -151,6 +130,7 @@ void Lookup::pair_queries() {
         query.partner = sums_[j].second;
         other.partner = sums_[i].second;
         query.budget_ns *= 2;
+        has_partners_ = true;
       }
     }
   }
@@ -167,7 +147,6 @@ void Lookup::search_place(int place) {
     search_slices(place, slice_bits);
     return;
   }
-  set_lag(1);
   const TableShape& shape = scene_.segment->arrays().shape;
   for (int table = place; table <= last_table(place); ++table) {
     const int radius = scene_.radii[table];
@@ -176,36 +155,39 @@ void Lookup::search_place(int place) {
     }
     masks_.prepare(shape.high_bits(table), radius);
     for (size_t query = 0; query < queries_.size(); ++query) {
-      if (asks(query, table)) {
-        visit(table, query, queries_[query].keys[table] >> shape.low_bits(table), radius);
+      if (enters(query, table)) {
+        const Asked asked = asked_of(query, table);
+        visit(table, asked.form, asked.bucket, radius);
       }
     }
+    launch();
   }
 }
 
 // Into how many slices a table is cut, as a power of two: one unless the queries meet about every line of it.
 int Lookup::slice_bits_for(int place) {
   const TableShape& shape = scene_.segment->arrays().shape;
-  size_t met = 0;
+  size_t probes = 0;
   for (int table = place; table <= last_table(place); ++table) {
     if (scene_.radii[table] >= 0) {
       masks_.prepare(shape.high_bits(table), scene_.radii[table]);
-      met += queries_.size() * masks_.size(scene_.radii[table]);
+      probes += queries_.size() * masks_.size(scene_.radii[table]);
     }
   }
   const size_t lines = shape.posting_lines(place);
-  if (met < lines) {
+  if (probes < lines) {
     return 0;
   }
   const size_t table_bytes = lines * line_words * sizeof(uint32_t) + (sizeof(uint32_t) << shape.high_bits(place));
-  const int bits = static_cast<int>(std::bit_width(table_bytes / slice_bytes));
-  return std::min(bits, shape.high_bits(place));
+  const int bits = std::min(static_cast<int>(std::bit_width(table_bytes / slice_bytes)), shape.high_bits(place));
+  lines_a_batch_ = table_bytes / (line_words * sizeof(uint32_t)) * Batch::max_probes / probes + 1;
+  return bits;
 }
 
-// Many queries meet about every line of a table. So it is gone through slice by slice, each read once from end to end,
-// and for each slice through the queries whose key is near enough to it.
+// Many queries meet about every line of a table. So it is gone through slice by slice, each fetched once from end to end
+// while the one before is searched, and for each slice through the queries whose key is near enough to it.
 void Lookup::search_slices(int place, int slice_bits) {
-  set_lag(slice_lag);
+  drain();
   int most = 0;
   for (int table = place; table <= last_table(place); ++table) {
     group_queries(table, slice_bits, groups_[static_cast<size_t>(table - place)]);
@@ -213,13 +195,20 @@ void Lookup::search_slices(int place, int slice_bits) {
   }
   slice_masks_.prepare(slice_bits, most);
   masks_.prepare(scene_.segment->arrays().shape.high_bits(place) - slice_bits, most);
+  is_sliced_ = true;
+  begin_fetching(place, slice_bits, 0);
   for (uint32_t slice = 0; slice < uint32_t{1} << slice_bits; ++slice) {
-    warm_slice(place, slice_bits, slice);
+    fetch_lines(SIZE_MAX);
+    if (slice + 1 < uint32_t{1} << slice_bits) {
+      begin_fetching(place, slice_bits, slice + 1);
+    }
     for (int table = place; table <= last_table(place); ++table) {
       visit_slice(table, slice_bits, slice, groups_[static_cast<size_t>(table - place)]);
+      launch();
     }
   }
   drain();
+  is_sliced_ = false;
 }
 
 void Lookup::visit_slice(int table, int slice_bits, uint32_t slice, const Groups& groups) {
@@ -227,237 +216,70 @@ void Lookup::visit_slice(int table, int slice_bits, uint32_t slice, const Groups
   if (radius < 0) {
     return;
   }
-  const TableShape& shape = scene_.segment->arrays().shape;
-  const int inner_bits = shape.high_bits(table) - slice_bits;
+  const int inner_bits = scene_.segment->arrays().shape.high_bits(table) - slice_bits;
   const uint32_t inner_mask = (uint32_t{1} << inner_bits) - 1;
   const Masks::Mask* outer = slice_masks_.begin();
   for (const Masks::Mask* end = outer + slice_masks_.size(radius); outer != end; ++outer) {
     const uint32_t group = slice ^ outer->flips;
+    const int allowed_bits = radius - static_cast<int>(outer->count);
     for (uint32_t i = group == 0 ? 0 : groups.ends[group - 1]; i < groups.ends[group]; ++i) {
-      const uint32_t high = queries_[groups.queries[i]].keys[table] >> shape.low_bits(table);
-      visit(table, groups.queries[i], slice << inner_bits | (high & inner_mask), radius - static_cast<int>(outer->count));
+      const Asked& asked = groups.asked[i];
+      visit(table, asked.form, slice << inner_bits | (asked.bucket & inner_mask), allowed_bits);
     }
   }
 }
 
-void Lookup::group_queries(int table, int slice_bits, Groups& groups) const {
+void Lookup::group_queries(int table, int slice_bits, Groups& groups) {
   const auto slice_of = [&](size_t query) { return queries_[query].keys[table] >> (key_bits(table) - slice_bits); };
   groups.ends.assign((size_t{1} << slice_bits) + 1, 0);
   for (size_t query = 0; query < queries_.size(); ++query) {
-    groups.ends[slice_of(query) + 1] += asks(query, table) ? 1 : 0;
+    groups.ends[slice_of(query) + 1] += enters(query, table) ? 1 : 0;
   }
   for (size_t group = 1; group < groups.ends.size(); ++group) {
     groups.ends[group] += groups.ends[group - 1];
   }
-  groups.queries.resize(queries_.size());
+  groups.asked.resize(queries_.size());
   for (size_t query = 0; query < queries_.size(); ++query) {
-    if (asks(query, table)) {
-      groups.queries[groups.ends[slice_of(query)]++] = static_cast<uint32_t>(query);
+    if (enters(query, table)) {
+      groups.asked[groups.ends[slice_of(query)]++] = asked_of(query, table);
     }
   }
 }
 
-void Lookup::warm_slice(int place, int slice_bits, uint32_t slice) const {
+// What a damaged directory says leads to no error, for fetching has none; only to less or more of it.
+void Lookup::begin_fetching(int place, int slice_bits, uint32_t slice) {
+  constexpr size_t most_lines = 4 * slice_bytes / (line_words * sizeof(uint32_t));
   const SegmentArrays& arrays = scene_.segment->arrays();
   const int inner_bits = arrays.shape.high_bits(place) - slice_bits;
   const uint32_t* first = arrays.directory[place] + (size_t{slice} << inner_bits);
   const uint32_t* last = first + (size_t{1} << inner_bits);
-  for (const uint32_t* entry = first; entry < last; entry += line_words) {
-    prefetch(entry);
+  const size_t first_line = *first / line_postings;
+  const size_t end_line =
+      std::min<size_t>({*last / line_postings + 1, first_line + most_lines, arrays.shape.posting_lines(place)});
+  fetching_ = {first, last, first_line, std::max(first_line, end_line), arrays.postings[place]};
+}
+
+void Lookup::fetch_lines(size_t most) {
+  for (; most > 0 && fetching_.next_entry < fetching_.end_entry; --most) {
+    prefetch(fetching_.next_entry);
+    fetching_.next_entry += line_words;
   }
-  const size_t end_line = std::min<size_t>(*last / line_postings + 1, arrays.shape.posting_lines(place));
-  for (size_t line = *first / line_postings; line < end_line; ++line) {
-    prefetch(arrays.postings[place] + line * line_words);
+  for (; most > 0 && fetching_.next_line < fetching_.end_line; --most) {
+    prefetch(fetching_.postings + fetching_.next_line++ * line_words);
   }
 }
 
-void Lookup::visit(int table, size_t query, uint32_t bucket, int allowed_bits) {
-  const size_t count = masks_.size(allowed_bits);
-  for (size_t first = 0; first < count && !is_given_up(query); first += Batch::max_probes) {
-    Batch& batch = ring_[step_ % (3 * lag_ + 1)];
-    batch.is_filled = true;
-    batch.table = table;
-    batch.query = query;
-    batch.bucket = bucket;
-    batch.allowed_bits = static_cast<uint32_t>(allowed_bits);
-    batch.first_mask = first;
-    batch.bucket_count = std::min(Batch::max_probes, count - first);
-    fetch_directory(batch);
-    advance();
-  }
+bool Lookup::enters(size_t query, int table) {
+  return scene_.radii[table] >= 0 && asks(query, table) && !is_given_up(query);
 }
 
-void Lookup::advance() {
-  const size_t places = 3 * lag_ + 1;
-  const auto batch_of = [&](size_t stage) -> Batch& { return ring_[(step_ + places - stage * lag_) % places]; };
-  if (batch_of(1).is_filled) {
-    read_directory(batch_of(1));
-  }
-  if (batch_of(2).is_filled) {
-    filter(batch_of(2));
-  }
-  if (batch_of(3).is_filled) {
-    verify(batch_of(3));
-    batch_of(3).is_filled = false;
-  }
-  ++step_;
-}
-
-void Lookup::drain() {
-  for (size_t left = 3 * lag_; left > 0; --left) {
-    advance();
-  }
-}
-
-void Lookup::set_lag(size_t lag) {
-  if (lag != lag_) {
-    drain();
-    lag_ = lag;
-    ring_.resize(std::max(ring_.size(), 3 * lag + 1));
-  }
-}
-
-void Lookup::fetch_directory(const Batch& batch) const {
-  const uint32_t* directory = scene_.segment->arrays().directory[batch.table];
-  for (size_t i = 0; i < batch.bucket_count; ++i) {
-    const uint32_t* entry = directory + (batch.bucket ^ masks_.begin()[batch.first_mask + i].flips);
-    prefetch(entry);
-    prefetch(entry + 1);
-  }
-}
-
-// Who wrote into the file since it was opened may have left any number in it, so that none is used unchecked; each is read
-// once, for it may change between two looks.
-void Lookup::read_directory(Batch& batch) {
-  const SegmentArrays& arrays = scene_.segment->arrays();
-  const uint32_t* directory = arrays.directory[batch.table];
-  const uint32_t* postings = arrays.postings[batch.table];
-  const uint64_t total = arrays.shape.postings(batch.table);
-  batch.posting_count = 0;
-  uint64_t below_zero = 0;
-  for (size_t i = 0; i < batch.bucket_count; ++i) {
-    const Masks::Mask mask = masks_.begin()[batch.first_mask + i];
-    const uint32_t* entry = directory + (batch.bucket ^ mask.flips);
-    const uint32_t begin = __atomic_load_n(entry, __ATOMIC_RELAXED);
-    const uint32_t end = __atomic_load_n(entry + 1, __ATOMIC_RELAXED);
-    const uint32_t count = end - begin;
-    const uint32_t line = begin / line_postings;
-    const uint32_t lane = begin % line_postings;
-    below_zero |= (total - end) | (uint64_t{end} - begin);
-    prefetch(postings + size_t{line} * line_words);
-    if (lane + count > line_postings) {
-      prefetch(postings + size_t{line + 1} * line_words);
-    }
-    batch.buckets[i] = {line, lane, count, batch.allowed_bits - mask.count};
-    batch.posting_count += count;
-  }
-  if (below_zero >> 63 != 0) {
-    met_damage_ = true;
-    batch.bucket_count = 0;
-    batch.posting_count = 0;
-  }
-  const Costs& costs = costs_of(kernels_, arrays.rows());
-  counts_.probes += batch.bucket_count;
-  counts_.postings += batch.posting_count;
-  budget_of(batch.query) -= static_cast<float>(batch.bucket_count) * costs.probe_ns +
-                            static_cast<float>(batch.posting_count) * costs.posting_ns;
-}
-
-PostingForm Lookup::form_of(const Batch& batch) const {
+Lookup::Asked Lookup::asked_of(size_t query, int table) const {
   const TableShape& shape = scene_.segment->arrays().shape;
-  const Query& query = queries_[batch.query];
-  const int slot_bits = shape.slot_bits(batch.table);
-  const uint64_t low = (uint64_t{1} << shape.low_bits(batch.table)) - 1;
-  const uint64_t next = (uint64_t{1} << shape.next_bits(batch.table)) - 1;
-  const uint32_t next_key = query.keys[next_table(batch.table)];
-  const uint64_t word = posting_word(shape, batch.table, query.keys[batch.table] & low, next_key & next);
-  return {static_cast<uint32_t>(word),
-          next_key & 15U,
-          static_cast<uint32_t>(posting_word(shape, batch.table, low, 0)),
-          static_cast<uint32_t>(posting_word(shape, batch.table, low, next)),
-          (uint32_t{1} << slot_bits) - 1,
-          static_cast<uint32_t>(scene_.radii[next_table(batch.table)] + 1)};
-}
-
-void Lookup::filter(Batch& batch) {
-  batch.slot_count = 0;
-  batch.transposed_count = 0;
-  if (is_given_up(batch.query)) {
-    return;
-  }
-  if (batch.posting_count > max_batch_postings) {
-    filter_piecewise(batch);
-    return;
-  }
-  batch.slots.resize(std::max(batch.slots.size(), batch.posting_count + vector_slack));
-  const SegmentArrays& arrays = scene_.segment->arrays();
-  batch.slot_count = kernels_.filter_postings(arrays.postings[batch.table], batch.buckets.data(), batch.bucket_count,
-                                              form_of(batch), batch.slots.data());
-  part(batch);
-  for (size_t i = 0; i < batch.slot_count; ++i) {
-    prefetch(arrays.codes + size_t{batch.slots[i]} * code_bytes);
-  }
-  for (size_t i = 0; i < batch.transposed_count; ++i) {
-    prefetch(arrays.codes + size_t{batch.transposed[i]} * code_bytes);
-  }
-}
-
-// Buckets of a crowd: in pieces, so that the memory they take is bounded.
-void Lookup::filter_piecewise(Batch& batch) {
-  const PostingForm form = form_of(batch);
-  const uint32_t* postings = scene_.segment->arrays().postings[batch.table];
-  batch.slots.resize(std::max(batch.slots.size(), max_batch_postings + vector_slack));
-  for (size_t i = 0; i < batch.bucket_count; ++i) {
-    for (Bucket left = batch.buckets[i]; left.count > 0 && !is_given_up(batch.query);) {
-      Bucket piece = left;
-      piece.count = std::min<uint32_t>(left.count, max_batch_postings);
-      batch.slot_count = kernels_.filter_postings(postings, &piece, 1, form, batch.slots.data());
-      part(batch);
-      verify(batch);
-      const uint32_t behind = left.lane + piece.count;
-      left = {left.line + behind / line_postings, behind % line_postings, left.count - piece.count, left.allowed_bits};
-    }
-  }
-  batch.slot_count = 0;
-  batch.transposed_count = 0;
-}
-
-// Leaves the rows of the slots that are of the query's own key; those of the transposed key are for the query's partner.
-// A row that is none would be read beyond the codes.
-void Lookup::part(Batch& batch) {
-  const TableShape& shape = scene_.segment->arrays().shape;
-  const auto rows = static_cast<uint32_t>(shape.rows);
-  const uint32_t own = shape.slot_of(batch.table, 0);
-  const uint32_t row_mask = (uint32_t{1} << shape.row_bits) - 1;
-  batch.transposed_count = 0;
-  if (asks_for_two(batch.query, batch.table)) {
-    batch.transposed.resize(std::max(batch.transposed.size(), batch.slots.size()));
-    batch.transposed_count = keep(batch.slots.data(), batch.slot_count, own ^ (row_mask + 1), rows, batch.transposed.data());
-  }
-  batch.slot_count = keep(batch.slots.data(), batch.slot_count, own, rows, batch.slots.data());
-}
-
-void Lookup::verify(Batch& batch) {
-  take(batch.query, batch.table, batch.slots.data(), batch.slot_count);
-  if (batch.transposed_count != 0) {
-    take(queries_[batch.query].partner, transposed_table(batch.table), batch.transposed.data(), batch.transposed_count);
-  }
-}
-
-void Lookup::take(size_t number, int table, uint32_t* slots, size_t slot_count) {
-  const SegmentArrays& arrays = scene_.segment->arrays();
-  const Query& query = queries_[number];
-  counts_.candidates += slot_count;
-  budget_of(number) -= static_cast<float>(slot_count) * costs_of(kernels_, arrays.rows()).candidate_ns;
-  near_.resize(std::max(near_.size(), slot_count));
-  const size_t found = kernels_.verify(query.code, arrays.codes, slots, slot_count, radius_bits_, near_.data());
-  for (size_t i = 0; i < found; ++i) {
-    const Near& near = near_[i];
-    if (scene_.rows.is_alive(near.slot) &&
-        is_first_table(query, keys_of(arrays.codes + size_t{near.slot} * code_bytes), table)) {
-      scene_.gathering->take(number, near, scene_.rows);
-    }
-  }
+  const Keys& keys = queries_[query].keys;
+  const uint32_t low = keys[table] & ((uint32_t{1} << shape.low_bits(table)) - 1);
+  const uint32_t next = keys[next_table(table)] & ((uint32_t{1} << shape.next_bits(table)) - 1);
+  const auto word = static_cast<uint32_t>(posting_word(shape, table, low, next));
+  return {{static_cast<uint32_t>(query), word, next & 15U}, keys[table] >> shape.low_bits(table)};
 }
 
 // Whether the filter of a table lets the code with these keys pass.

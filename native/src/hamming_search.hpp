@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -33,23 +34,49 @@ class Masks {
   std::vector<size_t> ends_;
 };
 
-// Probes of one table for one query that go through the stages together.
+// Rows to compare with a query each.
+class Candidates {
+ public:
+  // Forgets what it holds. Kernels write up to vector_slack elements more.
+  void make_room(size_t most);
+
+  void put(uint32_t slot, uint32_t query, bool counts) {
+    slots()[count] = slot;
+    queries()[count] = query;
+    count += counts ? 1 : 0;
+  }
+
+  uint32_t* slots() { return numbers_.get(); }
+  uint32_t* queries() { return numbers_.get() + room_; }
+
+  size_t count = 0;
+
+ private:
+  size_t room_ = 0;
+  std::unique_ptr<uint32_t[]> numbers_;
+};
+
+// A coarse bucket to look into.
+struct Probe {
+  uint32_t bucket;
+  uint16_t allowed_bits;  // how many low key bits may still differ from the query's
+  uint16_t form;          // number of the query's form in the batch
+};
+
+// Probes of one table that go through the stages together.
 struct Batch {
   static constexpr size_t max_probes = 128;
+  static constexpr size_t max_bucket_lines = 4;  // a bucket in more lines is a crowd's
 
-  bool is_filled = false;
   int table = 0;
-  size_t query = 0;
-  uint32_t bucket = 0;        // whose number the masks change
-  uint32_t allowed_bits = 0;  // how many bits a mask and what it leaves may differ in
-  size_t first_mask = 0;
-  size_t bucket_count = 0;
-  size_t posting_count = 0;
-  size_t slot_count = 0;
-  size_t transposed_count = 0;
-  std::array<Bucket, max_probes> buckets;
-  std::vector<uint32_t> slots;       // of the query's key in the table; then the rows they name
-  std::vector<uint32_t> transposed;  // rows whose key in the table's transpose is near the query's: for its transpose
+  size_t form_count = 0;
+  size_t probe_count = 0;
+  size_t part_count = 0;
+  std::array<QueryForm, max_probes> forms;
+  std::array<Probe, max_probes> probes;
+  std::array<LinePart, max_probes * max_bucket_lines> parts;
+  Candidates own;         // near in the table's key
+  Candidates transposed;  // near in the key of the table's transpose: for the queries' transposes
 };
 
 // How much work the searches of a Lookup were.
@@ -82,9 +109,8 @@ class Lookup {
 
  private:
   struct Query {
-    const uint8_t* code;
     Keys keys;
-    size_t partner;  // a query with the transposed code, or its own number
+    uint32_t partner;  // a query with the transposed code, or its own number
     float budget_ns;  // left for it and its partner; the first of them keeps it
   };
 
@@ -96,34 +122,58 @@ class Lookup {
     TableRadii radii{};
   };
 
+  // A query as a table asks for it, and its own bucket.
+  struct Asked {
+    QueryForm form;
+    uint32_t bucket;
+  };
+
   // Queries by the slice of their key.
   struct Groups {
-    std::vector<uint32_t> queries;
+    std::vector<Asked> asked;
     std::vector<uint32_t> ends;
+  };
+
+  // What is still to be fetched of a slice.
+  struct Fetching {
+    const uint32_t* next_entry;
+    const uint32_t* end_entry;
+    size_t next_line;
+    size_t end_line;
+    const uint32_t* postings;
   };
 
   void scan(const Rows& rows, size_t query, Gathering& gathering);
   void begin(const Segment& segment, Gathering& gathering);
   void pair_queries();
   void search_place(int place);
+  int slice_bits_for(int place);
   void search_slices(int place, int slice_bits);
   void visit_slice(int table, int slice_bits, uint32_t slice, const Groups& groups);
-  void group_queries(int table, int slice_bits, Groups& groups) const;
-  void warm_slice(int place, int slice_bits, uint32_t slice) const;
-  int slice_bits_for(int place);
+  void group_queries(int table, int slice_bits, Groups& groups);
+  void begin_fetching(int place, int slice_bits, uint32_t slice);
+  void fetch_lines(size_t most);
 
-  // The stages of a batch, each some batches behind the one before so that memory arrives while the others compute.
-  void visit(int table, size_t query, uint32_t bucket, int allowed_bits);
-  void advance();
+  // Whether the query still goes through the table. If so, it is charged for it.
+  bool enters(size_t query, int table);
+  Asked asked_of(size_t query, int table) const;
+
+  // The stages of a batch, each a batch behind the one before so that memory arrives while the others compute.
+  void visit(int table, const QueryForm& form, uint32_t bucket, int allowed_bits);
+  void launch();
   void drain();
-  void set_lag(size_t lag);
   void fetch_directory(const Batch& batch) const;
+  template <bool is_fetched>
   void read_directory(Batch& batch);
   void filter(Batch& batch);
-  void filter_piecewise(Batch& batch);
   void verify(Batch& batch);
-  void part(Batch& batch);
-  void take(size_t query, int table, uint32_t* slots, size_t slot_count);
+
+  void search_crowd(int table, const QueryForm& form, uint32_t allowed_bits, uint32_t begin, uint32_t end);
+  void filter_parts(int table, const QueryForm* forms, const LinePart* parts, size_t part_count, Candidates& own,
+                    Candidates& transposed);
+  void fetch_codes(Candidates& candidates) const;
+  void take(int table, Candidates& candidates);
+  PostingForm form_of(int table) const;
 
   // The tables that lie at a place, from its own number to this one.
   int last_table(int place) const { return scene_.segment->arrays().shape.is_joint(place) ? place + 1 : place; }
@@ -131,9 +181,8 @@ class Lookup {
   bool is_shared(int table) const;
   bool asks(size_t query, int table) const { return queries_[query].partner >= query || !is_shared(table); }
   bool asks_for_two(size_t query, int table) const { return queries_[query].partner > query && is_shared(table); }
-  float& budget_of(size_t query) { return queries_[std::min(query, queries_[query].partner)].budget_ns; }
+  float& budget_of(size_t query) { return queries_[std::min<size_t>(query, queries_[query].partner)].budget_ns; }
   bool is_given_up(size_t query) { return budget_of(query) < 0; }
-  PostingForm form_of(const Batch& batch) const;
   bool passes(const Query& query, const Keys& keys, int table) const;
   bool is_first_table(const Query& query, const Keys& keys, int table) const;
 
@@ -144,12 +193,19 @@ class Lookup {
   Masks masks_;        // of all high bits, or of those below the slice's
   Masks slice_masks_;  // of the bits that name a slice
   std::array<Groups, 2> groups_;
-  std::vector<std::pair<uint64_t, size_t>> sums_;
+  Fetching fetching_{};
+  size_t lines_a_batch_ = 0;  // to fetch of the next slice while a batch of this one is searched
+  bool is_sliced_ = false;    // what the batches read is in the cache
+  bool has_partners_ = false;
+  std::vector<std::pair<uint64_t, uint32_t>> sums_;
 
-  size_t lag_ = 1;  // batches between two stages; the ring has 3 * lag_ + 1
+  static constexpr size_t ring_size = 4;
   size_t step_ = 0;
-  std::vector<Batch> ring_ = std::vector<Batch>(4);
+  std::unique_ptr<Batch[]> ring_ = std::make_unique_for_overwrite<Batch[]>(ring_size);
+  Batch crowd_;
   std::vector<Near> near_;
+  std::array<PassedPart, Batch::max_probes * Batch::max_bucket_lines> passed_;
+  std::vector<Verified> verified_;
   LookupCounts counts_;
   bool met_damage_ = false;
 };
