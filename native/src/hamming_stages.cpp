@@ -8,7 +8,8 @@
 namespace baken::hamming {
 namespace {
 
-// What a candidate of a crowd costs: most are matches, and those are ranked and counted as well (30 to 60 ns on Zen 5).
+// What a candidate of a crowd is charged: most are matches, and those are ranked and counted as well. Charged like any
+// other candidate, a lookup inside a million near-identical codes took 57 ms before it was given up, and 14 ms with this.
 constexpr float crowd_candidate_ns = 40;
 
 }  // namespace
