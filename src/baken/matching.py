@@ -88,9 +88,13 @@ class _ActiveBanks:
         entry_id = owner & ENTRY_MASK
         return Match(bank.id, bank.name, bank.purpose, bank.verdict, entry_id, kind, distance_bits, transform)
 
-    def view_match(self, owner: int, distance_bits: int, transform: Transform, view: View, number: int) -> Match:
+    def view_match(
+        self, owner: int, distance_bits: int, transform: Transform, view: View, number: int, *, shows_whole: bool
+    ) -> Match:
         plain = self.match(owner, FingerprintKind.PDQ, distance_bits, transform)
-        return replace(plain, stage=MatchStage.VIEWS, view=view, entry_view_number=number)
+        return replace(
+            plain, stage=MatchStage.VIEWS, view=view, entry_view_number=number, shows_whole_entry=shows_whole
+        )
 
 
 def _groups(banks: Sequence[Bank], radius_of: Callable[[Bank], int], shift_bits: int) -> IdGroups:
@@ -138,10 +142,10 @@ class _Sides:
 
 
 def _view_matches(banks: _ActiveBanks, sighted: ViewSightings, sides: _Sides) -> list[Match]:
-    columns = (sighted.owners, sighted.distance_bits, sighted.rows, sighted.numbers)
+    columns = (sighted.owners, sighted.distance_bits, sighted.rows, sighted.numbers, sighted.shows_whole)
     return [
-        banks.view_match(owner, bits, sides.transform_of(row), sides.view_of(row), number)
-        for owner, bits, row, number in zip(*(column.tolist() for column in columns), strict=True)
+        banks.view_match(owner, bits, sides.transform_of(row), sides.view_of(row), number, shows_whole=shows_whole)
+        for owner, bits, row, number, shows_whole in zip(*(column.tolist() for column in columns), strict=True)
     ]
 
 
@@ -236,7 +240,8 @@ class KnownEntries:
     def search(self, fingerprints: Fingerprints, max_matches: int = MAX_MATCHES) -> Found:
         """The matches of one item: exact digests, PDQ in all eight orientations when it may be compared, and views.
 
-        Of each bank the nearest `max_matches` are kept, for each kind of exact digest, for PDQ and for views. An entry
+        Of each bank the nearest `max_matches` are kept, for each kind of exact digest, for PDQ, for views, and for
+        views that show the whole of the entry's picture, which weigh more. An entry
         is one match: by an exact digest (the strongest) rather than by PDQ, and by the PDQ of both whole pictures
         rather than by views; in the orientation, and by the views, in which it is nearest. Only a benign entry may be
         told several times, once for each view of the item that another entry matched: so far it may explain that.
