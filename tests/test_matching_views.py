@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from baken.copies import WHOLE_VIEW, MatchStage, QueryViews, Region, View, ViewKind
 from baken.errors import StoreError
-from baken.matching import VIEW_RADIUS_BITS, KnownEntries, view_ids, view_owners
+from baken.matching import TILE_RADIUS_BITS, VIEW_RADIUS_BITS, KnownEntries, view_ids, view_owners
 from baken.matching_ids import MAX_VIEW_BANK_ID, MAX_VIEW_ENTRY_ID, VIEW_NUMBER_BITS, index_ids, owners_of_views
 from baken.model import (
     Bank,
@@ -104,7 +104,9 @@ class World:
                     entry = int(entries[place])
                     radius = self.banks[int(self.bank_of[entry - 1]) - 1].radius_bits
                     is_of_views = is_banked_view or row >= len(whole)
-                    limit = min(radius, VIEW_RADIUS_BITS) if is_of_views else radius
+                    is_tile = row >= len(whole) and QUERY_VIEWS[(row - len(whole)) // 8].kind is ViewKind.TILE
+                    view_limit = TILE_RADIUS_BITS if is_tile and is_banked_view else VIEW_RADIUS_BITS
+                    limit = min(radius, view_limit) if is_of_views else radius
                     yield entry, int(bits[place]), is_of_views, int(numbers[place]), row, limit
 
     def expected(self, whole: Codes, parts: Codes) -> dict[int, tuple[bool, int, int, int]]:
@@ -182,7 +184,7 @@ def test_an_entry_is_one_match_the_strongest_and_nearest_of_all(
 @pytest.mark.parametrize("limit", [1, 2, 10])
 def test_the_nearest_of_each_bank_are_listed_and_all_are_counted(limit: int):
     rng = np.random.default_rng(limit)
-    whole, parts = random_codes(rng, 8), random_codes(rng, 2, 8)
+    whole, parts = random_codes(rng, 8), random_codes(rng, 3, 8)
     world = crowded_world(rng, 300, np.concatenate([whole[:1], parts[:, 0]]), (31, 25, 31))
 
     found = world.known().search(item(whole, parts), max_matches=limit)

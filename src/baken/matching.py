@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baken._native import GroupMatches, HammingIndex, IdGroups
-from baken.copies import WHOLE_VIEW, MatchStage, QueryViews, View
+from baken.copies import WHOLE_VIEW, MatchStage, QueryViews, View, ViewKind
 from baken.matching_ids import (
     ENTRY_BITS,
     ENTRY_MASK,
@@ -54,6 +54,10 @@ IndexName = Literal["pdq", "digests", "views"]
 
 VIEW_RADIUS_BITS = DEFAULT_RADIUS_BITS
 """Views match within their bank's radius, and at most within this one: there are many of them."""
+
+TILE_RADIUS_BITS = 24
+"""Likewise of a tile of the item and a view of the banked picture. The only two false matches among 13 million pairs of
+photographs were such, of two plain quarters, 28 and 30 bits apart."""
 
 _TRANSFORMS = tuple(Transform)
 _NOBODY: set[int] = set()
@@ -103,11 +107,14 @@ def _groups(banks: Sequence[Bank], radius_of: Callable[[Bank], int], shift_bits:
 
 
 def _view_groups(banks: Sequence[Bank]) -> ViewGroups:
-    plain, banked = (
-        _groups(banks, lambda bank: min(bank.radius_bits, VIEW_RADIUS_BITS), shift_bits)
-        for shift_bits in (ENTRY_BITS, VIEW_BANK_SHIFT)
+    def within(limit_bits: int, shift_bits: int) -> IdGroups:
+        return _groups(banks, lambda bank: min(bank.radius_bits, limit_bits), shift_bits)
+
+    return ViewGroups(
+        plain=within(VIEW_RADIUS_BITS, ENTRY_BITS),
+        banked=within(VIEW_RADIUS_BITS, VIEW_BANK_SHIFT),
+        tiles=within(TILE_RADIUS_BITS, VIEW_BANK_SHIFT),
     )
-    return ViewGroups(plain, banked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +127,12 @@ class _Sides:
     @property
     def parts(self) -> NDArray[np.uint8]:
         return flat(None if self.views is None else self.views.codes)
+
+    @property
+    def is_tile(self) -> NDArray[np.bool_]:
+        """Which rows of `parts` are of tiles."""
+        kinds = [] if self.views is None else [view.kind is ViewKind.TILE for view in self.views.views]
+        return np.repeat(np.array(kinds, np.bool_), ORIENTATIONS)
 
     def view_of(self, row: int) -> View:
         """What the code in a row of `whole`, or behind it of `parts`, shows."""
@@ -270,6 +283,7 @@ class KnownEntries:
             banks.views,
             whole=sides.whole,
             parts=sides.parts,
+            is_tile=sides.is_tile,
             limit=max_matches,
             excluded=excluded,
         )
@@ -294,7 +308,14 @@ class KnownEntries:
         told = set(finds.matches)
         for side in sides.each(matched):
             sighted = sight(
-                self._pdq, self._views, benign, whole=side.whole, parts=side.parts, limit=1, excluded=NO_IDS
+                self._pdq,
+                self._views,
+                benign,
+                whole=side.whole,
+                parts=side.parts,
+                is_tile=side.is_tile,
+                limit=1,
+                excluded=NO_IDS,
             )
             finds.matches += (each for each in _view_matches(banks, sighted, side) if each not in told)
 

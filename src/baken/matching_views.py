@@ -17,10 +17,18 @@ ORIENTATIONS = 8
 
 @dataclass(frozen=True, slots=True)
 class ViewGroups:
-    """The banks that count, within the radius for views, as the index of plain codes and that of views want them."""
+    """The banks that count, within the radius for views, as the index of plain codes and that of views want them.
+
+    Attributes:
+        plain: for the whole pictures of entries.
+        banked: for their views.
+        tiles: for their views, when a tile of the item asks: a quarter of one picture is near a quarter of another more
+            often than anything else, so this radius is smaller.
+    """
 
     plain: IdGroups
     banked: IdGroups
+    tiles: IdGroups
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,7 @@ def sight(
     *,
     whole: NDArray[np.uint8],
     parts: NDArray[np.uint8],
+    is_tile: NDArray[np.bool_],
     limit: int,
     excluded: Ids,
 ) -> ViewSightings:
@@ -68,6 +77,7 @@ def sight(
         groups: which banks count.
         whole: uint8[W, 32], the codes of the whole item.
         parts: uint8[P, 32], those of its views.
+        is_tile: bool[P], which of these are tiles.
         limit: how many entries are listed of each bank, twice.
         excluded: owners that do not count.
     """
@@ -76,9 +86,11 @@ def sight(
         near = pdq.search_groups(parts, len(parts), groups.plain, limit, excluded, lists_counted=True)
         found.append(_of_wholes(near, len(whole)))
     codes = np.concatenate([whole, parts]) if len(parts) else whole
-    if len(codes):
-        banked = views.search_groups(codes, len(codes), groups.banked, limit, view_owners(excluded), lists_counted=True)
-        found.append(_of_views(banked))
+    asks_tile = np.concatenate([np.zeros(len(whole), np.bool_), is_tile])
+    for rows, banked in ((np.flatnonzero(~asks_tile), groups.banked), (np.flatnonzero(asks_tile), groups.tiles)):
+        if len(rows):
+            near = views.search_groups(codes[rows], len(rows), banked, limit, view_owners(excluded), lists_counted=True)
+            found.append(_of_views(near, rows))
     found = [each for each in found if len(each.counted_owners)]
     return _joined(found, limit) if found else NOTHING_SIGHTED
 
@@ -89,12 +101,12 @@ def _of_wholes(near: GroupMatches, first_row: int) -> ViewSightings:
     return ViewSightings(near.id, bits, numbers, near.query_row + first_row, shows_whole, near.counted_owner)
 
 
-def _of_views(near: GroupMatches) -> ViewSightings:
+def _of_views(near: GroupMatches, rows: NDArray[np.int64]) -> ViewSightings:
     return ViewSightings(
         owners_of_views(near.id >> VIEW_NUMBER_BITS),
         near.distance_bits.astype(np.int64),
         near.id & VIEW_NUMBER_MASK,
-        near.query_row,
+        rows[near.query_row],
         np.zeros(len(near.id), np.bool_),
         owners_of_views(near.counted_owner),
     )
