@@ -166,8 +166,8 @@ class Settings(BaseSettings):
     )
     verdict_partly_seen: Verdict = Field(
         Verdict.HOLD,
-        description="Verdict for a file that matched nothing and was `partly_seen`: some of its frames or pages cannot be "
-        "decoded, or there are too many.",
+        description="Verdict for a file that matched nothing and was only `partly_seen`: some of its frames or pages "
+        "cannot be decoded, or there are too many.",
     )
     log_format: Literal["text", "json"] = Field("text", description="How `baken serve` writes its log lines to stderr.")
     access_log: StrictBool = Field(

@@ -112,7 +112,7 @@ def _unseen(lost: Sequence[tuple[int, Unscreenable]], frames: Frames | Unscreena
         numbers = ", ".join(str(number) for number, _ in lost[:_MAX_NAMED]) + (", …" if len(lost) > _MAX_NAMED else "")
         detail = f"{len(lost)} of the frames looked at were not seen ({numbers}): {lost[0][1].detail}"
     elif frames is not None and not frames.is_complete:
-        detail = f"the file has more than the {frames.count} frames that were walked"
+        detail = f"the file goes on after its first {frames.count} frames, where it is cut short or they are too many"
     else:
         return None
     return Unscreenable(UnscreenableReason.PARTLY_SEEN, detail)

@@ -20,6 +20,7 @@ _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _FRAME_CONTROL_BYTES = 26
 _TRANSPARENCY_FLAG = 1
 _WEBP_FRAME_BYTES = 24
+_RIFF_HEAD_BYTES = 8
 
 
 class Disposal(Enum):
@@ -56,7 +57,7 @@ class Animation:
     Attributes:
         canvas: size, orientation and format, as the first frame's reader tells them.
         steps: the frames.
-        is_complete: whether these are all of them.
+        is_complete: whether these are all of them: the file is not cut short, and has no more than are walked.
     """
 
     canvas: Container
@@ -68,10 +69,15 @@ def read_animation(data: bytes, name: str) -> Animation:
     """The frames of a GIF, PNG or WebP file; a still has one. Raises: as the format's reader."""
     canvas, walk = {"gif": _gif, "png": _png, "webp": _webp}[name](data)
     steps: list[Step] = []
-    for step in walk:
-        if len(steps) == MAX_STEPS:
-            return Animation(canvas, steps, is_complete=False)
-        steps.append(step)
+    try:
+        for step in walk:
+            if len(steps) == MAX_STEPS:
+                return Animation(canvas, steps, is_complete=False)
+            steps.append(step)
+    except CutShortError:
+        if not steps:
+            raise
+        return Animation(canvas, steps, is_complete=False)
     return Animation(canvas, steps, is_complete=True)
 
 
@@ -104,8 +110,12 @@ class _PngFrame:
 
 
 def _png_steps(data: bytes, first: Container) -> Iterator[Step]:
-    """Frames that `fcTL` chunks announce; a default image without one is no frame. A still has its picture."""
+    """Frames that `fcTL` chunks announce; a default image without one is no frame. A still has its picture.
+
+    Raises: CutShortError, after the frames that are there.
+    """
     head, frame, is_animated, found = list[memoryview](), _PngFrame(), False, False
+    kind = b""
     for kind, chunk in _png_chunks(memoryview(data)):
         if kind in (b"IHDR", b"PLTE", b"tRNS"):
             head.append(chunk)
@@ -125,6 +135,8 @@ def _png_steps(data: bytes, first: Container) -> Iterator[Step]:
     elif not found:
         whole = Placement(0, 0, first.width_px, first.height_px)
         yield Step(first.frame or whole, Disposal.KEEP, True, False, lambda: first)
+    if is_animated and kind != b"IEND":
+        raise CutShortError("it ends before its last frame does")
 
 
 def _png_chunks(view: memoryview) -> Iterator[tuple[bytes, memoryview]]:
@@ -133,9 +145,11 @@ def _png_chunks(view: memoryview) -> Iterator[tuple[bytes, memoryview]]:
         if at + 8 > len(view):
             return
         length, kind = struct.unpack_from(">I4s", view, at)
-        if kind == b"IEND" or at + 12 + length > len(view):
+        if kind != b"IEND" and at + 12 + length > len(view):
             return
         yield kind, view[at : at + 12 + length]
+        if kind == b"IEND":
+            return
         at += 12 + length
 
 
@@ -168,12 +182,14 @@ def _webp_steps(data: bytes, first: Container) -> Iterator[Step]:
         if kind != b"ANMF":
             continue
         if len(chunk) < _WEBP_FRAME_BYTES:
-            return
+            raise CutShortError("it ends inside a frame's header")
         found = True
         yield _webp_step(chunk, first)
     if not found:
         whole = Placement(0, 0, first.width_px, first.height_px)
         yield Step(whole, Disposal.KEEP, True, False, lambda: first)
+    elif _RIFF_HEAD_BYTES + int.from_bytes(data[4:8], "little") > len(data) + 1:  # the last chunk may lack its padding
+        raise CutShortError("it ends before its last frame does")
 
 
 def _webp_step(chunk: memoryview, first: Container) -> Step:

@@ -129,7 +129,11 @@ def further_frames(
         return None
     frames = read_frames(data, limits=limits)
     if isinstance(frames, Unscreenable):
-        return None if isinstance(picture, Unscreenable) else frames
+        # An animation that ends inside its first frame has nothing behind it.
+        has_no_more = isinstance(picture, Unscreenable) or (
+            picture.format in _ANIMATED and frames.reason is UnscreenableReason.TRUNCATED
+        )
+        return None if has_no_more else frames
     return frames if frames.count > 1 or not frames.is_complete else None
 
 
