@@ -18,6 +18,7 @@ MAX_STEPS = 100_000
 _PNG_SIGNATURE_BYTES = 8
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _FRAME_CONTROL_BYTES = 26
+_PIXELS_AT = {b"IDAT": 8, b"fdAT": 12}  # behind length and kind, and the number that frames have
 _TRANSPARENCY_FLAG = 1
 _WEBP_FRAME_BYTES = 24
 _RIFF_HEAD_BYTES = 8
@@ -115,7 +116,6 @@ def _png_steps(data: bytes, first: Container) -> Iterator[Step]:
     Raises: CutShortError, after the frames that are there.
     """
     head, frame, is_animated, found = list[memoryview](), _PngFrame(), False, False
-    kind = b""
     for kind, chunk in _png_chunks(memoryview(data)):
         if kind in (b"IHDR", b"PLTE", b"tRNS"):
             head.append(chunk)
@@ -126,16 +126,14 @@ def _png_steps(data: bytes, first: Container) -> Iterator[Step]:
                 found = True
                 yield _png_step(data, first, head, frame)
             frame = _PngFrame(chunk[8 : 8 + _FRAME_CONTROL_BYTES], [])
-        elif kind == b"IDAT" and frame.pixels is not None:
-            frame.pixels.append(chunk[8:-4])
-        elif kind == b"fdAT" and frame.pixels is not None:
-            frame.pixels.append(chunk[12:-4])
+        elif kind in _PIXELS_AT and frame.pixels is not None:
+            frame.pixels.append(chunk[_PIXELS_AT[kind] : -4])
     if frame.control is not None and frame.pixels:
         yield _png_step(data, first, head, frame)
     elif not found:
         whole = Placement(0, 0, first.width_px, first.height_px)
         yield Step(first.frame or whole, Disposal.KEEP, True, False, lambda: first)
-    if is_animated and kind != b"IEND":
+    if is_animated and first.cut_short:
         raise CutShortError("it ends before its last frame does")
 
 
@@ -145,11 +143,9 @@ def _png_chunks(view: memoryview) -> Iterator[tuple[bytes, memoryview]]:
         if at + 8 > len(view):
             return
         length, kind = struct.unpack_from(">I4s", view, at)
-        if kind != b"IEND" and at + 12 + length > len(view):
+        if kind == b"IEND" or at + 12 + length > len(view):
             return
         yield kind, view[at : at + 12 + length]
-        if kind == b"IEND":
-            return
         at += 12 + length
 
 
