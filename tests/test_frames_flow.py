@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 import heif_files
 import hostile_files
+import picture_files
 from altered_files import bordered, drawn, jpeg, png
 from baken import banking, pipeline
 from baken.banking import NewPicture
@@ -62,7 +63,9 @@ FILMS: dict[str, Callable[[list[Image.Image]], bytes]] = {
     "webp": lambda shown: film("WEBP", shown, method=0, quality=85),
     "avif": lambda shown: film("AVIF", shown, speed=10, quality=90),
     "tiff": lambda shown: film("TIFF", shown),
-    "heic": lambda shown: heif_files.file_of([heif_files.coded(each, "heic") for each in shown], b"heic"),
+    "heic": lambda shown: heif_files.file_of(
+        [heif_files.coded(each.resize((160, 120)), "heic") for each in shown], b"heic"
+    ),
 }
 
 
@@ -285,11 +288,30 @@ def test_a_film_cut_inside_a_frame_is_not_clear(sqlite_world: World):
         assert sqlite_world.screen(whole).outcome.finding is Finding.CLEAR
 
 
-def test_a_gif_of_a_million_frames_is_bounded_and_not_clear():
-    million = hostile_files.gif_of([(n % 8, n % 7, 4, 4) for n in range(50)], (64, 64), count=1_000_000)
-    computed = asked(million)
-    assert computed.unseen is not None
+def test_a_default_image_that_only_viewers_without_animation_show_is_asked(sqlite_world: World):
+    moving, hidden = SCENES[2], SCENES[KNOWN_FRAME]
+    data = picture_files.png_with_hidden_default(picture_files.rgb_of(hidden), picture_files.rgb_of(moving), (0, 0))
+    sqlite_world.bank(png(hidden), view_set=ViewSet.NONE)
+    match = sqlite_world.match(data)
+    assert match.view.frame == FrameRef(1)
+
+
+def test_small_frames_on_a_vast_canvas_cost_what_they_show():
+    vast = hostile_files.gif_of([(n % 8, n % 7, 4, 4) for n in range(50)], (8000, 8000), count=100)
+    picture = decode(vast)
+    frames = further_frames(vast, picture)
+    assert isinstance(frames, Frames)
+    *drawn, last = frames.sample(after_first=True)
+    assert len(drawn) <= 3
+    assert isinstance(last.picture, Unscreenable)
+    assert last.picture.reason is UnscreenableReason.TOO_MANY_PIXELS
+
+
+def test_a_gif_of_more_frames_than_are_walked_is_not_clear():
+    endless = hostile_files.gif_of([(n % 8, n % 7, 4, 4) for n in range(50)], (64, 64), count=101_000)
+    computed = asked(endless, max_frames=1)
     assert computed.not_checked is not None
+    assert computed.not_checked.reason is UnscreenableReason.PARTLY_SEEN
 
 
 def test_a_check_looks_at_the_frame_that_was_near(tmp_path: Path):

@@ -111,11 +111,14 @@ class _PngFrame:
 
 
 def _png_steps(data: bytes, first: Container) -> Iterator[Step]:
-    """Frames that `fcTL` chunks announce; a default image without one is no frame. A still has its picture.
+    """Frames that `fcTL` chunks announce, and a still's picture.
+
+    A default image that none announces comes last: it is no frame, but what a viewer without animation shows.
 
     Raises: CutShortError, after the frames that are there.
     """
     head, frame, is_animated, found = list[memoryview](), _PngFrame(), False, False
+    default: list[memoryview] = []
     for kind, chunk in _png_chunks(memoryview(data)):
         if kind in (b"IHDR", b"PLTE", b"tRNS"):
             head.append(chunk)
@@ -126,15 +129,26 @@ def _png_steps(data: bytes, first: Container) -> Iterator[Step]:
                 found = True
                 yield _png_step(data, first, head, frame)
             frame = _PngFrame(chunk[8 : 8 + _FRAME_CONTROL_BYTES], [])
-        elif kind in _PIXELS_AT and frame.pixels is not None:
-            frame.pixels.append(chunk[_PIXELS_AT[kind] : -4])
+        elif kind in _PIXELS_AT:
+            (default if frame.pixels is None else frame.pixels).append(chunk[_PIXELS_AT[kind] : -4])
     if frame.control is not None and frame.pixels:
+        found = True
         yield _png_step(data, first, head, frame)
-    elif not found:
-        whole = Placement(0, 0, first.width_px, first.height_px)
-        yield Step(first.frame or whole, Disposal.KEEP, True, False, lambda: first)
+    yield from _png_still(data, first, head, default if found else None)
     if is_animated and first.cut_short:
         raise CutShortError("it ends before its last frame does")
+
+
+def _png_still(
+    data: bytes, first: Container, head: list[memoryview], default: list[memoryview] | None
+) -> Iterator[Step]:
+    """What is shown without animation: beside the frames their default image, or all there is where there are none."""
+    whole = Placement(0, 0, first.width_px, first.height_px)
+    if default is None:
+        yield Step(first.frame or whole, Disposal.KEEP, True, False, lambda: first)
+    elif default:
+        parts = (data[:_PNG_SIGNATURE_BYTES], *head, png_chunk(b"IDAT", b"".join(default)), _PNG_END)
+        yield Step(whole, Disposal.KEEP, False, False, lambda: replace(first, parts=parts, frame=None))
 
 
 def _png_chunks(view: memoryview) -> Iterator[tuple[bytes, memoryview]]:
