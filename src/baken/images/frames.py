@@ -236,13 +236,12 @@ def _composed(animation: Animation, limits: DecodeLimits, numbers: list[int]) ->
     drawn, is_partial, left = -1, False, limits.max_frame_pixels
     shown_cost = _cost(animation.canvas.width_px, animation.canvas.height_px)  # a small frame may show a vast canvas
     for rank, number in enumerate(numbers):
-        left -= shown_cost
+        share = left // (len(numbers) - rank)
+        start, cost = _start(animation, drawn + 1, number, share)
+        left -= max(cost, shown_cost)
         if left < 0:
             yield Frame(number, _too_much(limits))
             return
-        share = left // (len(numbers) - rank)
-        start, cost = _start(animation, drawn + 1, number, share)
-        left -= cost
         if start != drawn + 1 or _is_fresh(animation, start):
             is_partial = not _is_fresh(animation, start)
             canvas.clear()
