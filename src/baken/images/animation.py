@@ -147,6 +147,7 @@ def _png_still(
     if default is None:
         yield Step(first.frame or whole, Disposal.KEEP, True, False, lambda: first)
     elif default:
+        parts: tuple[bytes | memoryview, ...]
         parts = (data[:_PNG_SIGNATURE_BYTES], *head, png_chunk(b"IDAT", b"".join(default)), _PNG_END)
         yield Step(whole, Disposal.KEEP, False, False, lambda: replace(first, parts=parts, frame=None))
 
