@@ -44,6 +44,7 @@ from baken.store import Store
 from baken.view_words import match_words
 from baken.web import wire
 from baken.workers import FileFingerprinter
+from command_line import Command
 
 SIZE_PX = (320, 240)
 COUNT = 7
@@ -376,3 +377,23 @@ def test_a_gate_that_asks_no_frames_sees_the_first_alone(sqlite_world: World):
     sqlite_world.bank(png(SCENES[KNOWN_FRAME]), view_set=ViewSet.NONE)
     first_alone = replace(sqlite_world.gate, max_frames=0)
     assert sqlite_world.screen(FILMS["gif"](SCENES), first_alone).outcome.finding is Finding.CLEAR
+
+
+def test_the_commands_bank_an_animation_and_pages_and_name_what_they_find(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    baken = Command(capsys, tmp_path / "data")
+    (tmp_path / "film.gif").write_bytes(FILMS["gif"]([BLACK, *SCENES[:3]]))
+    (tmp_path / "pages.tif").write_bytes(FILMS["tiff"](SCENES[4:]))
+    (tmp_path / "still.jpg").write_bytes(jpeg(SCENES[5]))
+    (tmp_path / "first.jpg").write_bytes(jpeg(SCENES[0]))
+    baken.ok("init")
+    baken.ok("bank", "create", "b", "--purpose", "watch")
+    baken.ok("bank", "add", "b", tmp_path / "film.gif", tmp_path / "pages.tif", "--source", "test")
+    lines = baken("screen", tmp_path / "still.jpg", tmp_path / "first.jpg", "--json").json_lines
+    page, first = (line["matches"][0] for line in lines)
+    assert (page["entry_id"], page["entry_view"]["frame_number"]) == (2, 1)
+    assert (first["entry_id"], first["stage"]) == (1, "fingerprint")
+    assert "(frame 1)" in baken("screen", tmp_path / "still.jpg").out
+    (printed,) = baken.ok("fingerprint", tmp_path / "film.gif", "--json").json_lines
+    assert printed["pdq"] in baken.ok("bank", "export", "b").out
