@@ -292,3 +292,18 @@ def animation_frame() -> bytes:
     size = (SMALL_PX[0] - 1).to_bytes(3, "little") + (SMALL_PX[1] - 1).to_bytes(3, "little")
     body = bytes(6) + size + bytes(4) + still
     return b"ANMF" + struct.pack("<I", len(body)) + body
+
+
+def gif_of(places: list[tuple[int, int, int, int]], canvas: tuple[int, int], *, count: int | None = None) -> bytes:
+    """Frames of one colour each, `count` in all, at places that repeat: as small as frames can be."""
+    palette = b"".join(bytes([97 * n % 256] * 3) for n in range(16))
+    head = b"GIF89a" + struct.pack("<HHBBB", *canvas, 0xF3, 0, 0) + palette
+    frames = []
+    for left, top, width, height in places:
+        image = Image.new("P", (width, height), color=len(frames) % 16)
+        image.putpalette(palette)
+        data = encoded(image, "GIF", optimize=False, interlace=0)
+        start = data.index(b"\x2c", 13 + (3 << (data[10] & 7) + 1))
+        frames.append(b"\x2c" + struct.pack("<HHHHB", left, top, width, height, 0) + data[start + 10 : -1])
+    times = -(-(count or len(frames)) // len(frames))
+    return head + (b"".join(frames) * times) + b";"

@@ -19,7 +19,13 @@ from command_line import Command, process
 
 SIZE_PX = (320, 240)
 
-WHOLE = {"kind": "whole", "region": {"left": 0.0, "top": 0.0, "right": 1.0, "bottom": 1.0, "tilt_degrees": 0.0}}
+WHOLE = {
+    "kind": "whole",
+    "region": {"left": 0.0, "top": 0.0, "right": 1.0, "bottom": 1.0, "tilt_degrees": 0.0},
+    "frame_number": 0,
+    "time_seconds": None,
+    "is_over_black": False,
+}
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from PIL import Image, ImageCms
 import heif_files
 import picture_files
 from baken.images import decode
+from baken.images.colour import correction_of
 from baken.images.png import png_chunk
 from baken.samples_files import encoded
 from hostile_files import insert_chunks
@@ -255,3 +256,25 @@ def test_a_profile_in_parts_that_are_missing_is_ignored():
     broken = data[: second + 12] + b"\x09" + data[second + 13 :]
     plain = decode(encoded(ORIGINAL, "JPEG", quality=90))
     np.testing.assert_array_equal(decoded(broken).luma, plain.luma)
+
+
+@pytest.mark.parametrize(("space", "most_bits"), [("display_p3", 4), ("adobe_rgb", 4), ("linear", 4)])
+def test_colours_that_are_corrected_in_blocks_hardly_move_the_pdq(space: str, most_bits: int):
+    correction = correction_of(profile(space))
+    assert correction is not None
+    for seed in (3, 4, 5):
+        picture = picture_files.original(seed, (1024, 768))
+        every_pixel, in_blocks = (np.asarray(correction.luma(picture, block_px)) for block_px in (1, 4))
+        uncorrected = np.asarray(picture.convert("L"))
+        left, change = (np.abs(every_pixel.astype(int) - each).mean() for each in (in_blocks, uncorrected))
+        assert left < change / 2
+        assert (bits_of(every_pixel) != bits_of(in_blocks)).sum() <= most_bits
+
+
+def test_blocks_that_a_picture_does_not_fill_are_corrected_too():
+    correction = correction_of(profile("linear"))
+    assert correction is not None
+    picture = Image.new("RGB", (10, 7), (60, 90, 30))
+    every_pixel, in_blocks = (np.asarray(correction.luma(picture, block_px)) for block_px in (1, 4))
+    assert in_blocks.shape == (7, 10)
+    assert np.abs(every_pixel.astype(int) - in_blocks).max() <= 1

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from baken.copies import WHOLE_VIEW, MatchStage, QueryViews, Region, View, ViewKind
+from baken.copies import FIRST_FRAME_VIEW, WHOLE_VIEW, MatchStage, QueryViews, Region, View, ViewKind
 from baken.errors import StoreError
 from baken.matching import TILE_RADIUS_BITS, VIEW_RADIUS_BITS, KnownEntries, view_ids, view_owners
 from baken.matching_ids import MAX_VIEW_BANK_ID, MAX_VIEW_ENTRY_ID, VIEW_NUMBER_BITS, index_ids, owners_of_views
@@ -142,7 +142,7 @@ def crowded_world(rng: np.random.Generator, entries: int, centres: Codes, radii:
         rng.integers(1, 4, entries),
         around(entries),
         view_entries,
-        (np.arange(len(view_entries)) % 255 + 1).astype(np.uint8),
+        (np.arange(len(view_entries)) % (FIRST_FRAME_VIEW - 1) + 1).astype(np.uint8),
         around(len(view_entries)),
     )
 
@@ -304,6 +304,16 @@ def test_ids_of_views_name_bank_entry_and_view_at_their_limits():
     owners = owners_of_views(ids >> VIEW_NUMBER_BITS)
     assert owners.tolist() == index_ids(entries, banks).tolist()
     assert view_owners(owners).tolist() == (ids >> VIEW_NUMBER_BITS).tolist()
+
+
+def test_a_banked_frame_is_whole_and_a_part_is_not():
+    rng = np.random.default_rng(11)
+    whole = random_codes(rng, 8)
+    for number, shows_whole in ((FIRST_FRAME_VIEW - 1, False), (FIRST_FRAME_VIEW, True)):
+        numbers = np.array([number], np.uint8)
+        world = World([bank(1)], np.ones(1, np.int64), random_codes(rng, 1), np.ones(1, np.int64), numbers, whole[:1])
+        [match] = world.known().search(item(whole, random_codes(rng, 0, 8))).matches
+        assert match.shows_whole_entry is shows_whole
 
 
 @pytest.mark.parametrize(("entry_id", "bank_id"), [(MAX_VIEW_ENTRY_ID + 1, 1), (1, MAX_VIEW_BANK_ID + 1)])

@@ -105,6 +105,7 @@ def _with_store(settings: Settings, store: Store) -> Baken:
         max_matches=settings.max_matches,
         uses_views=settings.stage_views,
         uses_check=settings.stage_check,
+        max_frames=settings.max_frames,
     )
     seen = SeenIndex(store, settings.data_dir / SEEN_FOLDER)
     keeper = SeenKeeper(

@@ -288,6 +288,8 @@ def _banked_files(
 def _entry_of(path: str, computed: Fingerprints, summary: AddSummary) -> NewEntry | None:
     label = printable(Path(path).name)
     why = computed.unscreenable
+    if computed.unseen is not None:
+        summary.note(path, f"{computed.unseen.reason.value}: {computed.unseen.detail}")
     if why is None:
         return NewEntry(_codes_of(computed), label)
     reason = why.reason

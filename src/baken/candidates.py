@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baken.checking import MAX_CHECKS, Banked, CheckedItem, check
-from baken.copies import Evidence, MatchStage, View, ViewKind
+from baken.copies import FIRST_FRAME_VIEW, Evidence, FrameRef, MatchStage, View, ViewKind
 from baken.decisions import verdict_of
 from baken.errors import InvalidValueError, NotFoundError, SealError
 from baken.fingerprints import keypoints
@@ -70,46 +70,49 @@ class CandidateChecker:
         self.checked_count = 0
         self.checked_seconds = 0.0
 
-    def with_evidence(self, found: Found, luma: NDArray[np.uint8], keeping_banks: Collection[int]) -> Found:
-        """Check the best candidates that have keypoints, at most `MAX_CHECKS`, against the item.
+    def with_evidence(
+        self, found: Found, lumas: Mapping[FrameRef, NDArray[np.uint8]], keeping_banks: Collection[int]
+    ) -> Found:
+        """Check the best candidates that have keypoints, at most `MAX_CHECKS`, against the picture of the item.
 
         A candidate of the descriptor stage whose check says that it is not the same picture is none, and leaves.
-        Candidates that are not checked (the keys are lost, or enough others of their bank were confirmed) stay as they
-        are.
+        Candidates that are not checked (the keys are lost, enough others of their bank were confirmed, or another frame
+        of the banked file is what the item is near to) stay as they are.
 
         Args:
             found: what the search found.
-            luma: uint8[H, W], the item's working luma.
+            lumas: uint8[H, W], the working luma of each picture of the item.
             keeping_banks: ids of the banks that keep keypoints.
 
         Raises:
             NotReadyError: the database could not be read.
         """
-        candidates = ranked([match for match in found.matches if match.bank_id in keeping_banks])[:_ASKED_CANDIDATES]
+        possible = [each for each in found.matches if each.bank_id in keeping_banks and _can_be_checked(each, lumas)]
+        candidates = ranked(possible)[:_ASKED_CANDIDATES]
         if not candidates:
             return found
         sealed = self._kept.keypoints_of([match.entry_id for match in candidates])
         chosen = [match for match in candidates if match.entry_id in sealed][:MAX_CHECKS]
         if not chosen:
             return found
-        evidence = self._checked(chosen, sealed, luma)
+        evidence = self._checked(chosen, sealed, lumas)
         return _joined(found, evidence)
 
     def _checked(
-        self, chosen: Sequence[Match], sealed: Mapping[int, Sealed], luma: NDArray[np.uint8]
+        self, chosen: Sequence[Match], sealed: Mapping[int, Sealed], lumas: Mapping[FrameRef, NDArray[np.uint8]]
     ) -> dict[Match, Evidence]:
         ids = [match.entry_id for match in chosen]
         views, codes = self._kept.entry_views_of(ids), self._kept.codes_of(FingerprintKind.PDQ, ids)
         evidence: dict[Match, Evidence] = {}
         started = time.perf_counter()
-        item = CheckedItem(luma)
+        items = {frame: CheckedItem(lumas[frame]) for frame in {match.view.frame for match in chosen}}
         confirmed: Counter[int] = Counter()
         for match in chosen:
             if confirmed[match.bank_id] == _ENOUGH_CONFIRMED:
                 continue
             banked = self._banked(sealed[match.entry_id], views.get(match.entry_id), codes.get(match.entry_id))
             if banked is not None:
-                evidence[match] = check(item, banked)
+                evidence[match] = check(items[match.view.frame], banked)
                 confirmed[match.bank_id] += evidence[match].is_same
         with self._lock:
             self.checked_count += len(evidence)
@@ -211,6 +214,11 @@ def _by_descriptor(match: Match) -> tuple[int, float, int]:
     return (-match.verdict.severity, -(match.similarity or 0.0), match.entry_id)
 
 
+def _can_be_checked(match: Match, lumas: Mapping[FrameRef, NDArray[np.uint8]]) -> bool:
+    """Whether the pictures on both sides are at hand: keypoints are kept of a banked file's leading picture alone."""
+    return match.view.frame in lumas and match.entry_view_number < FIRST_FRAME_VIEW
+
+
 def _joined(found: Found, evidence: Mapping[Match, Evidence]) -> Found:
     kept: list[Match] = []
     gone = 0
@@ -243,6 +251,6 @@ def _view_of(match: Match, kept: Mapping[int, KeptViews]) -> View:
     if views is None:
         return View(ViewKind.CROPPED)
     try:
-        return view_of(match.entry_view_number, views.width_px, views.height_px)
+        return view_of(match.entry_view_number, views.width_px, views.height_px, views.views.frames)
     except ValueError:
         return View(ViewKind.CROPPED)

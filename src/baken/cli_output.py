@@ -150,7 +150,7 @@ def when(time: datetime | None) -> str | None:
 
 def screening_json(path: str, screening: Screening) -> dict[str, object]:
     """A screening as `baken screen --json` prints it; the words are those of the HTTP API."""
-    why = screening.fingerprints.unscreenable
+    why = screening.fingerprints.not_checked
     outcome = screening.outcome
     return {
         "path": path,
@@ -188,7 +188,13 @@ def match_json(match: Match) -> dict[str, object]:
 
 
 def _view_json(view: View) -> dict[str, object]:
-    return {"kind": view.kind, "region": {side: round(each, _DECIMALS) for side, each in asdict(view.region).items()}}
+    return {
+        "kind": view.kind,
+        "region": {side: round(each, _DECIMALS) for side, each in asdict(view.region).items()},
+        "frame_number": view.frame.number,
+        "time_seconds": None if view.frame.time_seconds is None else round(view.frame.time_seconds, _DECIMALS),
+        "is_over_black": view.frame.is_over_black,
+    }
 
 
 def _evidence_json(evidence: Evidence) -> dict[str, object]:

@@ -25,6 +25,8 @@ from baken.cli_common import (
     stopping,
 )
 from baken.cli_past import take_over
+from baken.copies import MAX_BANKED_FRAMES
+from baken.fingerprints import Asked
 from baken.images import DecodeLimits
 from baken.model import Finding, Fingerprints, Screening, Unscreenable, UnscreenableReason
 from baken.scan import ScanOptions, SkippedPath, SkipReason
@@ -164,7 +166,8 @@ def fingerprint(
     """
     settings = load_settings(context, data_dir)
     limits = DecodeLimits(max_size_bytes=settings.max_upload_size_bytes, max_pixels=settings.max_pixels)
-    job = FileFingerprinter(limits, settings.min_quality_percent, exact=True)
+    asked = Asked(max_frames=MAX_BANKED_FRAMES)  # a banked animation is led by the first of these that is rich enough
+    job = FileFingerprinter(limits, settings.min_quality_percent, exact=True, asked=asked)
     scan.check_roots(paths)
     with stopping() as stopper:
         files = (found.path for found in scan.files(paths, _note_skip))

@@ -14,6 +14,11 @@ WORKING_SIDE_PX = 512
 MAX_VIEW_NUMBER = 255
 """Views of a banked picture are numbered 1 to this; 0 is the whole picture, whose PDQ is a fingerprint of the entry."""
 
+FIRST_FRAME_VIEW = 201
+"""Views numbered from here on are other pictures of the banked file, each as a whole; those below, parts of one."""
+
+MAX_BANKED_FRAMES = MAX_VIEW_NUMBER - FIRST_FRAME_VIEW + 1
+
 
 class MatchStage(StrEnum):
     """What found a match."""
@@ -61,11 +66,30 @@ WHOLE = Region()
 
 
 @dataclass(frozen=True, slots=True)
+class FrameRef:
+    """Which of a file's pictures: a frame of an animation or film, a page of a document, or one over black.
+
+    Attributes:
+        number: from 0, which is what a viewer that shows no animation shows, and all that a still has.
+        time_seconds: when a film shows it, from the start; None where frames have no such time.
+        is_over_black: whether transparent parts were drawn over black instead of white.
+    """
+
+    number: int = 0
+    time_seconds: float | None = None
+    is_over_black: bool = False
+
+
+FIRST_FRAME = FrameRef()
+
+
+@dataclass(frozen=True, slots=True)
 class View:
-    """One way to look at a picture: a part of it, and how it was chosen."""
+    """One way to look at a file: one of its pictures, or a part of it, and how that was chosen."""
 
     kind: ViewKind
     region: Region = WHOLE
+    frame: FrameRef = FIRST_FRAME
 
 
 WHOLE_VIEW = View(ViewKind.WHOLE)
@@ -76,17 +100,20 @@ class BankViews:
     """The views of one banked picture that are rich enough to compare.
 
     Attributes:
-        numbers: uint8[N], which view of the numbered table (`fingerprints.views`) each code is of; never 0.
+        numbers: uint8[N], which view of the numbered table (`fingerprints.views`) each code is of; never 0. From
+            `FIRST_FRAME_VIEW` on they are other pictures of the file.
         codes: uint8[N, 32], the PDQ of each.
+        frames: which pictures `FIRST_FRAME_VIEW` and those after it are; at most `MAX_BANKED_FRAMES`.
     """
 
     numbers: NDArray[np.uint8]
     codes: NDArray[np.uint8]
+    frames: tuple[FrameRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class QueryViews:
-    """The views of one item that are rich enough to compare, the whole picture left out.
+    """The views of one item that are rich enough to compare, its whole leading picture left out.
 
     Attributes:
         views: N of them.

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from baken.copies import WHOLE_VIEW, MatchStage, View
+from baken.copies import MatchStage, View
 from baken.model import (
     Finding,
     FingerprintKind,
@@ -167,7 +167,7 @@ class _Benign:
         return min(filter(None, self._alike(match)), key=_by_distance, default=None)
 
     def _alike(self, match: Match) -> Iterator[Match | None]:
-        if self.whole is not None and match.view == WHOLE_VIEW and not _is_found_by_check(match):
+        if self.whole is not None and match.view == self.whole.view and not _is_found_by_check(match):
             yield self.whole if self.whole.distance_bits <= match.distance_bits else None
         if match.stage is MatchStage.VIEWS and (seen := self.by_view.get(match.view)):
             yield seen if seen.distance_bits <= match.distance_bits else None

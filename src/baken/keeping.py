@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from baken.copies import WHOLE_VIEW, Vectors, ViewSet
+from baken.copies import MAX_BANKED_FRAMES, WHOLE_VIEW, Vectors, ViewSet
 from baken.errors import ExtraMissingError, SealKeyMissingError
 from baken.fingerprints import Asked
 from baken.fingerprints.descriptor import SHIPPED_MODEL, DescriptorNetwork
@@ -107,7 +107,7 @@ class BankFingerprinter:
     def exact(cls, like: FileFingerprinter, plan: KeepPlan) -> BankFingerprinter:
         """The job with the limits of `like` and exact decoding, as entries of banks are decoded."""
         needs_luma = plan.keypoints or plan.describer is not None
-        asked = Asked(bank_views=plan.view_set, working_luma=needs_luma)
+        asked = Asked(bank_views=plan.view_set, working_luma=needs_luma, max_frames=MAX_BANKED_FRAMES)
         return cls(replace(like, exact=True, asked=asked), plan)
 
     def __call__(self, path: str) -> BankedFile:
@@ -152,9 +152,10 @@ class Keeping:
         return KeepPlan(chosen, bank.keeps_keypoints, self.describer if describes else None)
 
     def filled(self, entry: NewEntry, banked: BankedFile, bank: Bank) -> NewEntry:
-        """The entry with what is kept of its picture; nothing of one that is too plain to compare.
+        """The entry with what is kept of its pictures; nothing of one that is too plain to compare.
 
-        Parts of a plain picture look alike in unrelated ones: its views would match those.
+        Parts of a plain picture look alike in unrelated ones: its views would match those. A file that has any picture
+        which is not plain is led by that one.
 
         Raises:
             SealError: the key cannot be read any more.

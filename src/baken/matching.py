@@ -119,10 +119,11 @@ def _view_groups(banks: Sequence[Bank]) -> ViewGroups:
 
 @dataclass(frozen=True, slots=True)
 class _Sides:
-    """The codes of an item: uint8[W, 32] of the whole of it, none when it may not be compared, and its views."""
+    """The codes of an item: uint8[W, 32] of its leading picture, none when it may not be compared, and its views."""
 
     whole: NDArray[np.uint8]
     views: QueryViews | None
+    whole_view: View = WHOLE_VIEW
 
     @property
     def parts(self) -> NDArray[np.uint8]:
@@ -137,7 +138,7 @@ class _Sides:
     def view_of(self, row: int) -> View:
         """What the code in a row of `whole`, or behind it of `parts`, shows."""
         if row < len(self.whole) or self.views is None:
-            return WHOLE_VIEW
+            return self.whole_view
         return self.views.views[(row - len(self.whole)) // ORIENTATIONS]
 
     def transform_of(self, row: int) -> Transform:
@@ -146,8 +147,8 @@ class _Sides:
 
     def each(self, views: Collection[View]) -> Iterator[_Sides]:
         """These views alone, one at a time."""
-        if WHOLE_VIEW in views:
-            yield _Sides(self.whole, None)
+        if self.whole_view in views:
+            yield _Sides(self.whole, None, self.whole_view)
         if self.views is not None:
             for number, view in enumerate(self.views.views):
                 if view in views:
@@ -263,15 +264,17 @@ class KnownEntries:
         excluded = self._find_digests(fingerprints.digests(), banks, max_matches, finds)
         is_comparable = fingerprints.unscreenable is None and fingerprints.pdq_orientations is not None
         whole = flat(fingerprints.pdq_orientations if is_comparable else None)
+        whole_view = replace(WHOLE_VIEW, frame=fingerprints.frame)
         if len(whole):
             near = self._pdq.search_groups(whole, len(whole), banks.near, max_matches, excluded, lists_counted=True)
             rows = near.query_row.tolist()
             for row, owner, bits in zip(rows, near.id.tolist(), near.distance_bits.tolist(), strict=True):
-                finds.matches.append(banks.match(owner, FingerprintKind.PDQ, bits, _TRANSFORMS[row]))
+                found = banks.match(owner, FingerprintKind.PDQ, bits, _TRANSFORMS[row])
+                finds.matches.append(found if whole_view == WHOLE_VIEW else replace(found, view=whole_view))
             for bank_id, count in zip(near.count_group.tolist(), near.count.tolist(), strict=True):
                 finds.count(banks.by_id[bank_id], count)
             excluded = np.concatenate([excluded, near.counted_owner])
-        self._find_views(_Sides(whole, fingerprints.query_views), banks, max_matches, excluded, finds)
+        self._find_views(_Sides(whole, fingerprints.query_views, whole_view), banks, max_matches, excluded, finds)
         return finds.found()
 
     def _find_views(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baken._native import GroupMatches, IdGroups
+from baken.copies import FIRST_FRAME_VIEW
 from baken.matching_ids import ENTRY_BITS, NO_IDS, VIEW_NUMBER_BITS, VIEW_NUMBER_MASK, Ids, owners_of_views, view_owners
 from baken.matching_index import CodeIndex
 from baken.model import PDQ_BYTES
@@ -42,8 +43,8 @@ class ViewSightings:
         distance_bits: int64[N].
         numbers: int64[N], the entry's view; 0 for its whole picture.
         rows: int64[N], the item's code: those of the whole item come first, then eight for each of its views.
-        shows_whole: bool[N], whether a view of the item is near the entry's whole picture, be another view nearer or
-            not. It is said of the nearest such entries of each bank.
+        shows_whole: bool[N], whether a view of the item is near the entry's whole picture, or the whole of another
+            picture of its file, be another view nearer or not. It is said of the nearest such entries of each bank.
         counted_owners: int64[M], everything that matched, listed or not, each once.
     """
 
@@ -107,7 +108,7 @@ def _of_views(near: GroupMatches, rows: NDArray[np.int64]) -> ViewSightings:
         near.distance_bits.astype(np.int64),
         near.id & VIEW_NUMBER_MASK,
         rows[near.query_row],
-        np.zeros(len(near.id), np.bool_),
+        (near.id & VIEW_NUMBER_MASK) >= FIRST_FRAME_VIEW,
         owners_of_views(near.counted_owner),
     )
 

@@ -10,7 +10,18 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from baken.copies import WHOLE_VIEW, BankViews, Evidence, MatchStage, QueryViews, Vectors, View, ViewSet
+from baken.copies import (
+    FIRST_FRAME,
+    WHOLE_VIEW,
+    BankViews,
+    Evidence,
+    FrameRef,
+    MatchStage,
+    QueryViews,
+    Vectors,
+    View,
+    ViewSet,
+)
 
 PDQ_BITS = 256
 PDQ_BYTES = PDQ_BITS // 8
@@ -35,6 +46,9 @@ MIN_QUALITY_PERCENT = 50
 
 # Enough for any person or program to act on; how many there are is counted in any case.
 MAX_MATCHES = 100
+
+# How many frames are looked at beside the first, unless a setting says otherwise.
+MAX_FRAMES = 16
 
 ID_LIMIT = 1 << 63
 """One past the largest database id: ids are signed 64-bit integers in SQLite, in PostgreSQL and in the index."""
@@ -109,7 +123,10 @@ class Finding(StrEnum):
 
 
 class UnscreenableReason(StrEnum):
-    """Why a picture could not be compared. Each has a verdict in the settings, and none of them reads as clear."""
+    """Why a picture, or part of its file, could not be compared.
+
+    Each has a verdict in the settings, and none of them reads as clear.
+    """
 
     EMPTY = "empty"
     UNKNOWN_FORMAT = "unknown_format"
@@ -121,6 +138,7 @@ class UnscreenableReason(StrEnum):
     LOW_QUALITY = "low_quality"
     UNREADABLE = "unreadable"
     DECODER_FAILED = "decoder_failed"
+    PARTLY_SEEN = "partly_seen"
 
 
 class Transform(StrEnum):
@@ -199,6 +217,9 @@ class Fingerprint:
 class Fingerprints:
     """Everything computed from one file.
 
+    What stands here of "the picture" is of the file's *leading* picture: its first, or, where that is too plain to be
+    compared or cannot be decoded, the first of its frames that can.
+
     Attributes:
         sha256: 32 bytes, of the file as given (FIPS 180-4).
         sha1: 20 bytes, likewise.
@@ -216,6 +237,10 @@ class Fingerprints:
         vectors: what the descriptor network made of it; None without the network.
         working_luma: uint8[H, W], the picture with its longer side at most `WORKING_SIDE_PX`, for the check; it never
             leaves the process that decoded it, but for the one that asked it to.
+        frame: which of the file's pictures the leading one is.
+        unseen: what of the file could not be seen, although the leading picture may be compared: frames that cannot
+            be decoded, or more than are walked. None when all that was looked for was seen.
+        frame_lumas: like `working_luma`, of the other pictures that were asked.
     """
 
     sha256: bytes
@@ -232,6 +257,20 @@ class Fingerprints:
     bank_views: BankViews | None = field(default=None, repr=False, compare=False)
     vectors: Vectors | None = field(default=None, repr=False, compare=False)
     working_luma: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
+    frame: FrameRef = FIRST_FRAME
+    unseen: Unscreenable | None = None
+    frame_lumas: tuple[tuple[FrameRef, NDArray[np.uint8]], ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def not_checked(self) -> Unscreenable | None:
+        """Why the file is not clear even if nothing matches: part of it was not seen, or nothing could be compared."""
+        return self.unseen or self.unscreenable
+
+    @property
+    def lumas(self) -> dict[FrameRef, NDArray[np.uint8]]:
+        """The working luma of each picture of which it is at hand."""
+        lumas = dict(self.frame_lumas)
+        return lumas if self.working_luma is None else {self.frame: self.working_luma, **lumas}
 
     def digests(self) -> tuple[Fingerprint, ...]:
         """The exact digests, strongest first."""
@@ -370,7 +409,8 @@ class Match:
         stage: what found it.
         view: what of the item was compared.
         entry_view: what of the banked picture it was compared with.
-        entry_view_number: its number in the table of views (`fingerprints.view_table`); 0 for the whole picture.
+        entry_view_number: its number in the table of views (`fingerprints.view_table`), or of another picture of the
+            banked file (`copies.FIRST_FRAME_VIEW`); 0 for the whole picture.
         similarity: of the two vectors, -1 to 1, when a descriptor network found it.
         evidence: what the check on local features said, when the entry has keypoints and was checked.
         shows_whole_entry: at `stage` views, whether the item, or a view of it, is near the whole of the banked

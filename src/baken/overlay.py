@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from baken.copies import Evidence, MatchStage, Region, View
 from baken.model import Match, Transform
+from baken.view_words import frame_words
 
 __all__ = ["overlay_svg"]
 
@@ -229,11 +230,12 @@ def _words(match: Match) -> Iterator[str]:
 
 def _view(view: View) -> str:
     region = view.region
+    which = ", ".join(filter(None, (view.kind.value, frame_words(view.frame))))
     if region == Region():
-        return view.kind.value
+        return which
     tilt = f", tilt {_number(region.tilt_degrees, 1)}°" if region.tilt_degrees else ""
     return (
-        f"{view.kind.value}, {_percent(region.left)} to {_percent(region.right)} across, "
+        f"{which}, {_percent(region.left)} to {_percent(region.right)} across, "
         f"{_percent(region.top)} to {_percent(region.bottom)} down{tilt}"
     )
 

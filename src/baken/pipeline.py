@@ -17,7 +17,16 @@ from baken.fingerprints import Asked
 from baken.images import DecodeLimits
 from baken.known import KnownFollower
 from baken.matching import KnownEntries
-from baken.model import MAX_MATCHES, MIN_QUALITY_PERCENT, Fingerprints, Idempotency, ItemMeta, Outcome, Screening
+from baken.model import (
+    MAX_FRAMES,
+    MAX_MATCHES,
+    MIN_QUALITY_PERCENT,
+    Fingerprints,
+    Idempotency,
+    ItemMeta,
+    Outcome,
+    Screening,
+)
 from baken.vectors import ItemDescriber, VectorStage
 
 
@@ -43,6 +52,7 @@ class Gate:
         max_matches: how many matches a screening keeps.
         uses_views: whether the views of an item are searched beside the whole.
         uses_check: whether candidates are checked.
+        max_frames: how many frames or pages of an item are looked at beside its first picture.
         now: the clock.
     """
 
@@ -55,6 +65,7 @@ class Gate:
     max_matches: int = MAX_MATCHES
     uses_views: bool = True
     uses_check: bool = True
+    max_frames: int = MAX_FRAMES
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def load(self) -> KnownEntries:
@@ -77,7 +88,8 @@ class Gate:
     @property
     def asked(self) -> Asked:
         """What is computed of an item: its pixels are kept for the check alone, and only while a bank allows any."""
-        return Asked(query_views=self.uses_views, working_luma=self._needs_pixels or self._needs_vectors)
+        needs_luma = self._needs_pixels or self._needs_vectors
+        return Asked(query_views=self.uses_views, working_luma=needs_luma, max_frames=self.max_frames)
 
     @property
     def item_describer(self) -> ItemDescriber | None:
@@ -127,7 +139,10 @@ def examine(data: bytes, meta: ItemMeta, gate: Gate) -> Screening:
 def fingerprint(data: bytes, gate: Gate) -> Fingerprints:
     """Compute an item's fingerprints within the gate's limits, on the fast decoding path."""
     picture = images.decode(data, limits=gate.limits)
-    computed = fingerprints.compute(data, picture, min_quality_percent=gate.min_quality_percent, asked=gate.asked)
+    frames = images.further_frames(data, picture, limits=gate.limits) if gate.max_frames else None
+    computed = fingerprints.compute(
+        data, picture, frames, min_quality_percent=gate.min_quality_percent, asked=gate.asked
+    )
     describe = gate.item_describer
     return computed if describe is None else describe(computed)
 
@@ -143,13 +158,13 @@ def judge(computed: Fingerprints, meta: ItemMeta, gate: Gate, started: float) ->
     found = known.search(computed, max(gate.max_matches, MAX_CHECKS + 1))
     if gate.vectors is not None:
         found = gate.vectors.added(found, computed, known)
-    if gate.candidates is not None and computed.working_luma is not None:
-        found = gate.candidates.with_evidence(found, computed.working_luma, known.keeping_banks)
+    if gate.candidates is not None and (lumas := computed.lumas):
+        found = gate.candidates.with_evidence(found, lumas, known.keeping_banks)
     if gate.vectors is not None:
         found = gate.vectors.settled(found)
-    outcome = decisions.decide_found(computed.unscreenable, found, gate.policy, gate.max_matches)
+    outcome = decisions.decide_found(computed.not_checked, found, gate.policy, gate.max_matches)
     [outcome] = gate.named([outcome])
-    kept = replace(computed, query_views=None, vectors=None, working_luma=None)
+    kept = replace(computed, query_views=None, vectors=None, working_luma=None, frame_lumas=())
     now = gate.now()
     elapsed_ms = (time.perf_counter() - started) * 1000.0
     return Screening(new_screening_id(now), now, meta, kept, outcome, elapsed_ms, known_seq=known_seq)

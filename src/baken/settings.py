@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from baken.errors import SettingError
-from baken.model import MAX_MATCHES, MIN_QUALITY_PERCENT, UnscreenableReason, Verdict
+from baken.model import MAX_FRAMES, MAX_MATCHES, MIN_QUALITY_PERCENT, UnscreenableReason, Verdict
 
 ENV_PREFIX = "BAKEN_"
 CONFIG_FILE_NAME = "baken.toml"
@@ -91,6 +91,13 @@ class Settings(BaseSettings):
         description="The largest picture, in pixels, that is decoded; a larger one is `too_many_pixels`. "
         "Formats other than JPEG, which cannot be decoded at reduced size, end at 89,478,485 in any case.",
     )
+    max_frames: int = Field(
+        MAX_FRAMES,
+        ge=0,
+        le=1_000,
+        description="Frames of an animation, or pages of a document, that are looked at beside the first, spread over "
+        "the whole file; those that show what another one shows are not asked. 0 looks at the first alone.",
+    )
     seen_retention_days: int = Field(
         90,
         ge=0,
@@ -156,6 +163,11 @@ class Settings(BaseSettings):
     verdict_unreadable: Verdict = Field(Verdict.HOLD, description="Verdict for a file that could not be read.")
     verdict_decoder_failed: Verdict = Field(
         Verdict.HOLD, description="Verdict for a picture whose decoder crashed or ran out of its limits."
+    )
+    verdict_partly_seen: Verdict = Field(
+        Verdict.HOLD,
+        description="Verdict for a file that matched nothing and was only `partly_seen`: some of its frames or pages "
+        "cannot be decoded, or there are too many.",
     )
     log_format: Literal["text", "json"] = Field("text", description="How `baken serve` writes its log lines to stderr.")
     access_log: StrictBool = Field(

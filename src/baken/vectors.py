@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from baken.copies import MatchStage, QueryViews, Vectors, View, ViewKind
+from baken.copies import FrameRef, MatchStage, QueryViews, Vectors, View, ViewKind
 from baken.errors import IndexFileError
 from baken.fingerprints.descriptor import descriptor_views
 from baken.fingerprints.views import content_views
@@ -243,16 +243,17 @@ class ItemDescriber:
         luma, network = computed.working_luma, self.describer.network()
         if luma is None or network is None:
             return computed
-        views = descriptor_views(luma, _content_views(computed.query_views, luma))
+        views = descriptor_views(luma, _content_views(computed.query_views, luma, computed.frame))
         vectors = network.describe(luma, views)
         return replace(computed, vectors=vectors, working_luma=luma if self.keeps_luma else None)
 
 
-def _content_views(queried: QueryViews | None, luma: NDArray[np.uint8]) -> tuple[View, ...]:
-    """The content boxes, which were looked for already when the item's views were asked."""
+def _content_views(queried: QueryViews | None, luma: NDArray[np.uint8], frame: FrameRef) -> tuple[View, ...]:
+    """The content boxes of the leading picture, which were looked for already when the item's views were asked."""
     if queried is None:
         return content_views(luma)
-    return tuple(view for view in queried.views if view.kind in {ViewKind.TRIMMED, ViewKind.CAPTION_CUT})
+    boxes = {ViewKind.TRIMMED, ViewKind.CAPTION_CUT}
+    return tuple(view for view in queried.views if view.kind in boxes and view.frame == frame)
 
 
 class VectorStage:
@@ -365,7 +366,7 @@ def _match(bank: Bank, alike: Alike, vectors: Vectors, fingerprints: Fingerprint
         bits,
         transform,
         stage=MatchStage.DESCRIPTOR,
-        view=vectors.views[alike.row],
+        view=replace(vectors.views[alike.row], frame=fingerprints.frame),
         similarity=alike.similarity,
     )
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from baken.copies import WHOLE, Evidence, MatchStage, Region, View, ViewKind
-from baken.model import Match
+from baken.copies import WHOLE, Evidence, FrameRef, MatchStage, Region, View, ViewKind
+from baken.model import Match, Transform
 
 _OF_ITEM = {
     ViewKind.WHOLE: "the whole item",
@@ -17,6 +17,7 @@ _OF_ENTRY = {
     ViewKind.WHOLE: "the whole banked picture",
     ViewKind.TILTED: "the banked picture, tilted",
 }
+_TRANSFORMS = {transform: transform.value.replace("_", " ") for transform in Transform}
 _A_PART = "a part of the banked picture"
 
 
@@ -24,7 +25,7 @@ def match_words(match: Match) -> str:
     """One line: `a quarter of the item (0 to 50 % across, 0 to 50 % down) shows the whole banked picture`."""
     if match.kind.is_exact:
         return "the same file"
-    item = _with_region(_OF_ITEM[match.view.kind], match.view)
+    item = _with_region(_OF_ITEM[match.view.kind], match.view, match.transform)
     # A crop to the shape that the picture has already is all of it.
     kind = ViewKind.WHOLE if match.entry_view.region == WHOLE else match.entry_view.kind
     entry = _with_region(_OF_ENTRY.get(kind, _A_PART), match.entry_view)
@@ -46,9 +47,21 @@ def evidence_words(evidence: Evidence) -> str:
     return f"checked: the same picture{mirrored}, {evidence.inlier_count} points agree, {visible} of it is visible"
 
 
-def _with_region(words: str, view: View) -> str:
-    region = region_words(view.region)
-    return f"{words} ({region})" if region else words
+def _with_region(words: str, view: View, transform: Transform = Transform.IDENTITY) -> str:
+    """The words with what makes the view special: `the whole item (frame 12 at 4.0 s, mirrored)`."""
+    said = [frame_words(view.frame), region_words(view.region)]
+    if view.frame.number and transform is not Transform.IDENTITY:
+        said.insert(1, _TRANSFORMS[transform])
+    told = ", ".join(filter(None, said))
+    return f"{words} ({told})" if told else words
+
+
+def frame_words(frame: FrameRef) -> str:
+    """Which of a file's pictures: `frame 12 at 4.0 s, over black`; empty for its first over white."""
+    said = [f"frame {frame.number}"] if frame.number else []
+    if frame.time_seconds is not None:
+        said = [f"frame {frame.number} at {frame.time_seconds:.1f} s"]
+    return ", ".join([*said, "over black"] if frame.is_over_black else said)
 
 
 def region_words(region: Region) -> str:

@@ -87,7 +87,10 @@ class FileFingerprinter:
     def of_bytes(self, data: bytes) -> Fingerprints:
         """The same for a file that is in memory."""
         picture = images.decode(data, limits=self.limits, exact=self.exact)
-        return fingerprints.compute(data, picture, min_quality_percent=self.min_quality_percent, asked=self.asked)
+        frames = images.further_frames(data, picture, limits=self.limits) if self.asked.max_frames else None
+        return fingerprints.compute(
+            data, picture, frames, min_quality_percent=self.min_quality_percent, asked=self.asked
+        )
 
 
 def without_bytes(why: Unscreenable) -> Fingerprints:

@@ -22,7 +22,13 @@ META = {
     "url": "https://example.org/p?x=1",
 }
 
-WHOLE = {"kind": "whole", "region": {"left": 0.0, "top": 0.0, "right": 1.0, "bottom": 1.0, "tilt_degrees": 0.0}}
+WHOLE = {
+    "kind": "whole",
+    "region": {"left": 0.0, "top": 0.0, "right": 1.0, "bottom": 1.0, "tilt_degrees": 0.0},
+    "frame_number": 0,
+    "time_seconds": None,
+    "is_over_black": False,
+}
 
 
 def form(data: bytes, meta: object = None) -> dict[str, tuple[str | None, bytes | str, str]]:

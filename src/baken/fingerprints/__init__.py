@@ -1,4 +1,4 @@
-"""Everything Baken computes from one file: exact digests of its bytes, the PDQ of its pixels, and its views."""
+"""Everything Baken computes from one file: exact digests of its bytes, the PDQ of its pictures, and their views."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from baken.copies import WORKING_SIDE_PX, ViewSet
+from baken.copies import ViewSet
 from baken.fingerprints.asked import NOTHING_MORE, Asked
 from baken.fingerprints.digests import Digests, digests_of
-from baken.fingerprints.pdq import pdq_of
-from baken.fingerprints.views import bank_views, query_views
-from baken.images import DEFAULT_LIMITS, DecodeLimits, Picture, decode, reduced, too_large
+from baken.fingerprints.pictures import Pictures, pictures_of
+from baken.fingerprints.views import bank_views, query_views, with_banked_frames, with_pictures
+from baken.images import DEFAULT_LIMITS, DecodeLimits, Frames, Picture, decode, further_frames, too_large
 from baken.model import MIN_QUALITY_PERCENT, Fingerprints, Unscreenable
 
 __all__ = ["NOTHING_MORE", "Asked", "compute", "fingerprint"]
@@ -23,23 +23,27 @@ _CHUNK_BYTES = 1 << 20
 
 def compute(
     data: bytes,
-    picture: Picture | Unscreenable,
+    picture: Picture | Unscreenable | None,
+    frames: Frames | Unscreenable | None = None,
     *,
     min_quality_percent: int = MIN_QUALITY_PERCENT,
     asked: Asked = NOTHING_MORE,
 ) -> Fingerprints:
-    """The fingerprints of a file and of the picture that `images.decode` made of it.
+    """The fingerprints of a file and of the pictures that `images` made of it.
 
-    A file that cannot be decoded still has its digests. A picture below `min_quality_percent` keeps its `pdq` and says
-    `low_quality`; its views are looked at all the same, for a plain frame may hold a rich picture.
+    A file that cannot be decoded still has its digests. The PDQ is that of the leading picture: the first that is rich
+    enough. One below `min_quality_percent` keeps its `pdq` and says `low_quality`; its views are looked at all the
+    same, for a plain frame may hold a rich picture.
 
     Args:
         data: the file.
-        picture: what was decoded of it.
-        min_quality_percent: the quality gate, of the picture and of every view.
+        picture: its first picture, as `images.decode` gives it; None for a film, which has frames alone.
+        frames: where it has more, as `images.further_frames` gives them.
+        min_quality_percent: the quality gate, of every picture and of every view.
         asked: what to compute beside digests and PDQ.
     """
-    return _combined(digests_of((data,)), picture, min_quality_percent, asked)
+    pictures = pictures_of(picture, frames, asked, min_quality_percent)
+    return _combined(digests_of((data,)), pictures, min_quality_percent, asked)
 
 
 def fingerprint(
@@ -65,12 +69,18 @@ def fingerprint(
         OSError: the file cannot be opened or read (FileNotFoundError, IsADirectoryError, PermissionError).
     """
     if isinstance(path_or_bytes, bytes):
-        return compute(path_or_bytes, decode(path_or_bytes, limits=limits, exact=exact), asked=asked)
+        return _of_bytes(path_or_bytes, exact, limits, asked)
     with Path(path_or_bytes).open("rb") as file:
         data = file.read(limits.max_size_bytes + 1)
         if len(data) > limits.max_size_bytes:
             return _without_picture(data, file, limits)
-    return compute(data, decode(data, limits=limits, exact=exact), asked=asked)
+    return _of_bytes(data, exact, limits, asked)
+
+
+def _of_bytes(data: bytes, exact: bool, limits: DecodeLimits, asked: Asked) -> Fingerprints:
+    picture = decode(data, limits=limits, exact=exact)
+    frames = further_frames(data, picture, limits=limits) if asked.max_frames else None
+    return compute(data, picture, frames, asked=asked)
 
 
 def _without_picture(start: bytes, rest: BinaryIO, limits: DecodeLimits) -> Fingerprints:
@@ -85,31 +95,40 @@ def _chunks(start: bytes, rest: BinaryIO) -> Iterator[bytes]:
 
 
 def _combined(
-    digests: Digests, picture: Picture | Unscreenable, min_quality_percent: int, asked: Asked
+    digests: Digests, pictures: Pictures | Unscreenable, min_quality_percent: int, asked: Asked
 ) -> Fingerprints:
-    if isinstance(picture, Unscreenable):
-        return Fingerprints(digests.sha256, digests.sha1, digests.md5, None, None, picture)
-    pdq = pdq_of(picture)
+    if isinstance(pictures, Unscreenable):
+        return Fingerprints(digests.sha256, digests.sha1, digests.md5, None, None, pictures)
+    leading, *others = pictures.shown
+    width_px, height_px = leading.size_px
     computed = Fingerprints(
         sha256=digests.sha256,
         sha1=digests.sha1,
         md5=digests.md5,
-        pdq=pdq.value,
-        quality_percent=pdq.quality_percent,
-        unscreenable=pdq.unscreenable(min_quality_percent),
-        format=picture.format,
-        width_px=picture.width_px,
-        height_px=picture.height_px,
-        pdq_orientations=pdq.orientations,
+        pdq=leading.pdq.value,
+        quality_percent=leading.pdq.quality_percent,
+        unscreenable=leading.pdq.unscreenable(min_quality_percent),
+        format=pictures.format,
+        width_px=width_px,
+        height_px=height_px,
+        pdq_orientations=leading.pdq.orientations,
+        frame=leading.frame,
+        unseen=pictures.unseen,
     )
-    return _with_views(computed, picture, min_quality_percent, asked) if asked.is_anything else computed
-
-
-def _with_views(computed: Fingerprints, picture: Picture, min_quality_percent: int, asked: Asked) -> Fingerprints:
-    luma = reduced(picture.luma, WORKING_SIDE_PX)
-    queried = query_views(luma, min_quality_percent=min_quality_percent) if asked.query_views else None
-    banked = None
+    if not asked.needs_luma:
+        return computed
+    queried = banked = None
+    if asked.query_views:
+        queried = query_views(leading.luma, leading.frame, min_quality_percent=min_quality_percent)
+        queried = with_pictures(queried, others, min_quality_percent=min_quality_percent)
     if asked.bank_views is not ViewSet.NONE:
-        banked = bank_views(luma, asked.bank_views, min_quality_percent=min_quality_percent)
-    kept = luma if asked.working_luma else None
-    return replace(computed, query_views=queried, bank_views=banked, working_luma=kept)
+        banked = bank_views(leading.luma, asked.bank_views, min_quality_percent=min_quality_percent)
+        banked = with_banked_frames(banked, others, min_quality_percent=min_quality_percent)
+    kept = asked.working_luma
+    return replace(
+        computed,
+        query_views=queried,
+        bank_views=banked,
+        working_luma=leading.luma if kept else None,
+        frame_lumas=tuple((each.frame, each.luma) for each in others) if kept and asked.query_views else (),
+    )

@@ -15,15 +15,17 @@ class Asked:
         query_views: the views of an item that is screened: `Fingerprints.query_views`.
         bank_views: which views of a picture that enters a bank: `Fingerprints.bank_views`, None for `ViewSet.NONE`.
         working_luma: the reduced picture: `Fingerprints.working_luma`.
+        max_frames: how many frames or pages of the file are looked at beside the first; 0 looks at the first alone.
     """
 
     query_views: bool = False
     bank_views: ViewSet = ViewSet.NONE
     working_luma: bool = False
+    max_frames: int = 0
 
     @property
-    def is_anything(self) -> bool:
-        """Whether the picture must be reduced for any of it."""
+    def needs_luma(self) -> bool:
+        """Whether pictures must be reduced for any of it."""
         return self.query_views or self.working_luma or self.bank_views is not ViewSet.NONE
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baken import _native
-from baken.images import Picture
 from baken.model import Unscreenable, UnscreenableReason
 
 
@@ -35,7 +34,7 @@ class Pdq:
         return Unscreenable(UnscreenableReason.LOW_QUALITY, detail)
 
 
-def pdq_of(picture: Picture) -> Pdq:
-    """The PDQ of `picture` and of its seven turned and mirrored variants, from one transform."""
-    orientations, quality_percent = _native.pdq(picture.luma)
+def pdq_of(luma: NDArray[np.uint8]) -> Pdq:
+    """The PDQ of a picture, uint8[H, W], and of its seven turned and mirrored variants, from one transform."""
+    orientations, quality_percent = _native.pdq(luma)
     return Pdq(orientations, quality_percent)

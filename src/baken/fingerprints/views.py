@@ -1,24 +1,47 @@
-"""Many views of one picture, so that a part of it, or a whole that something was put around, is found by its PDQ.
+"""Many views of one file, so that a part of a picture, or a whole that something was put around, is found by its PDQ.
 
 A banked picture is seen in the numbered views of `view_table`; an item in the parts that may be the copied picture.
-Either side's codes are computed from the working luma (`images.reduced`): PDQ looks at 64 x 64 averages.
+Other pictures of either side's file, frames for example, are views too, each as a whole. Codes of parts are computed
+from the working luma (`images.reduced`): PDQ looks at 64 x 64 averages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from baken import _native
-from baken.copies import BankViews, QueryViews, Region, View, ViewKind, ViewSet
+from baken.copies import (
+    FIRST_FRAME,
+    FIRST_FRAME_VIEW,
+    MAX_BANKED_FRAMES,
+    WHOLE_VIEW,
+    BankViews,
+    FrameRef,
+    QueryViews,
+    Region,
+    View,
+    ViewKind,
+    ViewSet,
+)
 from baken.fingerprints.content_boxes import MAX_CONTENT_VIEWS, content_views
+from baken.fingerprints.pictures import Shown
 from baken.fingerprints.tilt_detection import tilt_degrees_of
 from baken.fingerprints.view_table import CROPS, TABLE, TILTED, Tilt
 from baken.model import MIN_QUALITY_PERCENT
 
-__all__ = ["MAX_QUERY_VIEWS", "bank_views", "content_views", "query_views", "view_of"]
+__all__ = [
+    "MAX_QUERY_VIEWS",
+    "bank_views",
+    "content_views",
+    "query_views",
+    "view_of",
+    "with_banked_frames",
+    "with_pictures",
+]
 
 # A collage's cells are half of it less half a gap; this is the middle of gaps of 0 to 2 % of a cell.
 _TILE_SIDE = 0.4975
@@ -81,14 +104,39 @@ def _is_whole(region: Region) -> bool:
     return cut < _SAME_SHARE and not region.tilt_degrees
 
 
-def view_of(number: int, width_px: int, height_px: int) -> View:
+def with_banked_frames(
+    views: BankViews, others: Sequence[Shown], *, min_quality_percent: int = MIN_QUALITY_PERCENT
+) -> BankViews:
+    """The views of a banked picture, and the other pictures of its file that are rich enough, each as a whole.
+
+    Where there are more than `MAX_BANKED_FRAMES`, these are spread over them evenly.
+    """
+    rich = [each for each in others if each.pdq.unscreenable(min_quality_percent) is None]
+    rows = np.rint(np.linspace(0, len(rich) - 1, min(len(rich), MAX_BANKED_FRAMES))).astype(int)
+    kept = [rich[row] for row in rows]
+    numbers = np.arange(FIRST_FRAME_VIEW, FIRST_FRAME_VIEW + len(kept), dtype=np.uint8)
+    codes = [views.codes, *(each.pdq.orientations[:1] for each in kept)]
+    return BankViews(
+        np.concatenate([views.numbers, numbers]), np.concatenate(codes), tuple(each.frame for each in kept)
+    )
+
+
+def view_of(number: int, width_px: int, height_px: int, frames: Sequence[FrameRef] = ()) -> View:
     """What view `number` of a banked picture of this size shows; number 0 is the whole picture.
 
+    Args:
+        number: as in `BankViews.numbers`.
+        width_px: of the picture, as shown.
+        height_px: likewise.
+        frames: `BankViews.frames`.
+
     Raises:
-        ValueError: the table has no such number.
+        ValueError: neither the table nor `frames` has such a number.
     """
     if number == 0:
-        return View(ViewKind.WHOLE)
+        return WHOLE_VIEW
+    if FIRST_FRAME_VIEW <= number < FIRST_FRAME_VIEW + len(frames):
+        return replace(WHOLE_VIEW, frame=frames[number - FIRST_FRAME_VIEW])
     if not 1 <= number <= len(TABLE):
         raise ValueError(
             f"number: got {number}, expected 0 to {len(TABLE)}; a newer Baken stored it: upgrade this one."
@@ -98,11 +146,14 @@ def view_of(number: int, width_px: int, height_px: int) -> View:
     return View(kind, view.region(width_px, height_px))
 
 
-def query_views(luma: NDArray[np.uint8], *, min_quality_percent: int = MIN_QUALITY_PERCENT) -> QueryViews:
+def query_views(
+    luma: NDArray[np.uint8], frame: FrameRef = FIRST_FRAME, *, min_quality_percent: int = MIN_QUALITY_PERCENT
+) -> QueryViews:
     """The views of an item that is screened: content boxes, the picture turned upright, tiles and nudged crops.
 
     Args:
         luma: uint8[H, W], the working luma, whatever it shows.
+        frame: which of the item's pictures it is.
         min_quality_percent: views that are plainer are left out.
 
     Returns:
@@ -116,7 +167,28 @@ def query_views(luma: NDArray[np.uint8], *, min_quality_percent: int = MIN_QUALI
     views = (*boxes, *upright, *_TILES, *_NUDGES, *nudged)
     codes, quality = _codes_of(luma, [view.region for view in views], repeat_edge=True)
     rich = np.flatnonzero(quality >= min_quality_percent)
-    return QueryViews(tuple(views[row] for row in rich), codes[rich])
+    return QueryViews(tuple(_of_frame(views[row], frame) for row in rich), codes[rich])
+
+
+def with_pictures(
+    queried: QueryViews, others: Sequence[Shown], *, min_quality_percent: int = MIN_QUALITY_PERCENT
+) -> QueryViews:
+    """The views of an item, and its other pictures that are rich enough: whole, and in their content boxes."""
+    views, codes = list(queried.views), [queried.codes]
+    for each in others:
+        if each.pdq.unscreenable(min_quality_percent) is None:
+            views.append(replace(WHOLE_VIEW, frame=each.frame))
+            codes.append(each.pdq.orientations[None])
+        boxes = content_views(each.luma)
+        found, quality = _codes_of(each.luma, [box.region for box in boxes], repeat_edge=True)
+        rich = np.flatnonzero(quality >= min_quality_percent)
+        views += [_of_frame(boxes[row], each.frame) for row in rich]
+        codes.append(found[rich])
+    return QueryViews(tuple(views), np.concatenate(codes)) if others else queried
+
+
+def _of_frame(view: View, frame: FrameRef) -> View:
+    return view if frame == FIRST_FRAME else replace(view, frame=frame)
 
 
 def _within(view: View, box: Region) -> View:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from baken.images.decoding import decode, too_large
-from baken.images.frames import Frame, Frames, read_frames
+from baken.images.frames import Frame, Frames, further_frames, read_frames
 from baken.images.picture import DEFAULT_LIMITS, DecodeLimits, Picture
 from baken.images.reduction import reduced
 
@@ -14,6 +14,7 @@ __all__ = [
     "Frames",
     "Picture",
     "decode",
+    "further_frames",
     "read_frames",
     "reduced",
     "too_large",

@@ -18,8 +18,10 @@ MAX_STEPS = 100_000
 _PNG_SIGNATURE_BYTES = 8
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _FRAME_CONTROL_BYTES = 26
+_PIXELS_AT = {b"IDAT": 8, b"fdAT": 12}  # behind length and kind, and the number that frames have
 _TRANSPARENCY_FLAG = 1
 _WEBP_FRAME_BYTES = 24
+_RIFF_HEAD_BYTES = 8
 
 
 class Disposal(Enum):
@@ -56,7 +58,7 @@ class Animation:
     Attributes:
         canvas: size, orientation and format, as the first frame's reader tells them.
         steps: the frames.
-        is_complete: whether these are all of them.
+        is_complete: whether these are all of them: the file is not cut short, and has no more than are walked.
     """
 
     canvas: Container
@@ -68,10 +70,15 @@ def read_animation(data: bytes, name: str) -> Animation:
     """The frames of a GIF, PNG or WebP file; a still has one. Raises: as the format's reader."""
     canvas, walk = {"gif": _gif, "png": _png, "webp": _webp}[name](data)
     steps: list[Step] = []
-    for step in walk:
-        if len(steps) == MAX_STEPS:
-            return Animation(canvas, steps, is_complete=False)
-        steps.append(step)
+    try:
+        for step in walk:
+            if len(steps) == MAX_STEPS:
+                return Animation(canvas, steps, is_complete=False)
+            steps.append(step)
+    except CutShortError:
+        if not steps:
+            raise
+        return Animation(canvas, steps, is_complete=False)
     return Animation(canvas, steps, is_complete=True)
 
 
@@ -104,8 +111,14 @@ class _PngFrame:
 
 
 def _png_steps(data: bytes, first: Container) -> Iterator[Step]:
-    """Frames that `fcTL` chunks announce; a default image without one is no frame. A still has its picture."""
+    """Frames that `fcTL` chunks announce, and a still's picture.
+
+    A default image that none announces comes last: it is no frame, but what a viewer without animation shows.
+
+    Raises: CutShortError, after the frames that are there.
+    """
     head, frame, is_animated, found = list[memoryview](), _PngFrame(), False, False
+    default: list[memoryview] = []
     for kind, chunk in _png_chunks(memoryview(data)):
         if kind in (b"IHDR", b"PLTE", b"tRNS"):
             head.append(chunk)
@@ -116,15 +129,27 @@ def _png_steps(data: bytes, first: Container) -> Iterator[Step]:
                 found = True
                 yield _png_step(data, first, head, frame)
             frame = _PngFrame(chunk[8 : 8 + _FRAME_CONTROL_BYTES], [])
-        elif kind == b"IDAT" and frame.pixels is not None:
-            frame.pixels.append(chunk[8:-4])
-        elif kind == b"fdAT" and frame.pixels is not None:
-            frame.pixels.append(chunk[12:-4])
+        elif kind in _PIXELS_AT:
+            (default if frame.pixels is None else frame.pixels).append(chunk[_PIXELS_AT[kind] : -4])
     if frame.control is not None and frame.pixels:
+        found = True
         yield _png_step(data, first, head, frame)
-    elif not found:
-        whole = Placement(0, 0, first.width_px, first.height_px)
+    yield from _png_still(data, first, head, default if found else None)
+    if is_animated and first.cut_short:
+        raise CutShortError("it ends before its last frame does")
+
+
+def _png_still(
+    data: bytes, first: Container, head: list[memoryview], default: list[memoryview] | None
+) -> Iterator[Step]:
+    """What is shown without animation: beside the frames their default image, or all there is where there are none."""
+    whole = Placement(0, 0, first.width_px, first.height_px)
+    if default is None:
         yield Step(first.frame or whole, Disposal.KEEP, True, False, lambda: first)
+    elif default:
+        parts: tuple[bytes | memoryview, ...]
+        parts = (data[:_PNG_SIGNATURE_BYTES], *head, png_chunk(b"IDAT", b"".join(default)), _PNG_END)
+        yield Step(whole, Disposal.KEEP, False, False, lambda: replace(first, parts=parts, frame=None))
 
 
 def _png_chunks(view: memoryview) -> Iterator[tuple[bytes, memoryview]]:
@@ -168,12 +193,14 @@ def _webp_steps(data: bytes, first: Container) -> Iterator[Step]:
         if kind != b"ANMF":
             continue
         if len(chunk) < _WEBP_FRAME_BYTES:
-            return
+            raise CutShortError("it ends inside a frame's header")
         found = True
         yield _webp_step(chunk, first)
     if not found:
         whole = Placement(0, 0, first.width_px, first.height_px)
         yield Step(whole, Disposal.KEEP, True, False, lambda: first)
+    elif _RIFF_HEAD_BYTES + int.from_bytes(data[4:8], "little") > len(data) + 1:  # the last chunk may lack its padding
+        raise CutShortError("it ends before its last frame does")
 
 
 def _webp_step(chunk: memoryview, first: Container) -> Step:

@@ -14,7 +14,7 @@ from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image, ImageChops, ImageCms
 
 MAX_PROFILE_BYTES = 4 << 20
 """The large ones, for print, have 0.5 to 2.5 MB."""
@@ -24,6 +24,7 @@ _SMALL_PROFILE_BYTES = 64 << 10
 _SAME_LEVELS, _SAME_MEAN_LEVELS = 8, 1.5
 """What changes colours less is sRGB in other words: a curve of 2.2 is 6 levels off at most, and 1.3 on average."""
 
+_NO_CHANGE = 128
 _MODES = {b"RGB ": "RGB", b"CMYK": "CMYK", b"GRAY": "L"}
 _D50 = (0.9642, 1.0, 0.8249)
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
@@ -44,23 +45,46 @@ Chromaticity = tuple[float, float]
 class Correction:
     """How the samples of one profile become sRGB. Safe to use from many threads."""
 
-    def __init__(self, transforms: dict[str, ImageCms.ImageCmsTransform], levels: NDArray[np.uint8] | None) -> None:
-        self._transforms = transforms
-        self._levels = levels
+    def __init__(self, mode: str, transform: ImageCms.ImageCmsTransform) -> None:
+        """A transform of pictures of a mode, "RGB", "CMYK" or "L", to sRGB."""
+        self._mode = mode
+        self._transform = transform
+        self._levels = np.arange(256, dtype=np.uint8)
+        if mode != "CMYK":
+            greys = Image.fromarray(self._levels[None, :]).convert(mode)
+            self._levels = np.asarray(transform.apply(greys).convert("L"))[0]
+        self._table = self._levels.tolist()
 
-    def colours(self, image: Image.Image) -> Image.Image:
-        """An "RGB", "RGBA" or "CMYK" picture in sRGB; one of another kind than the profile as it is."""
-        transform = self._transforms.get(image.mode)
-        return image if transform is None else transform.apply(image)
+    def luma(self, image: Image.Image, block_px: int = 1) -> Image.Image:
+        """The luma of an "RGB" or "CMYK" picture in sRGB; one of another kind than the profile is taken as it is.
+
+        Args:
+            image: the picture.
+            block_px: above 1, each pixel of "RGB" is corrected like a grey of its lightness, and what that leaves is
+                computed of the mean colours of blocks of so many pixels: it follows the colours, which change more
+                slowly over a picture than light and dark do.
+        """
+        if image.mode != self._mode:
+            return image.convert("L")
+        if block_px == 1 or image.mode != "RGB":
+            return self._transform.apply(image).convert("L")
+        means = image.reduce(block_px)
+        left = ImageChops.subtract(self._transform.apply(means).convert("L"), self._as_grey(means), 1, _NO_CHANGE)
+        seen = (0, 0, image.width / block_px, image.height / block_px)
+        left = left.resize(image.size, Image.Resampling.NEAREST, seen)
+        return ImageChops.add(self._as_grey(image), left, 1, -_NO_CHANGE)
+
+    def _as_grey(self, image: Image.Image) -> Image.Image:
+        return image.convert("L").point(self._table)
 
     def greys(self, samples: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Grey samples in the grey of sRGB; as they are when the profile is of colours."""
-        return samples if self._levels is None else self._levels[samples]
+        return self._levels[samples] if self.is_of_greys else samples
 
     @property
     def is_of_greys(self) -> bool:
         """Whether the profile is of grey samples."""
-        return self._levels is not None
+        return self._mode == "L"
 
 
 def correction_of(profile: bytes | None) -> Correction | None:
@@ -86,15 +110,14 @@ _large = lru_cache(4)(_made)
 
 def _correction(profile: bytes, mode: str) -> Correction | None:
     source, target = ImageCms.ImageCmsProfile(BytesIO(profile)), ImageCms.createProfile("sRGB")
-    wanted = {"RGB": "RGB", "RGBA": "RGBA"} if mode == "RGB" else {mode: "RGB"}
-    transforms = {start: ImageCms.buildTransform(source, target, start, end) for start, end in wanted.items()}
+    transform = ImageCms.buildTransform(source, target, mode, "RGB")
     probe = _probe(mode)
-    shown = np.asarray(transforms[mode].apply(probe))
+    shown = np.asarray(transform.apply(probe))
     if mode != "CMYK":
         changed = np.abs(shown.astype(int) - np.asarray(probe.convert("RGB")))
         if changed.max() <= _SAME_LEVELS and changed.mean() <= _SAME_MEAN_LEVELS:
             return None
-    return Correction({}, shown[0, :, 1]) if mode == "L" else Correction(transforms, None)
+    return Correction(mode, transform)
 
 
 def _probe(mode: str) -> Image.Image:

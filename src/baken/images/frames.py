@@ -23,9 +23,8 @@ from baken.images.luma import luma_of, straight
 from baken.images.picture import DEFAULT_LIMITS, DecodeLimits, Picture
 from baken.images.sequence import Sequence, read_sequence
 from baken.images.tiff import MAX_PAGES, page_offsets, read_page
-from baken.model import Unscreenable, UnscreenableReason
+from baken.model import MAX_FRAMES, Unscreenable, UnscreenableReason
 
-MAX_SAMPLED_FRAMES = 16
 MIN_STEP_PIXELS = 20_000
 """What a frame costs at least: opening its file takes as long as decoding about that many pixels."""
 
@@ -34,6 +33,7 @@ _SAME_LEVELS = 4.0
 """Frames whose 16 x 16 means differ less on average show the same; a cut differs by 30 and more."""
 
 _ANIMATED = frozenset(("gif", "png", "webp"))
+_STILL = frozenset(("bmp", "jpeg"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +44,13 @@ class Frame:
         number: which, from 0.
         picture: its picture, or why it cannot be decoded.
         is_partial: whether it was drawn without all the frames before it, because they were too much.
+        time_seconds: when a film shows it, from the start; None where frames have no such time.
     """
 
     number: int
     picture: Picture | Unscreenable
     is_partial: bool = False
+    time_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +68,19 @@ class Frames:
     is_complete: bool
     _sample: Callable[[list[int]], Iterator[Frame]] = field(repr=False)
 
-    def sample(self, max_frames: int = MAX_SAMPLED_FRAMES) -> Iterator[Frame]:
+    def sample(self, max_frames: int = MAX_FRAMES, *, after_first: bool = False) -> Iterator[Frame]:
         """At most `max_frames`: first, last and evenly between, without those that look like one given before.
 
         Never raises for any bytes. Frames are decoded one at a time, when they are asked for.
+
+        Args:
+            max_frames: at least 1.
+            after_first: leave the first out, which the caller has from `decode`; it does not count.
         """
         seen: list[NDArray[np.float32]] = []
-        numbers = np.linspace(0, self.count - 1, min(self.count, max(1, max_frames)))
-        for frame in self._sample([int(number) for number in np.rint(numbers)]):
+        spread = np.linspace(0, self.count - 1, min(self.count, max(1, max_frames) + after_first))
+        numbers = [int(number) for number in np.rint(spread)][after_first:]
+        for frame in self._sample(numbers) if numbers else ():
             if isinstance(frame.picture, Picture):
                 thumb = _thumb(frame.picture)
                 if any(np.abs(thumb - other).mean() < _SAME_LEVELS for other in seen):
@@ -101,6 +108,33 @@ def read_frames(data: bytes, *, limits: DecodeLimits = DEFAULT_LIMITS) -> Frames
     if name in ("avif", "heic"):
         return attempt(name, lambda: _pictures(data, limits))
     return attempt(name, partial(_still, data, name, limits))
+
+
+def further_frames(
+    data: bytes, picture: Picture | Unscreenable, *, limits: DecodeLimits = DEFAULT_LIMITS
+) -> Frames | Unscreenable | None:
+    """The frames of a file of which `decode` gave the first; None where there is nothing beyond that.
+
+    Never raises for any bytes. Nothing is decoded yet.
+
+    Args:
+        data: the file.
+        picture: what `decode` made of it.
+        limits: as for `read_frames`.
+
+    Returns:
+        All of them, the first included; or why what lies behind the first picture cannot be told.
+    """
+    if isinstance(picture, Picture) and picture.format in _STILL:
+        return None
+    frames = read_frames(data, limits=limits)
+    if isinstance(frames, Unscreenable):
+        # An animation that ends inside its first frame has nothing behind it.
+        has_no_more = isinstance(picture, Unscreenable) or (
+            picture.format in _ANIMATED and frames.reason is UnscreenableReason.TRUNCATED
+        )
+        return None if has_no_more else frames
+    return frames if frames.count > 1 or not frames.is_complete else None
 
 
 def _thumb(picture: Picture) -> NDArray[np.float32]:
@@ -200,10 +234,14 @@ def _composed(animation: Animation, limits: DecodeLimits, numbers: list[int]) ->
         return
     canvas = Canvas(animation.canvas)
     drawn, is_partial, left = -1, False, limits.max_frame_pixels
+    shown_cost = _cost(animation.canvas.width_px, animation.canvas.height_px)  # a small frame may show a vast canvas
     for rank, number in enumerate(numbers):
         share = left // (len(numbers) - rank)
         start, cost = _start(animation, drawn + 1, number, share)
-        left -= cost
+        left -= max(cost, shown_cost)
+        if left < 0:
+            yield Frame(number, _too_much(limits))
+            return
         if start != drawn + 1 or _is_fresh(animation, start):
             is_partial = not _is_fresh(animation, start)
             canvas.clear()

@@ -47,18 +47,22 @@ def read_gif(data: bytes) -> Container:
 def walk_images(data: bytes) -> Iterator[tuple[int, int, memoryview | bytes]]:
     """Where each image descriptor starts, where its data end, and the graphic control before it (empty: none).
 
-    Ends where the file ends or is cut short. Raises: DamagedError.
+    Ends at the trailer, or where the file ends between two blocks. Raises: DamagedError, CutShortError.
     """
     at = _HEADER_BYTES + _table_bytes(data[10])
-    try:
-        while True:
+    while at < len(data):
+        try:
             at, control = _first_image(data, at)
-            colours = _table_bytes(data[at + 9])
-            end = _after_blocks(data, at + 10 + colours + 1)
-            yield at, end, control
-            at = end
-    except (CutShortError, IndexError, NoImageError):
-        return
+        except NoImageError:
+            return
+        except IndexError:
+            return  # stray bytes up to the end
+        try:
+            end = _after_blocks(data, at + 10 + _table_bytes(data[at + 9]) + 1)
+        except IndexError:
+            raise CutShortError("it ends inside a frame") from None
+        yield at, end, control
+        at = end
 
 
 def one_image(data: bytes, at: int, end: int, control: memoryview | bytes) -> tuple[bytes | memoryview, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, bindparam, delete, func, or_, select, update
 
-from baken.copies import MAX_VIEW_NUMBER, BankViews, Vectors, View
+from baken.copies import FIRST_FRAME_VIEW, MAX_VIEW_NUMBER, BankViews, FrameRef, Vectors, View
 from baken.errors import InvalidValueError
 from baken.model import PDQ_BYTES, Bank, BankState, FingerprintKind, NewEntry
 from baken.sealing import MAX_SEALED_BYTES
@@ -29,7 +29,7 @@ _ENTRIES = schema.entries.c
 _VIEWS = schema.entry_views.c
 _VECTORS = schema.entry_vectors.c
 _KEYPOINTS = schema.entry_keypoints.c
-_VIEW_COLUMNS = ("entry_id", "bank_id", "width_px", "height_px", "numbers", "codes")
+_VIEW_COLUMNS = ("entry_id", "bank_id", "width_px", "height_px", "numbers", "frames", "codes")
 _VECTOR_COLUMNS = ("model_sha256", "entry_id", "bank_id", "model_id", "views", "components")
 _KEYPOINT_COLUMNS = ("entry_id", "bank_id", "sealed")
 
@@ -80,6 +80,10 @@ def _check_views(position: int, entry: NewEntry, views: BankViews) -> None:
         raise _wrong(position, f"views {views.numbers.shape} {views.codes.shape}", "uint8[N] and uint8[N, 32]")
     if np.any(views.numbers == 0) or len(np.unique(views.numbers)) < len(views.numbers):
         raise _wrong(position, "a view numbered 0 or twice", f"distinct numbers from 1 to {MAX_VIEW_NUMBER}")
+    others = int((views.numbers >= FIRST_FRAME_VIEW).sum())
+    if others != len(views.frames) or (others and views.numbers.max() != FIRST_FRAME_VIEW + others - 1):
+        given = f"{others} views of other pictures and {len(views.frames)} names of them"
+        raise _wrong(position, given, f"one name each, numbered from {FIRST_FRAME_VIEW}")
     if not (entry.width_px and entry.height_px and entry.width_px > 0 and entry.height_px > 0):
         raise _wrong(position, f"views of {entry.width_px} x {entry.height_px} px", "the size of its picture")
 
@@ -151,9 +155,17 @@ def _adds_views(new: NewEntry, numbers: frozenset[int] | None) -> bool:
 
 def _insert_views(connection: Connection, bank: Bank, rows: Sequence[tuple[int, NewEntry]]) -> None:
     written = [
-        (entry_id, bank.id, new.width_px, new.height_px, new.views.numbers.tobytes(), new.views.codes.tobytes())
+        (
+            entry_id,
+            bank.id,
+            new.width_px,
+            new.height_px,
+            views.numbers.tobytes(),
+            _packed_frames(views.frames),
+            views.codes.tobytes(),
+        )
         for entry_id, new in rows
-        if new.views is not None
+        if (views := new.views) is not None
     ]
     insert_rows(connection, schema.entry_views, _VIEW_COLUMNS, written)
 
@@ -268,6 +280,10 @@ def readable_keypoints(columns: Sequence[ColumnElement[Any]], entry_ids: Sequenc
     banks = schema.banks.c
     keeping = select(banks.id).where(banks.keeps_keypoints, banks.state != BankState.WITHDRAWN.value)
     return select(*columns).where(_KEYPOINTS.entry_id.in_(entry_ids), _KEYPOINTS.bank_id.in_(keeping))
+
+
+def _packed_frames(frames: Sequence[FrameRef]) -> str | None:
+    return json.dumps([astuple(frame) for frame in frames], separators=(",", ":")) if frames else None
 
 
 def _packed(views: Sequence[View]) -> str:

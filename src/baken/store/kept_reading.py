@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Select, Table, and_, select
 
-from baken.copies import MAX_VIEW_NUMBER, BankViews, Region, Vectors, View, ViewKind
+from baken.copies import MAX_VIEW_NUMBER, BankViews, FrameRef, Region, Vectors, View, ViewKind
 from baken.errors import StoreError
 from baken.model import ID_LIMIT, PDQ_BYTES, BankState, EntryState, FingerprintKind
 from baken.sealing import Sealed, place_of_keypoints
@@ -121,7 +121,8 @@ def entry_views_of(database: Database, entry_ids: Collection[int]) -> dict[int, 
                 codes = np.frombuffer(row.codes, np.uint8)
                 if codes.size != len(row.numbers) * PDQ_BYTES:
                     raise _broken(f"the {len(row.numbers)} views of entry {row.entry_id} hold {codes.size} bytes")
-                views = BankViews(np.frombuffer(row.numbers, np.uint8), codes.reshape(-1, PDQ_BYTES))
+                numbers = np.frombuffer(row.numbers, np.uint8)
+                views = BankViews(numbers, codes.reshape(-1, PDQ_BYTES), _frames(row.frames))
                 found[row.entry_id] = KeptViews(views, row.width_px, row.height_px)
     return found
 
@@ -220,6 +221,18 @@ def _unpacked(text: str) -> tuple[View, ...]:
         return tuple(View(ViewKind(kind), Region(*map(float, region))) for kind, *region in json.loads(text))
     except (ValueError, TypeError) as error:
         raise _broken(f"the views of vectors are {text[:80]!r}, expected a list of kinds with regions") from error
+
+
+def _frames(text: str | None) -> tuple[FrameRef, ...]:
+    if text is None:
+        return ()
+    try:
+        return tuple(
+            FrameRef(int(number), None if time is None else float(time), bool(is_over_black))
+            for number, time, is_over_black in json.loads(text)
+        )
+    except (ValueError, TypeError) as error:
+        raise _broken(f"the frames of views are {text[:80]!r}, expected a list of numbers with times") from error
 
 
 def _broken(what: str) -> StoreError:

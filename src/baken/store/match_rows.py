@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import astuple
+from dataclasses import astuple, fields
 from typing import Any
 
-from baken.copies import WHOLE_VIEW, Evidence, MatchStage, Region, View, ViewKind
+from baken.copies import FIRST_FRAME, WHOLE_VIEW, Evidence, FrameRef, MatchStage, Region, View, ViewKind
 from baken.copies_json import evidence_from_json, evidence_to_json
 from baken.errors import InvalidValueError
 from baken.model import FingerprintKind, Match, Purpose, Transform, Verdict
 
 _log = logging.getLogger(__name__)
+
+_SIDES = len(fields(Region))
 
 
 def match_row(match: Match) -> dict[str, Any]:
@@ -64,11 +66,15 @@ def match_of(stored: dict[str, Any]) -> Match:
 
 
 def _packed(view: View) -> list[Any]:
-    return [view.kind.value, *astuple(view.region)]
+    frame = () if view.frame == FIRST_FRAME else astuple(view.frame)
+    return [view.kind.value, *astuple(view.region), *frame]
 
 
 def _unpacked(stored: list[Any] | None) -> View:
-    return WHOLE_VIEW if stored is None else View(ViewKind(stored[0]), Region(*stored[1:]))
+    if stored is None:
+        return WHOLE_VIEW
+    kind, region, frame = stored[0], stored[1 : 1 + _SIDES], stored[1 + _SIDES :]
+    return View(ViewKind(kind), Region(*region), FrameRef(*frame) if frame else FIRST_FRAME)
 
 
 def _evidence(stored: str | None) -> Evidence | None:

@@ -30,7 +30,7 @@ from baken.copies import ViewSet
 from baken.errors import InvalidValueError
 from baken.model import DEFAULT_FLOOD_ACCOUNTS_PER_HOUR, DEFAULT_FLOOD_FACTOR, MAX_RADIUS_BITS
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every schema revision this version knows, oldest first; the last one is what it works with."""
 
 
@@ -202,6 +202,7 @@ entry_views = Table(
     Column("height_px", Integer, nullable=False),
     Column("numbers", LargeBinary, nullable=False),
     Column("codes", LargeBinary, nullable=False),
+    Column("frames", Text),  # JSON: which pictures of the file the views from FIRST_FRAME_VIEW on are
 )
 Index("entry_views_bank", entry_views.c.bank_id, entry_views.c.entry_id)
 

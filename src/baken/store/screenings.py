@@ -32,7 +32,7 @@ _SCREENINGS = schema.screenings.c
 def row_of(screening: Screening, idempotency: Idempotency | None = None) -> dict[str, Any]:
     """The row that keeps `screening`."""
     meta, fingerprints, outcome = screening.meta, screening.fingerprints, screening.outcome
-    unscreenable = fingerprints.unscreenable
+    unscreenable = fingerprints.not_checked
     return {
         "id": screening.id,
         "created_at": screening.created_at,

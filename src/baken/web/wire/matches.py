@@ -28,10 +28,18 @@ class Region(msgspec.Struct):
 
 
 class View(msgspec.Struct):
-    """A part of a picture, and how it was chosen."""
+    """One of a file's pictures, or a part of it, and how that was chosen.
+
+    `frame_number` is that of the frame of an animation or film, or of the page of a document, from 0; a still has only
+    frame 0. `time_seconds` is when a film shows it; null where frames have no such time. `is_over_black` says that
+    transparent parts were drawn over black; else they are over white.
+    """
 
     kind: ViewKind
     region: Region
+    frame_number: int = 0
+    time_seconds: float | None = None
+    is_over_black: bool = False
 
 
 class Evidence(msgspec.Struct):
@@ -103,6 +111,9 @@ def _view(given: copies.View) -> View:
             round(region.bottom, _DECIMALS),
             round(region.tilt_degrees, _DECIMALS),
         ),
+        given.frame.number,
+        None if given.frame.time_seconds is None else round(given.frame.time_seconds, _DECIMALS),
+        given.frame.is_over_black,
     )
 
 

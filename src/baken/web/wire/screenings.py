@@ -92,7 +92,7 @@ class LookupAnswers(msgspec.Struct):
 def screening(given: model.Screening) -> Screening:
     """A screening as it is answered."""
     outcome, computed = given.outcome, given.fingerprints
-    unscreenable = computed.unscreenable
+    unscreenable = computed.not_checked
     return Screening(
         given.id,
         given.created_at,
