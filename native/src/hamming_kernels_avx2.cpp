@@ -252,7 +252,8 @@ NearestTwo nearest_two(const uint8_t* query, const uint8_t* codes, size_t count)
 
 }  // namespace
 
-const Kernels avx2_kernels = {filter_postings, view_each, filter_each_view<NearWords>, slots_of_each_view, verify, scan_flat, distances, nearest_two, 1,
+const Kernels avx2_kernels = {filter_postings, view_each, filter_each_view<NearWords>, slots_of_each_view,
+                                verify, scan_flat, distances, nearest_two, 1,
                                 {7.5F, 0.75F, 1.4F, 0.8F}, {2.9F, 2.0F, 3.5F, 1.1F}};
 
 }  // namespace baken::hamming

@@ -292,7 +292,8 @@ NearestTwo nearest_two(const uint8_t* query, const uint8_t* codes, size_t count)
 
 }  // namespace
 
-const Kernels avx512_kernels = {filter_postings, view_buckets, filter_each_view<NearWords>, slots_of_views, verify, scan_flat, distances, nearest_two, 2,
+const Kernels avx512_kernels = {filter_postings, view_buckets, filter_each_view<NearWords>, slots_of_views,
+                                verify, scan_flat, distances, nearest_two, 2,
                                 {4.8F, 0.6F, 1.2F, 0.42F}, {1.1F, 1.5F, 3.2F, 1.25F}};
 
 }  // namespace baken::hamming

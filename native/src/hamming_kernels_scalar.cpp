@@ -132,7 +132,8 @@ NearestTwo nearest_two(const uint8_t* query, const uint8_t* codes, size_t count)
 
 }  // namespace
 
-const Kernels scalar_kernels = {filter_postings, view_each, filter_each_view<NearWords>, slots_of_each_view, verify, scan_flat, distances, nearest_two, 0,
+const Kernels scalar_kernels = {filter_postings, view_each, filter_each_view<NearWords>, slots_of_each_view,
+                                verify, scan_flat, distances, nearest_two, 0,
                                 {7.7F, 3.7F, 8.5F, 6.1F}, {6.4F, 6.6F, 10.5F, 6.2F}};
 
 }  // namespace baken::hamming

@@ -69,7 +69,8 @@ Slots near_slots(const Table& table, const std::vector<BucketView>& views, const
       for (uint32_t i = table.directory[bucket]; is_viewed && i < table.directory[bucket + 1]; ++i) {
         const uint32_t differing = table.word(i) ^ each.form.word;
         const int low_bits = std::popcount(differing & form.low_mask);
-        const int chain_bits = std::popcount(differing & form.chain_mask) + std::popcount(table.nibble(i) ^ each.form.nibble);
+        const int chain_bits =
+            std::popcount(differing & form.chain_mask) + std::popcount(table.nibble(i) ^ each.form.nibble);
         const int allowed = static_cast<int>(allowed_bits - mask.count);
         if (low_bits <= allowed && chain_bits <= allowed + static_cast<int>(form.chain_bits)) {
           slots.emplace_back(table.word(i) & form.slot_mask, each.form.query);
