@@ -53,6 +53,58 @@ struct PostingForm {
   uint32_t chain_bits;  // how many more may differ when the next table's count too
 };
 
+// A way to flip bits of a key.
+struct KeyMask {
+  uint32_t flips;
+  uint32_t count;
+};
+
+// A bucket as a slice of a table is searched: 16 words from its first posting on, which may reach into the next line. Of
+// these at least 14 are postings, so that most buckets have one view; the others have several, one after another.
+struct BucketView {
+  uint32_t first_word;  // of the table
+  uint16_t words;       // which of the 16 are postings of the bucket, one bit a word
+  uint16_t next;        // number of the bucket's next view; 0 where there is none, or unviewed
+};
+constexpr uint16_t unviewed = UINT16_MAX;  // the directory tells of such a bucket: a crowd's, or at the table's end
+
+// A query as a table asks for it, and its own bucket.
+struct Asked {
+  QueryForm form;
+  uint32_t bucket;
+};
+
+// What some queries ask of a slice: the postings of the buckets whose numbers in it differ from the query's own by a mask.
+// As many low key bits may differ as the mask leaves of `allowed_bits`.
+struct SliceQuestion {
+  const uint32_t* postings;
+  const BucketView* views;
+  PostingForm form;
+  uint32_t bucket_mask;  // the bits of a bucket's number that are its number in the slice
+  const KeyMask* masks;
+  size_t mask_count;
+  uint32_t allowed_bits;
+};
+
+// The postings of a view that are near enough to a query.
+struct PassedView {
+  uint32_t first_word;
+  uint16_t words;
+  uint32_t query;
+};
+
+// A bucket that has no view and was asked for.
+struct UnviewedBucket {
+  uint32_t asked;   // number of the one who did
+  uint32_t bucket;  // its number in the slice
+  uint32_t allowed_bits;
+};
+
+struct ViewsFiltered {
+  size_t passed;
+  size_t unviewed;
+};
+
 // Lists of candidates are filled up to whole vectors, with up to this many elements past their end.
 constexpr size_t vector_slack = 16;
 
@@ -79,6 +131,16 @@ struct Kernels {
   // Writes the parts with postings whose key bits are near enough; returns how many.
   size_t (*filter_postings)(const uint32_t* postings, const QueryForm* forms, const LinePart* parts,
                             size_t part_count, const PostingForm& posting_form, PassedPart* passed);
+  // Writes a view of each of the buckets that lie from `directory` on; of those that need more, one that is unviewed.
+  void (*view_buckets)(const uint32_t* directory, size_t bucket_count, uint32_t posting_count, BucketView* views);
+  // Writes the views with postings whose key bits are near enough, and the buckets that are unviewed. The first two lines
+  // of the postings are read whatever is asked.
+  ViewsFiltered (*filter_views)(const SliceQuestion& question, const Asked* asked, size_t asked_count,
+                                PassedView* passed, UnviewedBucket* unviewed_buckets);
+  // Writes the slots that passed, with `turned_bits` of them turned, and their queries, unless the slot is none of `rows`.
+  // Returns how many. Both lists have room for all words and the slack.
+  size_t (*slots_of_views)(const uint32_t* postings, const PassedView* passed, size_t count, uint32_t slot_mask,
+                           uint32_t turned_bits, uint32_t rows, uint32_t* slots, uint32_t* queries);
   // Writes which of the `count` pairs of a slot and a query are within the radius; returns how many. Overwrites the slack
   // of both lists.
   size_t (*verify)(const uint8_t* query_codes, const uint8_t* codes, uint32_t* slots, uint32_t* queries, size_t count,

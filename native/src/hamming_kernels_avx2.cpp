@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 #include "hamming_kernels.hpp"
+#include "hamming_views.hpp"
 
 namespace baken::hamming {
 namespace {
@@ -53,9 +54,10 @@ __m256i bits_in_words(__m256i words) {
   return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
+__m256i all(uint32_t word) { return _mm256_set1_epi32(static_cast<int>(word)); }
+
 size_t filter_postings(const uint32_t* postings, const QueryForm* forms, const LinePart* parts, size_t part_count,
                        const PostingForm& posting_form, PassedPart* passed) {
-  const auto all = [](uint32_t word) { return _mm256_set1_epi32(static_cast<int>(word)); };
   const __m256i low_mask = all(posting_form.low_mask);
   const __m256i chain_mask = all(posting_form.chain_mask);
   const __m256i nibble_places = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
@@ -85,6 +87,57 @@ size_t filter_postings(const uint32_t* postings, const QueryForm* forms, const L
   }
   return static_cast<size_t>(out - passed);
 }
+
+class NearWords {
+ public:
+  NearWords(const uint32_t* postings, const PostingForm& form)
+      : postings_(postings),
+        low_mask_(all(form.low_mask)),
+        chain_mask_(all(form.chain_mask)),
+        chain_bits_(form.chain_bits) {}
+
+  struct OfForm {
+    const NearWords& near;
+    __m256i word;
+    __m256i nibble;
+
+    uint32_t words(const BucketView& view, uint32_t allowed_bits) const {
+      const uint32_t lane = view.first_word % line_words;
+      const uint32_t* first = near.postings_ + view.first_word;
+      const uint32_t* line = first - lane;
+      const __m256i allowed = all(allowed_bits);
+      const __m256i chain_allowed = all(allowed_bits + near.chain_bits_);
+      const __m128i nibbles_here = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(line + line_postings));
+      const __m128i nibbles_next = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(line + line_words + line_postings));
+      const __m256i nibble_words = _mm256_castsi128_si256(_mm_unpacklo_epi64(nibbles_here, nibbles_next));
+      uint32_t far = 0;
+      for (uint32_t half = 0; half < line_words; half += 8) {
+        const auto load_words = [=](const uint32_t* words) {
+          return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(words + half));
+        };
+        const __m256i differing = _mm256_xor_si256(load_words(first), word);
+        const __m256i in_place =
+            _mm256_srlv_epi32(_mm256_permutevar8x32_epi32(nibble_words, load_words(view_nibbles.of_lane[lane].number)),
+                              load_words(view_nibbles.of_lane[lane].shift));
+        const __m256i next = _mm256_and_si256(_mm256_xor_si256(in_place, nibble), all(15));
+        const __m256i chain = _mm256_or_si256(_mm256_and_si256(differing, near.chain_mask_), next);
+        const __m256i above =
+            _mm256_or_si256(_mm256_cmpgt_epi32(bits_in_words(_mm256_and_si256(differing, near.low_mask_)), allowed),
+                            _mm256_cmpgt_epi32(bits_in_words(chain), chain_allowed));
+        far |= static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(above))) << half;
+      }
+      return view.words & ~far;
+    }
+  };
+
+  OfForm of(const QueryForm& form) const { return {*this, all(form.word), all(form.nibble)}; }
+
+ private:
+  const uint32_t* postings_;
+  __m256i low_mask_;
+  __m256i chain_mask_;
+  uint32_t chain_bits_;
+};
 
 size_t verify(const uint8_t* query_codes, const uint8_t* codes, uint32_t* slots, uint32_t* queries, size_t count,
               uint32_t radius_bits, Verified* verified) {
@@ -199,7 +252,8 @@ NearestTwo nearest_two(const uint8_t* query, const uint8_t* codes, size_t count)
 
 }  // namespace
 
-const Kernels avx2_kernels = {filter_postings, verify, scan_flat, distances, nearest_two, 1,
+const Kernels avx2_kernels = {filter_postings, view_each, filter_each_view<NearWords>, slots_of_each_view,
+                                verify, scan_flat, distances, nearest_two, 1,
                                 {7.5F, 0.75F, 1.4F, 0.8F}, {2.9F, 2.0F, 3.5F, 1.1F}};
 
 }  // namespace baken::hamming

@@ -5,6 +5,7 @@
 #include <immintrin.h>
 
 #include "hamming_kernels.hpp"
+#include "hamming_views.hpp"
 
 namespace baken::hamming {
 namespace {
@@ -56,9 +57,10 @@ uint32_t distance(__m512i query, const uint8_t* code) {
   return static_cast<uint32_t>(_mm_cvtsi128_si64(halves) + _mm_extract_epi64(halves, 1));
 }
 
+__m512i all(uint32_t word) { return _mm512_set1_epi32(static_cast<int>(word)); }
+
 size_t filter_postings(const uint32_t* postings, const QueryForm* forms, const LinePart* parts, size_t part_count,
                        const PostingForm& posting_form, PassedPart* passed) {
-  const auto all = [](uint32_t word) { return _mm512_set1_epi32(static_cast<int>(word)); };
   const __m512i low_mask = all(posting_form.low_mask);
   const __m512i chain_mask = all(posting_form.chain_mask);
   const __m512i chain_bits = all(posting_form.chain_bits);
@@ -82,6 +84,102 @@ size_t filter_postings(const uint32_t* postings, const QueryForm* forms, const L
     out += near != 0 ? 1 : 0;
   }
   return static_cast<size_t>(out - passed);
+}
+
+// Of whole numbers below 2^32. Half of a number has 31 bits, and 2^34 / 7 rounded up is near enough for those.
+__m512i divided_by_14(__m512i numbers) {
+  const __m512i seventh = _mm512_set1_epi64(0x92492493);
+  const __m512i halves = _mm512_srli_epi32(numbers, 1);
+  const __m512i even = _mm512_srli_epi64(_mm512_mul_epu32(halves, seventh), 34);
+  const __m512i odd = _mm512_srli_epi64(_mm512_mul_epu32(_mm512_srli_epi64(halves, 32), seventh), 2);
+  return _mm512_mask_mov_epi32(even, 0xaaaa, odd);
+}
+
+// As view_each(), 16 buckets at once.
+void view_buckets(const uint32_t* directory, size_t bucket_count, uint32_t posting_count, BucketView* views) {
+  static_assert(line_postings == 14 && line_words == 16 && sizeof(BucketView) == 8);
+  const __m512i one = all(1);
+  const __m512i low_views = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  const __m512i high_views = _mm512_add_epi32(low_views, all(8));
+  size_t bucket = 0;
+  for (; bucket + 16 <= bucket_count; bucket += 16) {
+    const __m512i begin = _mm512_loadu_si512(directory + bucket);
+    const __m512i end = _mm512_loadu_si512(directory + bucket + 1);
+    const __m512i size = _mm512_sub_epi32(end, begin);
+    const __mmask16 viewed = _mm512_cmplt_epu32_mask(begin, all(viewable_end(posting_count))) &
+                             _mm512_cmple_epu32_mask(end, all(posting_count)) &
+                             _mm512_cmple_epu32_mask(size, all(line_postings));
+    const __m512i line = divided_by_14(begin);
+    const __m512i two_lines = _mm512_slli_epi32(line, 1);
+    const __m512i first_word = _mm512_add_epi32(begin, two_lines);  // 16 words a line instead of 14
+    const __m512i lane = _mm512_and_si512(first_word, all(15));
+    const __m512i bits = _mm512_sub_epi32(_mm512_sllv_epi32(one, size), one);
+    const __m512i in_line = _mm512_sub_epi32(_mm512_sllv_epi32(one, _mm512_sub_epi32(all(14), lane)), one);
+    const __m512i beyond = _mm512_slli_epi32(_mm512_andnot_si512(in_line, bits), 2);
+    const __m512i words = _mm512_ternarylogic_epi32(bits, in_line, beyond, 0xea);  // (a & b) | c
+    const __m512i rest = _mm512_mask_mov_epi32(all(uint32_t{unviewed} << 16), viewed, words);
+    const __m512i firsts = _mm512_maskz_mov_epi32(viewed, first_word);
+    _mm512_storeu_si512(views + bucket, _mm512_permutex2var_epi32(firsts, low_views, rest));
+    _mm512_storeu_si512(views + bucket + 8, _mm512_permutex2var_epi32(firsts, high_views, rest));
+  }
+  view_each(directory + bucket, bucket_count - bucket, posting_count, views + bucket);
+}
+
+class NearWords {
+ public:
+  NearWords(const uint32_t* postings, const PostingForm& form)
+      : postings_(postings),
+        low_mask_(all(form.low_mask)),
+        chain_mask_(all(form.chain_mask)),
+        chain_bits_(all(form.chain_bits)) {}
+
+  struct OfForm {
+    const NearWords& near;
+    __m512i word;
+    __m512i nibble;
+
+    uint32_t words(const BucketView& view, uint32_t allowed_bits) const {
+      const uint32_t lane = view.first_word % line_words;
+      const uint32_t* first = near.postings_ + view.first_word;
+      const uint32_t* line = first - lane;
+      const __m512i allowed = all(allowed_bits);
+      const __m512i differing = _mm512_xor_si512(_mm512_loadu_si512(first), word);
+      const __m512i low_bits = _mm512_popcnt_epi32(_mm512_and_si512(differing, near.low_mask_));
+      const __m128i nibbles_here = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(line + line_postings));
+      const __m128i nibbles_next = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(line + line_words + line_postings));
+      const __m512i nibble_words = _mm512_castsi128_si512(_mm_unpacklo_epi64(nibbles_here, nibbles_next));
+      const __m512i in_place =
+          _mm512_srlv_epi32(_mm512_permutexvar_epi32(_mm512_load_si512(view_nibbles.of_lane[lane].number), nibble_words),
+                            _mm512_load_si512(view_nibbles.of_lane[lane].shift));
+      const __m512i next = _mm512_ternarylogic_epi32(in_place, nibble, all(15), 0x28);             // (a ^ b) & c
+      const __m512i chain = _mm512_ternarylogic_epi32(differing, near.chain_mask_, next, 0xea);  // (a & b) | c
+      const __mmask16 low_near = _mm512_mask_cmple_epu32_mask(view.words, low_bits, allowed);
+      return _mm512_mask_cmple_epu32_mask(low_near, _mm512_popcnt_epi32(chain),
+                                          _mm512_add_epi32(allowed, near.chain_bits_));
+    }
+  };
+
+  OfForm of(const QueryForm& form) const { return {*this, all(form.word), all(form.nibble)}; }
+
+ private:
+  const uint32_t* postings_;
+  __m512i low_mask_;
+  __m512i chain_mask_;
+  __m512i chain_bits_;
+};
+
+size_t slots_of_views(const uint32_t* postings, const PassedView* passed, size_t count, uint32_t slot_mask,
+                      uint32_t turned_bits, uint32_t rows, uint32_t* slots, uint32_t* queries) {
+  size_t written = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const __m512i words = _mm512_loadu_si512(postings + passed[i].first_word);
+    const __m512i turned = _mm512_ternarylogic_epi32(words, all(slot_mask), all(turned_bits), 0x6a);  // (a & b) ^ c
+    const __mmask16 good = _mm512_mask_cmplt_epu32_mask(static_cast<__mmask16>(passed[i].words), turned, all(rows));
+    _mm512_storeu_si512(slots + written, _mm512_maskz_compress_epi32(good, turned));
+    _mm512_storeu_si512(queries + written, all(passed[i].query));
+    written += static_cast<size_t>(__builtin_popcount(good));
+  }
+  return written;
 }
 
 size_t verify(const uint8_t* query_codes, const uint8_t* codes, uint32_t* slots, uint32_t* queries, size_t count,
@@ -194,7 +292,8 @@ NearestTwo nearest_two(const uint8_t* query, const uint8_t* codes, size_t count)
 
 }  // namespace
 
-const Kernels avx512_kernels = {filter_postings, verify, scan_flat, distances, nearest_two, 2,
+const Kernels avx512_kernels = {filter_postings, view_buckets, filter_each_view<NearWords>, slots_of_views,
+                                verify, scan_flat, distances, nearest_two, 2,
                                 {4.8F, 0.6F, 1.2F, 0.42F}, {1.1F, 1.5F, 3.2F, 1.25F}};
 
 }  // namespace baken::hamming

@@ -1,6 +1,7 @@
 #include <cstring>
 
 #include "hamming_kernels.hpp"
+#include "hamming_views.hpp"
 
 namespace baken::hamming {
 namespace {
@@ -47,6 +48,41 @@ size_t filter_postings(const uint32_t* postings, const QueryForm* forms, const L
   }
   return static_cast<size_t>(out - passed);
 }
+
+class NearWords {
+ public:
+  NearWords(const uint32_t* postings, const PostingForm& form) : postings_(postings), form_(form) {}
+
+  struct OfForm {
+    const NearWords& near;
+    QueryForm form;
+
+    uint32_t words(const BucketView& view, uint32_t allowed_bits) const {
+      const uint32_t lane = view.first_word % line_words;
+      const uint32_t* first = near.postings_ + view.first_word;
+      const uint32_t* line = first - lane;
+      uint32_t passed = 0;
+      for (uint32_t left = view.words; left != 0; left &= left - 1) {
+        const auto word = static_cast<uint32_t>(__builtin_ctz(left));
+        const uint32_t number = view_nibbles.of_lane[lane].number[word];
+        const uint32_t nibble_word = line[number / 2 * line_words + line_postings + number % 2];
+        const uint32_t differing = first[word] ^ form.word;
+        const uint32_t chain = (differing & near.form_.chain_mask) |
+                               ((nibble_word >> view_nibbles.of_lane[lane].shift[word] ^ form.nibble) & 15U);
+        const bool passes = bit_count(differing & near.form_.low_mask) <= allowed_bits &&
+                            bit_count(chain) <= allowed_bits + near.form_.chain_bits;
+        passed |= (passes ? 1U : 0U) << word;
+      }
+      return passed;
+    }
+  };
+
+  OfForm of(const QueryForm& form) const { return {*this, form}; }
+
+ private:
+  const uint32_t* postings_;
+  PostingForm form_;
+};
 
 size_t verify(const uint8_t* query_codes, const uint8_t* codes, uint32_t* slots, uint32_t* queries, size_t count,
               uint32_t radius_bits, Verified* verified) {
@@ -96,7 +132,8 @@ NearestTwo nearest_two(const uint8_t* query, const uint8_t* codes, size_t count)
 
 }  // namespace
 
-const Kernels scalar_kernels = {filter_postings, verify, scan_flat, distances, nearest_two, 0,
+const Kernels scalar_kernels = {filter_postings, view_each, filter_each_view<NearWords>, slots_of_each_view,
+                                verify, scan_flat, distances, nearest_two, 0,
                                 {7.7F, 3.7F, 8.5F, 6.1F}, {6.4F, 6.6F, 10.5F, 6.2F}};
 
 }  // namespace baken::hamming

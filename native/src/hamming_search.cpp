@@ -3,16 +3,10 @@
 #include <algorithm>
 #include <bit>
 
-#include "hamming_prefetch.hpp"
-
 namespace baken::hamming {
 namespace {
 
 constexpr size_t flat_chunk_rows = 4096;
-
-// How much of a table is searched at a time for many queries: the slice and the next one, which is fetched meanwhile, stay
-// in the second-level cache.
-constexpr size_t slice_bytes = size_t{128} << 10;
 
 }  // namespace
 
@@ -164,122 +158,17 @@ void Lookup::search_place(int place) {
   }
 }
 
-// Into how many slices a table is cut, as a power of two: one unless the queries meet about every line of it.
-int Lookup::slice_bits_for(int place) {
-  const TableShape& shape = scene_.segment->arrays().shape;
-  size_t probes = 0;
-  for (int table = place; table <= last_table(place); ++table) {
-    if (scene_.radii[table] >= 0) {
-      masks_.prepare(shape.high_bits(table), scene_.radii[table]);
-      probes += queries_.size() * masks_.size(scene_.radii[table]);
-    }
-  }
-  const size_t lines = shape.posting_lines(place);
-  if (probes < lines) {
-    return 0;
-  }
-  const size_t table_bytes = lines * line_words * sizeof(uint32_t) + (sizeof(uint32_t) << shape.high_bits(place));
-  const int bits = std::min(static_cast<int>(std::bit_width(table_bytes / slice_bytes)), shape.high_bits(place));
-  lines_a_batch_ = table_bytes / (line_words * sizeof(uint32_t)) * Batch::max_probes / probes + 1;
-  return bits;
-}
-
-// Many queries meet about every line of a table. So it is gone through slice by slice, each fetched once from end to end
-// while the one before is searched, and for each slice through the queries whose key is near enough to it.
-void Lookup::search_slices(int place, int slice_bits) {
-  drain();
-  int most = 0;
-  for (int table = place; table <= last_table(place); ++table) {
-    group_queries(table, slice_bits, groups_[static_cast<size_t>(table - place)]);
-    most = std::max<int>(most, scene_.radii[table]);
-  }
-  slice_masks_.prepare(slice_bits, most);
-  masks_.prepare(scene_.segment->arrays().shape.high_bits(place) - slice_bits, most);
-  is_sliced_ = true;
-  begin_fetching(place, slice_bits, 0);
-  for (uint32_t slice = 0; slice < uint32_t{1} << slice_bits; ++slice) {
-    fetch_lines(SIZE_MAX);
-    if (slice + 1 < uint32_t{1} << slice_bits) {
-      begin_fetching(place, slice_bits, slice + 1);
-    }
-    for (int table = place; table <= last_table(place); ++table) {
-      visit_slice(table, slice_bits, slice, groups_[static_cast<size_t>(table - place)]);
-      launch();
-    }
-  }
-  drain();
-  is_sliced_ = false;
-}
-
-void Lookup::visit_slice(int table, int slice_bits, uint32_t slice, const Groups& groups) {
-  const int radius = scene_.radii[table];
-  if (radius < 0) {
-    return;
-  }
-  const int inner_bits = scene_.segment->arrays().shape.high_bits(table) - slice_bits;
-  const uint32_t inner_mask = (uint32_t{1} << inner_bits) - 1;
-  const Masks::Mask* outer = slice_masks_.begin();
-  for (const Masks::Mask* end = outer + slice_masks_.size(radius); outer != end; ++outer) {
-    const uint32_t group = slice ^ outer->flips;
-    const int allowed_bits = radius - static_cast<int>(outer->count);
-    for (uint32_t i = group == 0 ? 0 : groups.ends[group - 1]; i < groups.ends[group]; ++i) {
-      const Asked& asked = groups.asked[i];
-      visit(table, asked.form, slice << inner_bits | (asked.bucket & inner_mask), allowed_bits);
-    }
-  }
-}
-
-void Lookup::group_queries(int table, int slice_bits, Groups& groups) {
-  const auto slice_of = [&](size_t query) { return queries_[query].keys[table] >> (key_bits(table) - slice_bits); };
-  groups.ends.assign((size_t{1} << slice_bits) + 1, 0);
-  for (size_t query = 0; query < queries_.size(); ++query) {
-    groups.ends[slice_of(query) + 1] += enters(query, table) ? 1 : 0;
-  }
-  for (size_t group = 1; group < groups.ends.size(); ++group) {
-    groups.ends[group] += groups.ends[group - 1];
-  }
-  groups.asked.resize(queries_.size());
-  for (size_t query = 0; query < queries_.size(); ++query) {
-    if (enters(query, table)) {
-      groups.asked[groups.ends[slice_of(query)]++] = asked_of(query, table);
-    }
-  }
-}
-
-// What a damaged directory says leads to no error, for fetching has none; only to less or more of it.
-void Lookup::begin_fetching(int place, int slice_bits, uint32_t slice) {
-  constexpr size_t most_lines = 4 * slice_bytes / (line_words * sizeof(uint32_t));
-  const SegmentArrays& arrays = scene_.segment->arrays();
-  const int inner_bits = arrays.shape.high_bits(place) - slice_bits;
-  const uint32_t* first = arrays.directory[place] + (size_t{slice} << inner_bits);
-  const uint32_t* last = first + (size_t{1} << inner_bits);
-  const size_t first_line = *first / line_postings;
-  const size_t end_line =
-      std::min<size_t>({*last / line_postings + 1, first_line + most_lines, arrays.shape.posting_lines(place)});
-  fetching_ = {first, last, first_line, std::max(first_line, end_line), arrays.postings[place]};
-}
-
-void Lookup::fetch_lines(size_t most) {
-  for (; most > 0 && fetching_.next_entry < fetching_.end_entry; --most) {
-    prefetch(fetching_.next_entry);
-    fetching_.next_entry += line_words;
-  }
-  for (; most > 0 && fetching_.next_line < fetching_.end_line; --most) {
-    prefetch(fetching_.postings + fetching_.next_line++ * line_words);
-  }
-}
-
 bool Lookup::enters(size_t query, int table) {
   return scene_.radii[table] >= 0 && asks(query, table) && !is_given_up(query);
 }
 
-Lookup::Asked Lookup::asked_of(size_t query, int table) const {
+Asked Lookup::asked_of(size_t query, int table) const {
   const TableShape& shape = scene_.segment->arrays().shape;
   const Keys& keys = queries_[query].keys;
   const uint32_t low = keys[table] & ((uint32_t{1} << shape.low_bits(table)) - 1);
   const uint32_t next = keys[next_table(table)] & ((uint32_t{1} << shape.next_bits(table)) - 1);
   const auto word = static_cast<uint32_t>(posting_word(shape, table, low, next));
-  return {{static_cast<uint32_t>(query), word, next & 15U}, keys[table] >> shape.low_bits(table)};
+  return {{static_cast<uint32_t>(query), word | shape.slot_of(table, 0), next & 15U}, keys[table] >> shape.low_bits(table)};
 }
 
 // Whether the filter of a table lets the code with these keys pass.

@@ -17,28 +17,23 @@ namespace baken::hamming {
 // Ways to flip `width` bits, those with fewest flips first.
 class Masks {
  public:
-  struct Mask {
-    uint32_t flips;
-    uint32_t count;
-  };
-
   // At most `most` flips of `width` bits are wanted from now on.
   void prepare(int width, int most);
 
-  const Mask* begin() const { return masks_.data(); }
+  const KeyMask* begin() const { return masks_.data(); }
   size_t size(int most) const { return ends_[static_cast<size_t>(most)]; }  // those with at most `most` flips
 
  private:
   int width_ = -1;
-  std::vector<Mask> masks_;
+  std::vector<KeyMask> masks_;
   std::vector<size_t> ends_;
 };
 
 // Rows to compare with a query each.
 class Candidates {
  public:
-  // Forgets what it holds. Kernels write up to vector_slack elements more.
-  void make_room(size_t most);
+  // For so many more. Kernels write up to vector_slack elements past the last one.
+  void make_room(size_t more);
 
   void put(uint32_t slot, uint32_t query, bool counts) {
     slots()[count] = slot;
@@ -83,7 +78,7 @@ struct Batch {
 struct LookupCounts {
   size_t flat_rows = 0;
   size_t probes = 0;
-  size_t postings = 0;
+  size_t postings = 0;  // of buckets that were not searched in slices
   size_t candidates = 0;
 };
 
@@ -122,16 +117,28 @@ class Lookup {
     TableRadii radii{};
   };
 
-  // A query as a table asks for it, and its own bucket.
-  struct Asked {
-    QueryForm form;
-    uint32_t bucket;
-  };
-
   // Queries by the slice of their key.
   struct Groups {
     std::vector<Asked> asked;
     std::vector<uint32_t> ends;
+  };
+
+  // Candidates whose codes are on their way.
+  struct Pending {
+    int table = 0;
+    Candidates own;
+    Candidates transposed;
+  };
+
+  // What the search of a table slice by slice works on.
+  struct Slices {
+    std::array<Groups, 2> groups;  // of each table at the place
+    std::vector<BucketView> views;  // of the slice that is searched
+    std::vector<PassedView> passed;
+    size_t passed_count = 0;
+    std::vector<UnviewedBucket> unviewed;
+    std::array<Pending, 2> pending;  // the newest, and those before
+    double lines_a_probe = 0;        // to fetch of the next slice
   };
 
   // What is still to be fetched of a slice.
@@ -149,8 +156,14 @@ class Lookup {
   void search_place(int place);
   int slice_bits_for(int place);
   void search_slices(int place, int slice_bits);
-  void visit_slice(int table, int slice_bits, uint32_t slice, const Groups& groups);
   void group_queries(int table, int slice_bits, Groups& groups);
+  void view_slice(int place, int slice_bits, uint32_t slice);
+  void view_in_parts(size_t bucket, uint32_t begin, uint32_t end, uint32_t posting_count);
+  void search_slice(int table, int slice_bits, uint32_t slice, const Groups& groups);
+  void ask_slice(int table, uint32_t first_bucket, const SliceQuestion& question, const Asked* asked, size_t count);
+  void take_passed(int table);
+  void keep_for_partners(Candidates& candidates, size_t first) const;
+  void turn_pending();
   void begin_fetching(int place, int slice_bits, uint32_t slice);
   void fetch_lines(size_t most);
 
@@ -160,10 +173,10 @@ class Lookup {
 
   // The stages of a batch, each a batch behind the one before so that memory arrives while the others compute.
   void visit(int table, const QueryForm& form, uint32_t bucket, int allowed_bits);
+  void probe(int table, const QueryForm& form, uint32_t bucket, uint32_t allowed_bits);
   void launch();
   void drain();
   void fetch_directory(const Batch& batch) const;
-  template <bool is_fetched>
   void read_directory(Batch& batch);
   void filter(Batch& batch);
   void verify(Batch& batch);
@@ -192,10 +205,8 @@ class Lookup {
   std::vector<Query> queries_;
   Masks masks_;        // of all high bits, or of those below the slice's
   Masks slice_masks_;  // of the bits that name a slice
-  std::array<Groups, 2> groups_;
+  Slices slices_;
   Fetching fetching_{};
-  size_t lines_a_batch_ = 0;  // to fetch of the next slice while a batch of this one is searched
-  bool is_sliced_ = false;    // what the batches read is in the cache
   bool has_partners_ = false;
   std::vector<std::pair<uint64_t, uint32_t>> sums_;
 

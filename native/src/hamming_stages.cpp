@@ -14,18 +14,22 @@ constexpr float crowd_candidate_ns = 40;
 
 }  // namespace
 
-void Candidates::make_room(size_t most) {
-  count = 0;
-  if (room_ < most + vector_slack) {
-    room_ = most + vector_slack;
-    numbers_ = std::make_unique_for_overwrite<uint32_t[]>(2 * room_);
+void Candidates::make_room(size_t more) {
+  if (room_ >= count + more + vector_slack) {
+    return;
   }
+  const size_t room = std::max(2 * room_, count + more + vector_slack);
+  auto numbers = std::make_unique_for_overwrite<uint32_t[]>(2 * room);
+  std::copy_n(slots(), count, numbers.get());
+  std::copy_n(queries(), count, numbers.get() + room);
+  numbers_ = std::move(numbers);
+  room_ = room;
 }
 
 // Looks for a query into all buckets whose numbers differ from this one in no more than the allowed bits.
 void Lookup::visit(int table, const QueryForm& form, uint32_t bucket, int allowed_bits) {
-  const Masks::Mask* mask = masks_.begin();
-  for (const Masks::Mask* end = mask + masks_.size(allowed_bits); mask != end;) {
+  const KeyMask* mask = masks_.begin();
+  for (const KeyMask* end = mask + masks_.size(allowed_bits); mask != end;) {
     Batch& batch = ring_[step_ % ring_size];
     const auto count = std::min(static_cast<size_t>(end - mask), Batch::max_probes - batch.probe_count);
     const auto number = static_cast<uint16_t>(batch.form_count++);
@@ -42,6 +46,18 @@ void Lookup::visit(int table, const QueryForm& form, uint32_t bucket, int allowe
   }
 }
 
+// Looks into one bucket.
+void Lookup::probe(int table, const QueryForm& form, uint32_t bucket, uint32_t allowed_bits) {
+  Batch& batch = ring_[step_ % ring_size];
+  const auto number = static_cast<uint16_t>(batch.form_count++);
+  batch.table = table;
+  batch.forms[number] = form;
+  batch.probes[batch.probe_count++] = {bucket, static_cast<uint16_t>(allowed_bits), number};
+  if (batch.probe_count == Batch::max_probes) {
+    launch();
+  }
+}
+
 void Lookup::fetch_directory(const Batch& batch) const {
   const uint32_t* directory = scene_.segment->arrays().directory[batch.table];
   for (size_t i = 0; i < batch.probe_count; ++i) {
@@ -53,7 +69,6 @@ void Lookup::fetch_directory(const Batch& batch) const {
 
 // Who wrote into the file since it was opened may have left any number in it, so that none is used unchecked; each is read
 // once, for it may change between two looks.
-template <bool is_fetched>
 void Lookup::read_directory(Batch& batch) {
   constexpr uint32_t all_lanes = (1U << line_postings) - 1;
   const SegmentArrays& arrays = scene_.segment->arrays();
@@ -94,10 +109,8 @@ void Lookup::read_directory(Batch& batch) {
         *next++ = part_in(number);
       }
     }
-    if constexpr (!is_fetched) {
-      prefetch(postings + size_t{line} * line_words);
-      prefetch(postings + (size_t{line} + second) * line_words);
-    }
+    prefetch(postings + size_t{line} * line_words);
+    prefetch(postings + (size_t{line} + second) * line_words);
   }
   batch.part_count = static_cast<size_t>(next - batch.parts.data());
   counts_.probes += batch.probe_count;
@@ -112,13 +125,9 @@ void Lookup::read_directory(Batch& batch) {
 // Sends what visits gathered, if anything, and brings each batch under way a stage further.
 void Lookup::launch() {
   const auto batch_of = [&](size_t stage) -> Batch& { return ring_[(step_ + ring_size - stage) % ring_size]; };
-  if (is_sliced_) {
-    fetch_lines(lines_a_batch_);
-  } else {
-    fetch_directory(batch_of(0));
-  }
+  fetch_directory(batch_of(0));
   if (batch_of(1).probe_count != 0) {
-    is_sliced_ ? read_directory<true>(batch_of(1)) : read_directory<false>(batch_of(1));
+    read_directory(batch_of(1));
   }
   if (batch_of(2).part_count != 0) {
     filter(batch_of(2));
@@ -138,7 +147,9 @@ PostingForm Lookup::form_of(int table) const {
   const TableShape& shape = scene_.segment->arrays().shape;
   const uint64_t low = (uint64_t{1} << shape.low_bits(table)) - 1;
   const uint64_t next = (uint64_t{1} << shape.next_bits(table)) - 1;
-  return {static_cast<uint32_t>(posting_word(shape, table, low, 0)),
+  // A posting of the transposed key counts as one whose low bits differ, unless it is of use to a partner.
+  const uint32_t turned = shape.is_joint(table) && !(has_partners_ && is_shared(table)) ? uint32_t{1} << shape.row_bits : 0;
+  return {static_cast<uint32_t>(posting_word(shape, table, low, 0)) | turned,
           static_cast<uint32_t>(posting_word(shape, table, low, next)), (uint32_t{1} << shape.slot_bits(table)) - 1,
           static_cast<uint32_t>(scene_.radii[next_table(table)] + 1)};
 }

@@ -235,7 +235,12 @@ def test_a_batch_finds_what_one_query_after_the_other_finds(path: str) -> None:
     index = index_of(codes, np.arange(len(codes)))
     # Enough for tables to be gone through slice by slice.
     planted = flipped(rng, codes[rng.integers(0, len(codes), 340)], 31)
-    queries = np.concatenate([planted, random_codes(rng, 350), flipped(rng, np.repeat(codes[-1:], 10, axis=0), 31)])
+    turned = np.packbits(
+        np.unpackbits(planted[:100], axis=1).reshape(-1, 16, 16).transpose(0, 2, 1).reshape(100, -1), axis=1
+    )
+    queries = np.concatenate(
+        [planted, turned, random_codes(rng, 250), flipped(rng, np.repeat(codes[-1:], 10, axis=0), 31)]
+    )
     batch = index.search_nearest(queries, 31, 5)
     single = [index.search_nearest(query.reshape(1, -1), 31, 5) for query in queries]
     assert batch.id.tolist() == [each for one in single for each in one.id.tolist()], path
