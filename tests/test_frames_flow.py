@@ -19,6 +19,7 @@ from baken import banking, pipeline
 from baken.banking import NewPicture
 from baken.candidates import CandidateChecker
 from baken.copies import FIRST_FRAME_VIEW, MAX_BANKED_FRAMES, FrameRef, MatchStage, ViewKind, ViewSet
+from baken.decisions import verdict_of
 from baken.fingerprints import Asked, compute
 from baken.images import Frame, Frames, Picture, decode, further_frames
 from baken.keeping import Keeping
@@ -148,6 +149,7 @@ def test_a_still_of_any_frame_finds_the_banked_file_and_names_the_frame(sqlite_w
     for number, scene in enumerate(SCENES):
         match = sqlite_world.match(jpeg(scene))
         assert (match.entry_id, match.entry_view.frame) == (entry_id, FrameRef(number))
+        assert verdict_of(match) is Verdict.BLOCK  # frames are whole pictures, which need no check
         assert match.entry_view_number == (0 if number == 0 else FIRST_FRAME_VIEW + number - 1)
 
 

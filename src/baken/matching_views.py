@@ -43,8 +43,8 @@ class ViewSightings:
         distance_bits: int64[N].
         numbers: int64[N], the entry's view; 0 for its whole picture.
         rows: int64[N], the item's code: those of the whole item come first, then eight for each of its views.
-        shows_whole: bool[N], whether a view of the item is near the entry's whole picture, or the whole of another
-            picture of its file, be another view nearer or not. It is said of the nearest such entries of each bank.
+        shows_whole: bool[N], whether a view of the item is near the entry's whole picture, be another view nearer or
+            not. It is said of the nearest such entries of each bank.
         counted_owners: int64[M], everything that matched, listed or not, each once.
     """
 
@@ -103,12 +103,13 @@ def _of_wholes(near: GroupMatches, first_row: int) -> ViewSightings:
 
 
 def _of_views(near: GroupMatches, rows: NDArray[np.int64]) -> ViewSightings:
+    numbers = near.id & VIEW_NUMBER_MASK
     return ViewSightings(
         owners_of_views(near.id >> VIEW_NUMBER_BITS),
         near.distance_bits.astype(np.int64),
-        near.id & VIEW_NUMBER_MASK,
+        numbers,
         rows[near.query_row],
-        (near.id & VIEW_NUMBER_MASK) >= FIRST_FRAME_VIEW,
+        numbers >= FIRST_FRAME_VIEW,  # another picture of the file, as a whole
         owners_of_views(near.counted_owner),
     )
 
