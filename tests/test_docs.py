@@ -25,7 +25,7 @@ from baken.settings import Settings
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 UNITS = ("seconds", "bytes", "bits", "px", "percent", "days", "ms", "similarity")
-COUNTS = {"port", "workers", "decode_threads", "max_pixels", "max_lookups", "max_matches", "max_bulk_entries"}
+COUNTS = {"port", "workers", "decode_processes", "max_pixels", "max_lookups", "max_matches", "max_bulk_entries"}
 """Settings that count things: their unit is the thing they are named after."""
 
 

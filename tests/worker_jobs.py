@@ -6,9 +6,8 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
 
-from baken.workers import FileFingerprinter, FileResult
+from baken.workers import FileFingerprinter, FileResult, FileSource
 
 
 def process_id(item: int) -> tuple[int, int]:
@@ -62,25 +61,31 @@ class SlowToStart:
         return item
 
 
-class CrashingFingerprinter(FileFingerprinter):
-    """Dies of a segmentation fault on files whose name says so, as a decoder with a bug would."""
+CRASH = b"this file crashes its decoder"
+HANG = b"this file keeps its decoder busy"
 
-    def __call__(self, path: str) -> FileResult:
-        """Fingerprint a file, or crash."""
-        if "crash" in Path(path).name:
+
+class CrashingFingerprinter(FileFingerprinter):
+    """Dies of a segmentation fault on one file, and hangs on another, as a decoder with a bug would."""
+
+    def __call__(self, source: FileSource) -> FileResult:
+        """Fingerprint a file, crash or hang."""
+        if source == CRASH:
             os.kill(os.getpid(), signal.SIGSEGV)
-        return super().__call__(path)
+        if source == HANG:
+            time.sleep(600)
+        return super().__call__(source)
 
 
 class RaisingFingerprinter(FileFingerprinter):
     """Raises what quotes a file name that no database can store."""
 
-    def __call__(self, path: str) -> FileResult:
+    def __call__(self, source: FileSource) -> FileResult:
         """Fingerprint a file, or raise."""
-        if "crash" in Path(path).name:
+        if source == CRASH:
             message = "cannot decode 'caf\udce9.jpg\0'"
             raise ValueError(message)
-        return super().__call__(path)
+        return super().__call__(source)
 
 
 class UnstartableJob:

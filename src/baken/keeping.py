@@ -11,6 +11,7 @@ import threading
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +23,10 @@ from baken.fingerprints.descriptor import MIN_QUARTERED_PX, QUADRANTS, SHIPPED_M
 from baken.fingerprints.keypoints import keypoints_of, to_bytes
 from baken.model import Bank, Fingerprints, NewEntry
 from baken.sealing import Sealer, place_of_keypoints
-from baken.store import Store
-from baken.workers import FileFingerprinter
+from baken.workers import FileFingerprinter, FileSource
+
+if TYPE_CHECKING:  # a worker process imports this module, and no database
+    from baken.store import Store
 
 _RESEALED_ENTRIES = 256
 _SHIPPED = Path(str(resources.files("baken") / "models" / SHIPPED_MODEL))
@@ -100,7 +103,7 @@ class BankedFile:
 
 @dataclass(frozen=True, slots=True)
 class BankFingerprinter:
-    """The job of a worker at bank time: a path in, what the bank keeps of the file out."""
+    """The job of a worker at bank time: a file in, what the bank keeps of it out."""
 
     files: FileFingerprinter
     plan: KeepPlan
@@ -112,13 +115,9 @@ class BankFingerprinter:
         asked = Asked(bank_views=plan.view_set, working_luma=needs_luma)
         return cls(replace(like, exact=True, asked=asked), plan)
 
-    def __call__(self, path: str) -> BankedFile:
-        """Read, decode and fingerprint one file; a file that cannot be read is unscreenable, not an error."""
-        return self._banked(self.files(path).fingerprints)
-
-    def of_bytes(self, data: bytes) -> BankedFile:
-        """The same for a file that is in memory."""
-        return self._banked(self.files.of_bytes(data))
+    def __call__(self, source: FileSource) -> BankedFile:
+        """Decode and fingerprint one file; a file that cannot be read is unscreenable, not an error."""
+        return self._banked(self.files(source).fingerprints)
 
     def _banked(self, computed: Fingerprints) -> BankedFile:
         luma = computed.working_luma

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 
 import structlog
@@ -18,6 +17,7 @@ from baken.web.work import WorkPool
 
 # A waiting picture costs its bytes, which the budget bounds; this bounds the time that the last one waits.
 _WAITING_PER_THREAD = 32
+_JUDGING_THREADS = 2
 _STORE_THREADS = 4
 _STORE_WAITING = 256
 _FULL_BODIES_HELD = 8
@@ -31,7 +31,8 @@ class Service:
 
     def __init__(self, baken: Baken) -> None:
         settings = baken.settings
-        threads = settings.decode_threads or max(1, len(os.sched_getaffinity(0)) // settings.workers)
+        # While one screening is decoded in a worker process, another is judged here.
+        threads = baken.workers.processes + _JUDGING_THREADS
         self.baken = baken
         self.authenticator = Authenticator(baken.store)
         self.metrics = Metrics()
@@ -57,11 +58,16 @@ class Service:
                 _log.warning("index_not_loaded", code=error.code, message=error.message)
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
+                await asyncio.to_thread(self._try_worker)
                 self.is_loaded = True
                 self.baken.index_guard.start()
                 elapsed_seconds = round(time.perf_counter() - started, 3)
                 _log.info("index_loaded", known_codes=len(known), elapsed_seconds=elapsed_seconds)
                 self.housekeeper.start()
+
+    def _try_worker(self) -> None:
+        self.baken.workers.prestart()
+        self.baken.workers.refused()
 
     def check_ready(self) -> None:
         """Do nothing when requests can be answered.
