@@ -19,7 +19,7 @@ from baken.errors import NotReadyError
 from baken.images import DecodeLimits
 from baken.model import Unscreenable, UnscreenableReason
 from baken.samples_files import encoded
-from baken.workers import FILES_PER_WORKER, Failure, FileFingerprinter, in_order, read_file, without_picture
+from baken.workers import FILES_PER_WORKER, Failure, FileFingerprinter, in_order, read_file
 
 
 def numbers(limit: int, taken: list[int]) -> Iterator[int]:

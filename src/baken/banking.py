@@ -213,7 +213,7 @@ def add_files(
     store.add_entries(bank_name, (), provenance, actor=actor)  # says at once when the bank takes no entries
     summary, bank = AddSummary(), store.bank(bank_name)
     job = BankFingerprinter.exact(fingerprinter, keeping.plan(store, bank, view_set))
-    banked = _banked_files(roots, job, summary, isolation, on_progress, should_stop)
+    banked = _banked_files(roots, job, summary, isolation=isolation, on_progress=on_progress, should_stop=should_stop)
     entries = (
         keeping.filled(entry, file, bank)
         for path, file in banked
@@ -279,6 +279,7 @@ def _banked_files(
     roots: Sequence[str],
     job: BankFingerprinter,
     summary: AddSummary,
+    *,
     isolation: Isolation | None,
     on_progress: Callable[[int], None],
     should_stop: Callable[[], bool],

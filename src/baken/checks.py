@@ -182,7 +182,9 @@ def _workers(settings: Settings) -> Iterator[CheckFinding]:
         return
     if refused:
         message = f"a hostile picture that takes over its decoder is confined only in part: {'; '.join(refused)}"
-        hint = "Allow seccomp and Landlock in the container, or use Linux 5.13 or newer; require_confinement demands it."
+        hint = (
+            "Allow seccomp and Landlock in the container, or use Linux 5.13 or newer; require_confinement demands it."
+        )
         yield CheckFinding("BK-W017", message, hint)
 
 

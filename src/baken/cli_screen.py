@@ -169,14 +169,9 @@ def fingerprint(
     with stopping() as stopper:
         files = (found.path for found in scan.files(paths, _note_skip))
         isolation = assemble.isolation_of(settings)
-        results = in_order(
-            job, files, load=job.read, processes=processes, isolation=isolation, should_stop=stopper
-        )
+        results = in_order(job, files, load=job.read, processes=processes, isolation=isolation, should_stop=stopper)
         for path, result in results:
-            if isinstance(result, Failure):
-                computed = without_picture(job.read(path), result)
-            else:
-                computed = result.fingerprints
+            computed = without_picture(job.read(path), result) if isinstance(result, Failure) else result.fingerprints
             if as_json:
                 output.print_json_line(_fingerprints_json(path, computed))
             else:

@@ -86,9 +86,7 @@ class Gate:
     @property
     def item_fingerprinter(self) -> FileFingerprinter:
         """What computes an item's fingerprints within the limits, on the fast decoding path; it goes to workers."""
-        return FileFingerprinter(
-            self.limits, self.min_quality_percent, asked=self.asked, describe=self.item_describer
-        )
+        return FileFingerprinter(self.limits, self.min_quality_percent, asked=self.asked, describe=self.item_describer)
 
     @property
     def item_describer(self) -> ItemDescriber | None:

@@ -1,7 +1,7 @@
 """What a worker answers, as bytes: decoded by the type that the job promises, never unpickled.
 
-A worker that a hostile file has taken over can send anything. Unpickling would let it run code in the process that asked;
-here it can at most tell something wrong about a file that is of the right type.
+A worker that a hostile file has taken over can send anything. Unpickling would let it run code in the process that
+asked; here it can at most say something wrong about a file.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import baken.workers  # noqa: F401 - the decoders are there before the first file comes, and before rights are given up
+import baken.workers  # the decoders are there before the first file comes, and before rights are given up
 from baken import _native, workers_answers
 from baken.workers_orders import ANSWER, LOADED, OUT_OF_MEMORY, RAISED, REQUEST, RESULT, Orders
 
@@ -39,8 +39,7 @@ def _confine(orders: Orders) -> tuple[str, str]:
     """Give up rights and take limits; what the system refused, in words, of system calls and of files."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Decoders complain there, and hostile files would write a server's log.
-    with Path("/dev/null").open("wb") as null:
-        os.dup2(null.fileno(), sys.stderr.fileno())
+    os.dup2(sys.stdout.fileno(), sys.stderr.fileno())
     taken_bytes = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     limits = {
         resource.RLIMIT_AS: taken_bytes + orders.memory_bytes,

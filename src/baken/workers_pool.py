@@ -33,6 +33,7 @@ RECYCLED_AFTER_BYTES = 256 << 20
 
 _LOOKED_AT_EVERY = 16
 _LONGEST_PAUSE_SECONDS = 30.0
+_MOST_KILLED_STARTS = 3
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -206,6 +207,7 @@ class WorkerPool:
 
     def _borrowed(self) -> _Held:
         """A worker that is ready, for this thread alone."""
+        kills = 0
         while True:
             held = self._next()
             try:
@@ -213,7 +215,9 @@ class WorkerPool:
                     self._make_ready(held)
                     return held
             except WorkerLost as lost:
-                raise self._not_started(held, lost) from None
+                kills += lost.is_killed
+                if not lost.is_killed or kills > _MOST_KILLED_STARTS:
+                    raise self._not_started(held, lost) from None
             self._count(Loss.CRASHED)  # while nobody asked it anything
             self._drop(held)
 
@@ -289,7 +293,7 @@ class WorkerPool:
         return is_looked_at and held.process.resident_bytes() > held.first_bytes + RECYCLED_AFTER_BYTES
 
     def _lost(self, held: _Held, lost: WorkerLost) -> Failure:
-        if not lost.is_started:
+        if not lost.is_started and not lost.is_killed:
             raise self._not_started(held, lost)
         self._count(lost.loss)
         self._drop(held)

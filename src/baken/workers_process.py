@@ -52,11 +52,13 @@ class Loss(StrEnum):
 class WorkerLost(Exception):  # noqa: N818 - it is no error of whoever asks
     """The process is gone or cannot be used any more; `detail` says why, for people."""
 
-    def __init__(self, loss: Loss, detail: str, *, is_started: bool = True) -> None:
+    def __init__(self, loss: Loss, detail: str, *, is_started: bool = True, is_killed: bool = False) -> None:
+        """Say so; `is_killed`: from outside, by a person or for want of memory on the machine."""
         super().__init__(detail)
         self.loss = loss
         self.detail = detail
         self.is_started = is_started
+        self.is_killed = is_killed
 
 
 class ItemFailed(Exception):  # noqa: N818 - likewise
@@ -198,7 +200,9 @@ class WorkerProcess:
         if -status == signal.SIGXCPU:
             detail = "the decoding process used more processor time than one file may"
             return WorkerLost(Loss.TIMED_OUT, detail, is_started=is_started)
-        return WorkerLost(Loss.CRASHED, f"the decoding process ended by {_named(status)}", is_started=is_started)
+        detail = f"the decoding process ended by {_named(status)}"
+        is_killed = -status in {signal.SIGKILL, signal.SIGTERM}
+        return WorkerLost(Loss.CRASHED, detail, is_started=is_started, is_killed=is_killed)
 
 
 def _named(status: int) -> str:
