@@ -36,7 +36,7 @@ def test_a_worker_reads_no_files_but_those_of_python(pool: WorkerPool, what: str
 
 
 def test_a_worker_whose_job_opens_files_reads_them_and_writes_none():
-    with WorkerPool(1, reads_files=True) as reading:
+    with WorkerPool(1, reads_everything=True) as reading:
         assert "root" in str(reading.run(worker_jobs.attempt, "passwords"))
         assert reading.run(worker_jobs.attempt, "write a file") == "EACCES"
         assert reading.run(worker_jobs.attempt, "internet") == "EPERM"

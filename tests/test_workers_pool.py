@@ -133,7 +133,7 @@ def test_a_forged_array_is_refused(forged: object):
     answer = encode(worker_jobs.plain_answer(b"abcdef"))
     luma = encode(["|u1", [2, 3], b"abcdef"])
     assert answer.count(luma) == 1
-    with pytest.raises(ValueError, match="array|Expected|nothing|reshape|buffer|int"):
+    with pytest.raises(ValueError, match=r"array|Expected|nothing|reshape|buffer|int"):
         AnswerDecoder(worker_jobs.plain_answer).decode(answer.replace(luma, encode(forged)))
 
 

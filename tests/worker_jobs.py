@@ -17,8 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+from baken import images
 from baken.copies import WHOLE_VIEW, QueryViews
-from baken.model import Fingerprints
+from baken.model import Fingerprints, Unscreenable
 from baken.workers import FileFingerprinter, FileResult, FileSource
 
 
@@ -221,3 +222,11 @@ def plain_answer(item: bytes) -> FileResult:
     luma = np.frombuffer(item, np.uint8).reshape(2, -1)
     found = Fingerprints(b"1", b"2", b"3", None, None, None, query_views=views, working_luma=luma)
     return FileResult(found, 1.5)
+
+
+def sampled_frames(data: bytes) -> tuple[int, bool, int]:
+    """How many frames a file has, whether all of them were counted, and how many of a sample of eight there are."""
+    frames = images.read_frames(data)
+    if isinstance(frames, Unscreenable):
+        return 0, False, 0
+    return frames.count, frames.is_complete, sum(1 for _ in frames.sample(8))

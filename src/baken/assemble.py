@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -74,12 +75,13 @@ def isolation_of(settings: Settings) -> Isolation:
     return Isolation(settings.decode_memory_bytes, settings.require_confinement)
 
 
-def workers_of(settings: Settings) -> WorkerPool:
+def workers_of(settings: Settings, reads: Sequence[str] = ()) -> WorkerPool:
     """The worker processes of one server process; they start when the first file comes, or when they are told to."""
     return WorkerPool(
         settings.decode_processes or max(1, available_cores() // settings.workers),
         timeout_seconds=settings.decode_timeout_seconds,
         isolation=isolation_of(settings),
+        readable=reads,
     )
 
 
@@ -111,7 +113,7 @@ def _with_store(settings: Settings, store: Store) -> Baken:
     sealer = Sealer(settings.resolved_feature_key_file)
     keeping = Keeping(sealer)
     thresholds = Thresholds(settings.descriptor_similarity, settings.descriptor_candidate_similarity)
-    workers = workers_of(settings)
+    workers = workers_of(settings, keeping.describer.reads)
     gate = Gate(
         known=KnownFollower(store, settings.data_dir / INDEX_FOLDER),
         candidates=CandidateChecker(store, sealer),

@@ -47,6 +47,14 @@ class Describer:
     def __reduce__(self) -> tuple[type[Describer], tuple[Path | None]]:
         return Describer, (self._model_path,)
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The network's files, where it is not the shipped one."""
+        if self._model_path is None:
+            return ()
+        path = self._model_path.absolute()
+        return (str(path), str(path.with_suffix(".json")))
+
     def network(self) -> DescriptorNetwork | None:
         """The operator's network, else the shipped one; None without one, or without the extra `deep`.
 
@@ -114,6 +122,11 @@ class BankFingerprinter:
         needs_luma = plan.keypoints or plan.describer is not None
         asked = Asked(bank_views=plan.view_set, working_luma=needs_luma)
         return cls(replace(like, exact=True, asked=asked), plan)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Files that it opens beside those it is asked about."""
+        return () if self.plan.describer is None else self.plan.describer.reads
 
     def __call__(self, source: FileSource) -> BankedFile:
         """Decode and fingerprint one file; a file that cannot be read is unscreenable, not an error."""

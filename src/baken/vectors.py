@@ -242,6 +242,11 @@ class ItemDescriber:
     keeps_luma: bool = True
     min_quality_percent: int = MIN_QUALITY_PERCENT
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Files that it opens."""
+        return self.describer.reads
+
     def __call__(self, computed: Fingerprints) -> Fingerprints:
         """The same with the vectors of its views, and with its pixels only where they are needed further on."""
         luma, network = computed.working_luma, self.describer.network()

@@ -15,7 +15,7 @@ from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from baken import fingerprints, images
 from baken.images import DecodeLimits
@@ -50,6 +50,19 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+class ItemDescribing(Protocol):
+    """What adds the vectors of a descriptor network; `vectors.ItemDescriber` is one."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Files that it opens."""
+        ...
+
+    def __call__(self, computed: Fingerprints) -> Fingerprints:
+        """The same with vectors."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class FileResult:
     """What one file gave, and how long its worker took for it."""
@@ -69,7 +82,12 @@ class FileFingerprinter:
     min_quality_percent: int = MIN_QUALITY_PERCENT
     exact: bool = False
     asked: fingerprints.Asked = fingerprints.NOTHING_MORE
-    describe: Callable[[Fingerprints], Fingerprints] | None = None
+    describe: ItemDescribing | None = None
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Files that it opens beside those it is asked about."""
+        return () if self.describe is None else self.describe.reads
 
     def __call__(self, source: FileSource) -> FileResult:
         """Decode and fingerprint one file; one that cannot be read is unscreenable, not an error."""
@@ -139,7 +157,8 @@ def in_order(
     """Do `job` for every item in worker processes and yield each item with its result, in the order of the items.
 
     Args:
-        job: a picklable callable that worker processes can import, and that is annotated with what it gives.
+        job: a picklable callable that worker processes can import, and that is annotated with what it gives. Where it
+            has `reads`, those are paths that it opens.
         items: any number of items; only a bounded number is held at a time.
         load: makes of an item what `job` is called with, in a thread of this process: workers have no network, and with
             `load` they cannot open files. Without it `job` gets the item itself, which must be picklable, and may open
@@ -159,7 +178,11 @@ def in_order(
     if not width:
         return
     pool = WorkerPool(
-        width, timeout_seconds=timeout_seconds, isolation=isolation or Isolation(), reads_files=load is None
+        width,
+        timeout_seconds=timeout_seconds,
+        isolation=isolation,
+        readable=getattr(job, "reads", ()),
+        reads_everything=load is None,
     )
 
     def work(item: T) -> R | Failure:

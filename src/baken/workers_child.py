@@ -50,7 +50,7 @@ def _confine(orders: Orders) -> tuple[str, str]:
     for which, limit in limits.items():
         resource.setrlimit(which, (limit, limit))
     own = (str(Path(baken.workers.__file__).parent), sys.prefix, sys.base_prefix)
-    return _native.confine([*own, *orders.path, *_SYSTEM], orders.reads_files)
+    return _native.confine([*own, *orders.path, *orders.readable, *_SYSTEM], orders.reads_everything)
 
 
 def _answer(connection: _Connection, jobs: dict[bytes, Callable[[Any], Any]]) -> None:

@@ -22,9 +22,11 @@ class Orders:
     Attributes:
         path: where its modules lie.
         memory_bytes: how much more address space it may take than it has once it is ready.
-        reads_files: whether it may open files for reading, beside those of Python and of the system.
+        readable: files and folders that it may read beside those of Python and of the system.
+        reads_everything: whether it may read whatever this user may.
     """
 
     path: tuple[str, ...]
     memory_bytes: int
-    reads_files: bool = False
+    readable: tuple[str, ...] = ()
+    reads_everything: bool = False

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -33,7 +33,7 @@ RECYCLED_AFTER_BYTES = 256 << 20
 
 _LOOKED_AT_EVERY = 16
 _LONGEST_PAUSE_SECONDS = 30.0
-_MOST_KILLED_STARTS = 3
+_MOST_KILLED_STARTS = 8
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -101,7 +101,8 @@ class WorkerPool:
         *,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         isolation: Isolation | None = None,
-        reads_files: bool = False,
+        readable: Sequence[str] = (),
+        reads_everything: bool = False,
     ) -> None:
         """Make it; nothing starts yet.
 
@@ -109,14 +110,15 @@ class WorkerPool:
             processes: how many files are worked on at once.
             timeout_seconds: how long one may take, by the clock and in processor time.
             isolation: memory, and whether confinement is a must.
-            reads_files: whether jobs open files themselves. Otherwise workers cannot.
+            readable: files and folders that jobs open themselves.
+            reads_everything: whether they may open any file that this user may read.
         """
         self.processes = processes
         self.counts: dict[Event, int] = dict.fromkeys(Event, 0)
         self._timeout_seconds = timeout_seconds
         self._isolation = isolation or Isolation()
         path = tuple(str(Path(each).absolute()) for each in sys.path if each)
-        self._orders = Orders(path, self._isolation.memory_bytes, reads_files)
+        self._orders = Orders(path, self._isolation.memory_bytes, tuple(readable), reads_everything)
         self._decoders: dict[object, AnswerDecoder] = {}
         self._state = _State()
         self._changed = threading.Condition()

@@ -37,6 +37,9 @@ _VARIABLES = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MALLOC_ARENA_MAX": "2",
+    # Pictures come and go: memory that is given back to the system each time costs a page fault for every 4 KiB.
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 
@@ -126,8 +129,12 @@ class WorkerProcess:
         request = REQUEST.pack(timeout_seconds, len(job), len(item), len(data))
         try:
             self._socket.settimeout(max(timeout_seconds, START_TIMEOUT_SECONDS))
-            self._socket.sendall(b"".join((request, job, item)))
-            self._socket.sendall(data)
+            # At once: a worker that is woken by the first bytes waits for the rest.
+            head = b"".join((request, job, item))
+            sent = self._socket.sendmsg((head, data))
+            if sent < len(head) + len(data):
+                self._socket.sendall(memoryview(head)[sent:])
+                self._socket.sendall(memoryview(data)[max(0, sent - len(head)) :])
         except TimeoutError:
             raise self._late(timeout_seconds) from None
         except OSError:
