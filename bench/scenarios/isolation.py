@@ -16,7 +16,7 @@ from bench.scenario import Answer, Figure, Goal, GoalKind, Scale, Scenario, comp
 
 _SIZE_PX = (1024, 768)
 _RATIO_LIMIT = 1 / 1.1
-_TURNS_PER_FILE = 12
+_TURNS_PER_FILE = 6
 _JOBS = {
     "digests and PDQ": FileFingerprinter(),
     "and views, as a screening": FileFingerprinter(asked=Asked(query_views=True)),
@@ -33,9 +33,8 @@ def _run(scale: Scale) -> Answer:
         start_seconds, start_cpu_seconds = _start()
         with WorkerPool(1) as pool:
             refused = [why for why in pool.refused() if why]
-            (pid,) = pool.pids()
             for name, job in _JOBS.items():
-                figures += _in_turns(name, job, pool, pid, files, scale)
+                figures += _in_turns(name, job, pool, files, scale.pick(_TURNS_PER_FILE, 1) * len(files))
     figures.append(plain("start of a worker, by the clock", "ms", start_seconds * 1000))
     figures.append(plain("start of a worker, processor time", "ms", start_cpu_seconds * 1000))
     sizes = {"files": len(files), "mean file bytes": sum(map(len, files)) // len(files)}
@@ -47,10 +46,9 @@ def _run(scale: Scale) -> Answer:
     return Answer(figures, sizes, notes=notes)
 
 
-def _in_turns(
-    name: str, job: FileFingerprinter, pool: WorkerPool, pid: int, files: list[bytes], scale: Scale
-) -> list[Figure]:
+def _in_turns(name: str, job: FileFingerprinter, pool: WorkerPool, files: list[bytes], rounds: int) -> list[Figure]:
     here = InProcess()
+    (pid,) = pool.pids()
     clock: dict[str, list[float]] = {"ours": [], "peer": []}
 
     def timed(side: str, work: Callable[[bytes], object], spent: Callable[[], float], turn: int) -> float:
@@ -68,9 +66,6 @@ def _in_turns(
     def in_process(turn: int) -> float:
         return timed("peer", lambda data: here.run(job, data), time.process_time, turn)
 
-    rounds = scale.pick(_TURNS_PER_FILE, 1) * len(files)
-    in_worker(0), in_process(0)  # warm
-    clock["ours"].clear(), clock["peer"].clear()
     cpu = take_turns(in_worker, in_process, rounds)
     wall = Turns(clock["ours"][-rounds:], clock["peer"][-rounds:])
     goal = Goal(GoalKind.RATIO_AT_LEAST, _RATIO_LIMIT)
