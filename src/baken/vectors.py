@@ -27,7 +27,7 @@ from baken.index_files import LOCK_TIMEOUT_SECONDS, follower_turn, make_folder
 from baken.keeping import Describer
 from baken.matching import KnownEntries
 from baken.matching_ids import ENTRY_BITS, ENTRY_MASK, index_ids
-from baken.model import MIN_QUALITY_PERCENT, Bank, FingerprintKind, Fingerprints, Found, Match, Purpose, Transform
+from baken.model import Bank, FingerprintKind, Fingerprints, Found, Match, Purpose, Transform
 from baken.vector_index import VectorIndex
 
 if TYPE_CHECKING:  # a worker process imports this module for `ItemDescriber`, and no database
@@ -240,7 +240,6 @@ class ItemDescriber:
 
     describer: Describer
     keeps_luma: bool = True
-    min_quality_percent: int = MIN_QUALITY_PERCENT
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -253,7 +252,7 @@ class ItemDescriber:
         if luma is None or network is None:
             return computed
         views = descriptor_views(luma, _content_views(computed.query_views, luma))
-        vectors = network.describe(luma, views, min_quality_percent=self.min_quality_percent)
+        vectors = network.describe(luma, views)
         return replace(computed, vectors=vectors, working_luma=luma if self.keeps_luma else None)
 
 
