@@ -9,8 +9,12 @@ CHECKED := src tests bench training scripts fuzz
 JOBS ?= $(shell nproc)
 CMAKE_NATIVE := $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) -DBAKEN_PYTHON=OFF -DBAKEN_NATIVE_TESTS=ON
 
+CMAKE_FUZZ := $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) -DCMAKE_CXX_COMPILER=clang++ \
+	-DCMAKE_BUILD_TYPE=RelWithDebInfo -DBAKEN_PYTHON=OFF -DBAKEN_FUZZ=ON -DBAKEN_SANITIZE=address,undefined
+RUNS ?= 5000
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fuzz test test-long test-training lint types format native-test check-native check bench bench-100m bench-copies docs docs-check clean
+.PHONY: help setup demo fuzz fuzz-native test test-long test-training lint types format native-test check-native check bench bench-100m bench-copies docs docs-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -32,6 +36,16 @@ test-training: $(VENV)/.training ## test the training of the descriptor network 
 fuzz: $(VENV)/.fuzz ## 20,000 damaged files through the decoders, then Atheris on our parsers (ARGS="--files 1000 --seed 2")
 	$(BIN)/python -m fuzz --jobs $(JOBS) $(ARGS)
 	$(BIN)/python -m fuzz.parsers -runs=100000 -seed=1 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 build/fuzz/parsers
+
+fuzz-native: $(VENV)/.deps ## libFuzzer on the native kernel, with Address- and UndefinedBehaviorSanitizer; needs clang (RUNS=5000)
+	@command -v clang++ > /dev/null || { echo "No clang found. On Debian: apt-get install clang"; exit 2; }
+	$(CMAKE_FUZZ) -B build/fuzz-native > /dev/null
+	$(BIN)/cmake --build build/fuzz-native -j $(JOBS) -- --quiet
+	for harness in $(notdir $(basename $(wildcard native/fuzz/fuzz_*.cpp))); do \
+		mkdir -p build/fuzz/$$harness && \
+		build/fuzz-native/$$harness -runs=$(RUNS) -seed=1 -timeout=20 -rss_limit_mb=2048 -max_len=2048 -print_final_stats=1 \
+			-artifact_prefix=build/fuzz/$$harness- build/fuzz/$$harness || exit 1; \
+	done
 
 lint: $(VENV)/.built ## ruff: rules and format
 	$(BIN)/ruff check $(CHECKED)

@@ -7,7 +7,7 @@ from pathlib import Path
 TARGET = Path(__file__).parent.parent / "docs" / "images" / "flow.svg"
 STEPS = (
     ("bytes", "upload or file", "never kept"),
-    ("decode", "images.py", "defined pixels, bounded"),
+    ("decode", "images/", "in a confined process"),
     ("fingerprint", "fingerprints/", "8 PDQ, SHA-256, MD5"),
     ("search", "known.py", "exact, within each radius"),
     ("decide", "decisions.py", "one pure table of rules"),

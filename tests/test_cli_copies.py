@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from altered_files import bordered, captioned, cropped, drawn, jpeg, png
-from baken.workers import FEW_ITEMS
+from baken.workers import FILES_PER_WORKER
 from command_line import Command
 
 MIDDLE = (0.05, 0.05, 0.95, 0.95)
@@ -62,7 +62,7 @@ def test_worker_processes_find_what_this_process_finds(baken: Command, tmp_path:
     for number, alter in enumerate(altered * 3):
         (folder / f"{number}.jpg").write_bytes(jpeg(alter(drawn(101 + number // 3))))
     paths = sorted(folder.iterdir())
-    assert len(paths) > FEW_ITEMS
+    assert len(paths) > FILES_PER_WORKER
     together = baken("screen", folder, "--processes", "2", "--json").json_lines
     apart = [line for path in paths for line in baken("screen", path, "--json").json_lines]
     assert [line["matches"] for line in together] == [line["matches"] for line in apart]

@@ -28,7 +28,7 @@ UNITS = ("seconds", "bytes", "bits", "px", "percent", "days", "ms", "similarity"
 COUNTS = {
     "port",
     "workers",
-    "decode_threads",
+    "decode_processes",
     "max_frames",
     "max_pixels",
     "max_lookups",

@@ -45,6 +45,7 @@ from baken.store import Store
 from baken.view_words import match_words
 from baken.web import wire
 from baken.workers import FileFingerprinter
+from baken.workers_pool import InProcess
 from command_line import Command
 
 SIZE_PX = (320, 240)
@@ -97,6 +98,7 @@ class World:
             Provenance("files", "test"),
             actor="test",
             fingerprinter=FileFingerprinter(),
+            decoding=InProcess(),
             keeping=self.keeping,
             view_set=view_set,
         )

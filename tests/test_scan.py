@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import worker_jobs
-from baken import assemble, banking, scan, settings
+from baken import assemble, banking, pipeline, scan, settings
 from baken.assemble import Baken
 from baken.errors import InvalidValueError
 from baken.model import BankState, Finding, Provenance, Purpose, Transform, UnscreenableReason, Verdict
@@ -118,9 +119,9 @@ def test_one_process_and_two_find_the_same(baken: Baken, tmp_path: Path):
 def test_a_file_that_crashes_its_decoder_is_unscreenable_and_the_others_are_screened(
     baken: Baken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(scan, "FileFingerprinter", worker_jobs.CrashingFingerprinter)
+    monkeypatch.setattr(pipeline, "FileFingerprinter", worker_jobs.CrashingFingerprinter)
     write_mixed_folder(tmp_path / "in")
-    (tmp_path / "in" / "crash.jpg").write_bytes(encoded(draw(1, SIZE_PX), "JPEG"))
+    (tmp_path / "in" / "crash.jpg").write_bytes(worker_jobs.CRASH)
     scanned = screened(baken, tmp_path / "in")
     crashed = next(each.screening for each in scanned if each.path.endswith("crash.jpg"))
     assert len(scanned) == 14
@@ -130,11 +131,24 @@ def test_a_file_that_crashes_its_decoder_is_unscreenable_and_the_others_are_scre
     assert findings(scanned)["jpeg_40.jpg"] is Finding.MATCHED
 
 
+def test_one_file_alone_that_crashes_its_decoder_takes_nobody_along_and_keeps_its_digests(
+    baken: Baken, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(pipeline, "FileFingerprinter", worker_jobs.CrashingFingerprinter)
+    (folder / "crash.jpg").write_bytes(worker_jobs.CRASH)
+    (scanned,) = screened(baken, folder)
+    computed = scanned.screening.fingerprints
+    assert scanned.screening.outcome.reason == UnscreenableReason.DECODER_FAILED
+    assert computed.unscreenable is not None
+    assert computed.unscreenable.detail == "the decoding process ended by SIGSEGV"
+    assert computed.sha256 == hashlib.sha256(worker_jobs.CRASH).digest()
+
+
 def test_what_a_decoder_says_is_recorded_even_when_it_is_no_text(
     baken: Baken, folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(scan, "FileFingerprinter", worker_jobs.RaisingFingerprinter)
-    (folder / "crash.jpg").write_text("x")
+    monkeypatch.setattr(pipeline, "FileFingerprinter", worker_jobs.RaisingFingerprinter)
+    (folder / "crash.jpg").write_bytes(worker_jobs.CRASH)
     (scanned,) = screened(baken, folder)
     stored = baken.store.screening(scanned.screening.id).fingerprints.unscreenable
     assert stored is not None

@@ -19,7 +19,7 @@ from baken.errors import NotReadyError
 from baken.images import DecodeLimits
 from baken.model import Unscreenable, UnscreenableReason
 from baken.samples_files import encoded
-from baken.workers import FEW_ITEMS, Failure, FileFingerprinter, in_order, read_file
+from baken.workers import FILES_PER_WORKER, Failure, FileFingerprinter, in_order, read_file
 
 
 def numbers(limit: int, taken: list[int]) -> Iterator[int]:
@@ -48,9 +48,12 @@ def test_every_process_works_and_none_of_them_is_this_one():
     assert os.getpid() not in processes
 
 
-def test_few_items_are_done_in_this_process():
-    results = list(in_order(worker_jobs.process_id, range(FEW_ITEMS - 1), processes=2))
-    assert {pid for _, (_, pid) in results} == {os.getpid()}
+@pytest.mark.parametrize("count", [1, FILES_PER_WORKER])
+def test_few_items_are_done_in_one_other_process(count: int):
+    results = list(in_order(worker_jobs.process_id, range(count), processes=2))
+    pids = {pid for _, (_, pid) in results}
+    assert len(pids) == 1
+    assert os.getpid() not in pids
 
 
 def test_no_items_give_no_results():

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
+import resource
 import signal
+import socket
+import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from baken.workers import FileFingerprinter, FileResult
+import numpy as np
+
+from baken import images
+from baken.copies import WHOLE_VIEW, QueryViews
+from baken.model import Fingerprints, Unscreenable
+from baken.workers import FileFingerprinter, FileResult, FileSource
 
 
 def process_id(item: int) -> tuple[int, int]:
@@ -62,25 +74,31 @@ class SlowToStart:
         return item
 
 
-class CrashingFingerprinter(FileFingerprinter):
-    """Dies of a segmentation fault on files whose name says so, as a decoder with a bug would."""
+CRASH = b"this file crashes its decoder"
+HANG = b"this file keeps its decoder busy"
 
-    def __call__(self, path: str) -> FileResult:
-        """Fingerprint a file, or crash."""
-        if "crash" in Path(path).name:
+
+class CrashingFingerprinter(FileFingerprinter):
+    """Dies of a segmentation fault on one file, and hangs on another, as a decoder with a bug would."""
+
+    def __call__(self, source: FileSource) -> FileResult:
+        """Fingerprint a file, crash or hang."""
+        if source == CRASH:
             os.kill(os.getpid(), signal.SIGSEGV)
-        return super().__call__(path)
+        if source == HANG:
+            time.sleep(600)
+        return super().__call__(source)
 
 
 class RaisingFingerprinter(FileFingerprinter):
     """Raises what quotes a file name that no database can store."""
 
-    def __call__(self, path: str) -> FileResult:
+    def __call__(self, source: FileSource) -> FileResult:
         """Fingerprint a file, or raise."""
-        if "crash" in Path(path).name:
+        if source == CRASH:
             message = "cannot decode 'caf\udce9.jpg\0'"
             raise ValueError(message)
-        return super().__call__(path)
+        return super().__call__(source)
 
 
 class UnstartableJob:
@@ -92,3 +110,123 @@ class UnstartableJob:
     def __call__(self, item: int) -> int:
         """Never reached."""
         return item
+
+
+ESCAPED = Path("/baken-escaped")
+
+
+def attempt(what: str) -> str:
+    """Try something that no decoder needs; what became of it, in words."""
+    try:
+        return str(ATTEMPTS[what]())
+    except OSError as error:
+        return errno.errorcode[error.errno or 0]
+
+
+def _read(path: str) -> str:
+    return Path(path).read_text(encoding="utf-8", errors="replace")[:1000]
+
+
+def _send_signal_to_parent() -> None:
+    os.kill(os.getppid(), signal.SIGTERM)
+
+
+def _raise_limits_of_parent() -> None:
+    resource.prlimit(os.getppid(), resource.RLIMIT_CPU, (1, 1))
+
+
+def _ptrace() -> int:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.ptrace(16, os.getppid(), 0, 0) < 0:
+        raise OSError(ctypes.get_errno(), "ptrace")
+    return 0
+
+
+ATTEMPTS: dict[str, Callable[[], object]] = {
+    "internet": lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM),
+    "unix socket": lambda: socket.socket(socket.AF_UNIX, socket.SOCK_STREAM),
+    "netlink": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
+    "fork": os.fork,
+    "program": lambda: subprocess.run(["/bin/true"], check=True),
+    "exec": lambda: os.execv("/bin/true", ["true"]),  # noqa: S606 - it must fail
+    "make a file": ESCAPED.touch,
+    "write a file": lambda: Path("/dev/null").write_bytes(b""),
+    "make a folder": ESCAPED.mkdir,
+    "remove a file": ESCAPED.unlink,
+    "rename a file": lambda: Path("/baken").rename(ESCAPED),
+    "link a file": lambda: ESCAPED.symlink_to("/"),
+    "change a mode": lambda: Path("/").chmod(0o700),
+    "memory file": lambda: os.memfd_create("escaped"),
+    "signal to the parent": _send_signal_to_parent,
+    "limits of the parent": _raise_limits_of_parent,
+    "memory of the parent": _ptrace,
+    "passwords": lambda: _read("/etc/passwd"),
+    "environment of the parent": lambda: _read(f"/proc/{os.getppid()}/environ"),
+}
+
+
+def environment(item: str) -> dict[str, str]:
+    del item
+    return dict(os.environ)
+
+
+def limits(item: str) -> dict[str, int]:
+    del item
+    names = ("RLIMIT_CORE", "RLIMIT_FSIZE", "RLIMIT_NOFILE")
+    return {name: resource.getrlimit(getattr(resource, name))[1] for name in names}
+
+
+def threads(item: int) -> int:
+    """Libraries decode in threads of their own."""
+    found: list[int] = []
+    started = [threading.Thread(target=found.append, args=(item,)) for _ in range(3)]
+    for thread in started:
+        thread.start()
+    for thread in started:
+        thread.join()
+    return sum(found)
+
+
+def take_memory(size_bytes: int) -> int:
+    return len(bytearray(size_bytes))
+
+
+def hold_memory(size_bytes: int) -> int:
+    """A leak: what is taken is never given back."""
+    _LEAKED.append(bytearray(os.urandom(1)) * size_bytes)
+    return os.getpid()
+
+
+_LEAKED: list[bytearray] = []
+
+
+def spin(item: int) -> int:
+    while item:
+        pass
+    return item
+
+
+def sleep_on_0(item: int) -> int:
+    if item == 0:
+        time.sleep(600)
+    return os.getpid()
+
+
+def give_nonsense(item: int) -> bytes:
+    return item  # type: ignore[return-value]  # as a worker that was taken over may
+
+
+def plain_answer(item: bytes) -> FileResult:
+    """All that a result may hold."""
+    views = QueryViews((WHOLE_VIEW,), np.arange(256, dtype=np.uint8).reshape(1, 8, 32))
+    luma = np.frombuffer(item, np.uint8).reshape(2, -1)
+    found = Fingerprints(b"1", b"2", b"3", None, None, None, query_views=views, working_luma=luma)
+    return FileResult(found, 1.5)
+
+
+def sampled_frames(data: bytes) -> tuple[int, bool, int]:
+    """How many frames a file has, whether all of them were counted, and how many of a sample of eight there are."""
+    frames = images.read_frames(data)
+    if isinstance(frames, Unscreenable):
+        return 0, False, 0
+    return frames.count, frames.is_complete, sum(1 for _ in frames.sample(8))

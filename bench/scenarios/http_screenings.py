@@ -7,12 +7,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 
 from baken import assemble, pipeline, settings
+from baken.workers_pool import InProcess
 from bench.baken_server import DataFolder, data_folder
 from bench.codes import BANK_SEED, random_codes
 from bench.corpus import corpus_note, jpeg_files, resized
@@ -119,10 +120,11 @@ class _Alone:
     def __init__(self, path: Path) -> None:
         self._files = [each.read_bytes() for each in sorted(_files_folder(path).iterdir())]
         self._baken = assemble.open_existing(settings.load({}, data_dir=path))  # open as long as the process lives
-        self._known = self._baken.gate.known.refresh()
+        self._gate = replace(self._baken.gate, decoding=InProcess())
+        self._known = self._gate.known.refresh()
 
     def screen(self, number: int) -> None:
-        self._known.search(pipeline.fingerprint(self._files[number % len(self._files)], self._baken.gate))
+        self._known.search(pipeline.fingerprint(self._files[number % len(self._files)], self._gate))
 
 
 _opened = cache(_Alone)

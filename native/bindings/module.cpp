@@ -5,6 +5,7 @@ NB_MODULE(_native, module) {
   register_arrow(module);
   register_pdq(module);
   register_keypoints(module);
+  register_confinement(module);
   register_index(module);
   register_folder(module);
 }

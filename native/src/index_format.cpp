@@ -34,7 +34,9 @@ void seal(void* header, const Magic& magic, size_t header_bytes) {
 void check_preamble(const void* header, size_t size_bytes, const Magic& magic, size_t header_bytes,
                     const std::string& path) {
   Preamble preamble{};
-  std::memcpy(&preamble, header, std::min(size_bytes, sizeof preamble));
+  if (size_bytes != 0) {
+    std::memcpy(&preamble, header, std::min(size_bytes, sizeof preamble));
+  }
   if (size_bytes >= sizeof magic && (preamble.magic != magic ||
                                      (size_bytes >= sizeof preamble && preamble.byte_order != byte_order_mark))) {
     throw IndexError(IndexFault::foreign, "index: " + path + " is no such file of an index of this machine's byte order");
@@ -52,16 +54,24 @@ void check_preamble(const void* header, size_t size_bytes, const Magic& magic, s
   }
 }
 
+// A merge leaves a handful.
+constexpr uint64_t most_segments = 1U << 20;
+
 Manifest read_manifest(const std::string& path) {
   const File file(path, O_RDONLY);
   std::vector<uint8_t> bytes(file.size_bytes());
   bytes.resize(file.read(bytes.data(), bytes.size(), 0));
   ManifestHeader header{};
-  std::memcpy(&header, bytes.data(), std::min(bytes.size(), sizeof header));
+  if (!bytes.empty()) {
+    std::memcpy(&header, bytes.data(), std::min(bytes.size(), sizeof header));
+  }
   // The checksum covers the segments too, so the header's length is checked against their number first.
   const size_t expected_bytes =
-      header.segment_count < (1U << 20) ? sizeof header + header.segment_count * sizeof(ManifestSegment) : sizeof header;
+      header.segment_count < most_segments ? sizeof header + header.segment_count * sizeof(ManifestSegment) : sizeof header;
   check_preamble(bytes.data(), bytes.size(), manifest_magic, expected_bytes, path);
+  if (header.segment_count >= most_segments || bytes.size() != expected_bytes) {
+    corrupt(path, "it does not hold as many segments as it says");
+  }
   Manifest manifest{header.generation, header.applied_seq, header.tail_number, {}, {}};
   const auto end = std::find(header.database_id.begin(), header.database_id.end(), '\0');
   manifest.database_id.assign(header.database_id.begin(), end);

@@ -1,5 +1,6 @@
 """The native kernel: PDQ fingerprints and the Hamming index. The GIL is released around every numeric call."""
 
+from collections.abc import Sequence
 from typing import Protocol, final
 
 import numpy as np
@@ -102,6 +103,18 @@ def arrow_uint8(exporter: _ArrowExporter) -> NDArray[np.uint8]:
         ValueError: the exporter holds other than unsigned bytes without nulls, or does not hold them in one piece.
 
     Source: https://arrow.apache.org/docs/format/CDataInterface.html
+    """
+
+def confine(readable: Sequence[str], reads_everything: bool) -> tuple[str, str]:
+    """Take from this process, for good, what a decoder never needs; call it while it has one thread.
+
+    Afterwards there are no sockets, processes, programs or signals to others; files open for reading alone, and only
+    those in `readable` (files and folders) unless it `reads_everything`. What is refused fails with EPERM or EACCES.
+    The process leaves no core dump and is killed when the thread that started it ends.
+
+    Returns:
+        What the system refused, in words, of confining system calls (seccomp) and files (Landlock); empty where it
+        holds. The list of system calls is for x86-64 and aarch64.
     """
 
 def instruction_path() -> str:

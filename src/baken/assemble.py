@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +22,8 @@ from baken.seen_index import SeenIndex
 from baken.settings import Settings
 from baken.store import Store
 from baken.vectors import Thresholds, VectorStage
+from baken.workers import available_cores
+from baken.workers_pool import Isolation, WorkerPool
 
 INDEX_FOLDER = Path("index", "known")
 """Where in the data folder the index of the known entries lies; it may be deleted while nothing runs."""
@@ -35,7 +38,7 @@ VECTORS_FOLDER = Path("index", "vectors")
 
 @dataclass(frozen=True, slots=True)
 class Baken:
-    """One process's Baken: settings, store, gate, what looks after the indexes, and what is kept of pictures.
+    """One process's Baken: settings, store, gate, what looks after the indexes, what is kept of pictures, and workers.
 
     Close it, or use it as a context manager.
     """
@@ -46,9 +49,11 @@ class Baken:
     keeper: SeenKeeper
     index_guard: KnownGuard
     keeping: Keeping
+    workers: WorkerPool
 
     def close(self) -> None:
         """Close the indexes and the store; idempotent."""
+        self.workers.close()
         self.index_guard.close()
         self.keeper.close()
         if self.gate.vectors is not None:
@@ -63,6 +68,21 @@ class Baken:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def isolation_of(settings: Settings) -> Isolation:
+    """How worker processes are kept apart."""
+    return Isolation(settings.decode_memory_bytes, settings.require_confinement)
+
+
+def workers_of(settings: Settings, reads: Sequence[str] = ()) -> WorkerPool:
+    """The worker processes of one server process; they start when the first file comes, or when they are told to."""
+    return WorkerPool(
+        settings.decode_processes or max(1, available_cores() // settings.workers),
+        timeout_seconds=settings.decode_timeout_seconds,
+        isolation=isolation_of(settings),
+        readable=reads,
+    )
 
 
 def initialise(settings: Settings) -> Baken:
@@ -93,12 +113,14 @@ def _with_store(settings: Settings, store: Store) -> Baken:
     sealer = Sealer(settings.resolved_feature_key_file)
     keeping = Keeping(sealer)
     thresholds = Thresholds(settings.descriptor_similarity, settings.descriptor_candidate_similarity)
+    workers = workers_of(settings, keeping.describer.reads)
     gate = Gate(
         known=KnownFollower(store, settings.data_dir / INDEX_FOLDER),
         candidates=CandidateChecker(store, sealer),
         vectors=VectorStage(store, keeping.describer, settings.data_dir / VECTORS_FOLDER, thresholds)
         if settings.stage_descriptor
         else None,
+        decoding=workers,
         policy=Policy(settings.unscreenable_verdicts()),
         limits=DecodeLimits(max_size_bytes=settings.max_upload_size_bytes, max_pixels=settings.max_pixels),
         min_quality_percent=settings.min_quality_percent,
@@ -122,4 +144,4 @@ def _with_store(settings: Settings, store: Store) -> Baken:
         seen=seen if _remembers(settings) else None,
         also_check_history=gate.check_history,
     )
-    return Baken(settings, store, gate, keeper, guard, keeping)
+    return Baken(settings, store, gate, keeper, guard, keeping, workers)

@@ -36,7 +36,8 @@ from baken.model import (
 from baken.scan import SkippedPath, check_roots, files, printable
 from baken.store import AddedEntries, Store
 from baken.values import check_policy
-from baken.workers import DEFAULT_TIMEOUT_SECONDS, Failure, FileFingerprinter, in_order
+from baken.workers import Failure, FileFingerprinter, Isolation, in_order, without_picture
+from baken.workers_pool import Decoding
 
 BATCH_ENTRIES = 10_000
 BATCH_FILES = 256
@@ -180,6 +181,7 @@ def add_files(
     fingerprinter: FileFingerprinter,
     keeping: Keeping,
     view_set: ViewSet | None = None,
+    isolation: Isolation | None = None,
     on_progress: Callable[[int], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> AddSummary:
@@ -198,6 +200,7 @@ def add_files(
         fingerprinter: the limits; its decoding is made exact.
         keeping: what can be kept of pictures beside fingerprints.
         view_set: which views to keep; the bank's own set if None.
+        isolation: of the worker processes that decode.
         on_progress: told how many files are done.
         should_stop: asked between files; once true, what is finished is still added.
 
@@ -210,7 +213,7 @@ def add_files(
     store.add_entries(bank_name, (), provenance, actor=actor)  # says at once when the bank takes no entries
     summary, bank = AddSummary(), store.bank(bank_name)
     job = BankFingerprinter.exact(fingerprinter, keeping.plan(store, bank, view_set))
-    banked = _banked_files(roots, job, summary, on_progress, should_stop)
+    banked = _banked_files(roots, job, summary, isolation=isolation, on_progress=on_progress, should_stop=should_stop)
     entries = (
         keeping.filled(entry, file, bank)
         for path, file in banked
@@ -241,10 +244,13 @@ def add_picture(
     *,
     actor: str,
     fingerprinter: FileFingerprinter,
+    decoding: Decoding,
     keeping: Keeping,
     view_set: ViewSet | None = None,
 ) -> AddedEntries:
     """Add one picture that is in memory, as `add_files` adds one of a folder; a file that is no picture by its digests.
+
+    It is decoded where `decoding` says.
 
     Raises:
         InvalidValueError: there are no bytes: their digest would match every empty file.
@@ -255,7 +261,9 @@ def add_picture(
         raise InvalidValueError("the picture has 0 bytes, expected a file", hint="Nothing was added; send its bytes.")
     store.add_entries(bank_name, (), provenance, actor=actor)
     bank = store.bank(bank_name)
-    banked = BankFingerprinter.exact(fingerprinter, keeping.plan(store, bank, view_set)).of_bytes(picture.data)
+    job = BankFingerprinter.exact(fingerprinter, keeping.plan(store, bank, view_set))
+    result = decoding.run(job, picture.data)
+    banked = BankedFile(without_picture(picture.data, result)) if isinstance(result, Failure) else result
     entry = keeping.filled(NewEntry(_codes_of(banked.fingerprints), picture.label), banked, bank)
     return add_missing(store, known, bank_name, [entry], provenance, actor=actor)
 
@@ -271,11 +279,13 @@ def _banked_files(
     roots: Sequence[str],
     job: BankFingerprinter,
     summary: AddSummary,
+    *,
+    isolation: Isolation | None,
     on_progress: Callable[[int], None],
     should_stop: Callable[[], bool],
 ) -> Iterator[tuple[str, BankedFile]]:
     paths = (found.path for found in files(roots, summary.skip))
-    results = in_order(job, paths, timeout_seconds=DEFAULT_TIMEOUT_SECONDS, should_stop=should_stop)
+    results = in_order(job, paths, load=job.files.read, isolation=isolation, should_stop=should_stop)
     for done, (path, result) in enumerate(results, start=1):
         on_progress(done)
         if isinstance(result, Failure):

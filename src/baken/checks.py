@@ -16,7 +16,7 @@ from pathlib import Path
 from baken import assemble, known_inspection
 from baken._native import instruction_path, instruction_paths
 from baken.assemble import Baken
-from baken.errors import BakenError, NotInitialisedError, SealError, SettingError
+from baken.errors import BakenError, NotInitialisedError, NotReadyError, SealError, SettingError
 from baken.known_inspection import IndexState
 from baken.model import BankState, EntryState, NoticeKind, Purpose, UnscreenableReason, Verdict
 from baken.settings import DATABASE_FILE_NAME, ENV_PREFIX, SECRET_NAMES, Settings
@@ -37,6 +37,7 @@ CATALOGUE = {
     "BK-E005": "The disk of the data folder is full.",
     "BK-E006": "The index on disk is damaged.",
     "BK-E007": "Sealed keypoints cannot be opened: the key file is missing, lacks their key, or they are damaged.",
+    "BK-E008": "No process that decodes pictures starts.",
     "BK-W001": "Other users of this machine can read the data folder.",
     "BK-W002": "There is no bank, so nothing can match.",
     "BK-W003": "No API key is valid, so nobody can use the server.",
@@ -53,6 +54,7 @@ CATALOGUE = {
     "BK-W014": "The index on disk is of another database, or of a time before a backup of this one was restored.",
     "BK-W015": "Other users of this machine can read the file with the keys that seal keypoints.",
     "BK-W016": "A bank that keeps no keypoints still has some, because deleting them was interrupted.",
+    "BK-W017": "The system lets the processes that decode pictures be confined only in part.",
     "BK-I001": "There is no index on disk yet.",
     "BK-I002": "The index on disk is behind the database.",
 }
@@ -99,6 +101,7 @@ def run(settings: Settings, environment: Mapping[str, str]) -> list[CheckFinding
         *_server(settings),
         *_verdicts(settings),
         *_instructions(),
+        *_workers(settings),
         *_database(settings),
     ]
     return sorted(findings, key=lambda finding: ("EWI".index(finding.id[3]), finding.id))
@@ -168,6 +171,21 @@ def _instructions() -> Iterator[CheckFinding]:
     if instruction_path() == "scalar":
         message = f"the instruction path is scalar; this build and machine offer {', '.join(instruction_paths())}"
         yield CheckFinding("BK-W004", message, "Use an x86-64 machine with AVX2 or AVX-512 for large banks.")
+
+
+def _workers(settings: Settings) -> Iterator[CheckFinding]:
+    try:
+        with assemble.workers_of(settings) as workers:
+            refused = [each for each in workers.refused() if each]
+    except NotReadyError as error:
+        yield CheckFinding("BK-E008", error.message, error.hint)
+        return
+    if refused:
+        message = f"a hostile picture that takes over its decoder is confined only in part: {'; '.join(refused)}"
+        hint = (
+            "Allow seccomp and Landlock in the container, or use Linux 5.13 or newer; require_confinement demands it."
+        )
+        yield CheckFinding("BK-W017", message, hint)
 
 
 def _database(settings: Settings) -> Iterator[CheckFinding]:

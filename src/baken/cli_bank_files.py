@@ -92,6 +92,7 @@ def add(
             fingerprinter=FileFingerprinter(limits, settings.min_quality_percent),
             keeping=baken.keeping,
             view_set=views,
+            isolation=assemble.isolation_of(settings),
             on_progress=lambda done: output.advance(bar, done),
             should_stop=stopper,
         )

@@ -28,10 +28,10 @@ from baken.cli_past import take_over
 from baken.copies import MAX_BANKED_FRAMES
 from baken.fingerprints import Asked
 from baken.images import DecodeLimits
-from baken.model import Finding, Fingerprints, Screening, Unscreenable, UnscreenableReason
+from baken.model import Finding, Fingerprints, Screening
 from baken.scan import ScanOptions, SkippedPath, SkipReason
 from baken.view_words import match_words
-from baken.workers import DEFAULT_TIMEOUT_SECONDS, Failure, FileFingerprinter, in_order, without_bytes
+from baken.workers import DEFAULT_TIMEOUT_SECONDS, Failure, FileFingerprinter, in_order, without_picture
 
 MAX_ROWS = 50
 """How many files the table at the end shows; all of them are counted, and recorded."""
@@ -133,7 +133,7 @@ def screen(
     matched, 10 something matched, 1 failure (also a folder that could not be listed), 2 wrong use, 130 after Ctrl-C.
     """
     settings = load_settings(context, data_dir)
-    options = ScanOptions(processes, timeout_seconds, ref_prefix)
+    options = ScanOptions(processes, timeout_seconds, assemble.isolation_of(settings), ref_prefix)
     tally = _Tally(as_json)
     with assemble.open_existing(settings) as baken, stopping() as stopper:
         scan.check_roots(paths)
@@ -171,11 +171,10 @@ def fingerprint(
     scan.check_roots(paths)
     with stopping() as stopper:
         files = (found.path for found in scan.files(paths, _note_skip))
-        for path, result in in_order(job, files, processes=processes, should_stop=stopper):
-            if isinstance(result, Failure):
-                computed = without_bytes(Unscreenable(UnscreenableReason.DECODER_FAILED, result.detail))
-            else:
-                computed = result.fingerprints
+        isolation = assemble.isolation_of(settings)
+        results = in_order(job, files, load=job.read, processes=processes, isolation=isolation, should_stop=stopper)
+        for path, result in results:
+            computed = without_picture(job.read(path), result) if isinstance(result, Failure) else result.fingerprints
             if as_json:
                 output.print_json_line(_fingerprints_json(path, computed))
             else:

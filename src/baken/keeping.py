@@ -11,6 +11,7 @@ import threading
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +23,10 @@ from baken.fingerprints.descriptor import SHIPPED_MODEL, DescriptorNetwork
 from baken.fingerprints.keypoints import keypoints_of, to_bytes
 from baken.model import Bank, Fingerprints, NewEntry
 from baken.sealing import Sealer, place_of_keypoints
-from baken.store import Store
-from baken.workers import FileFingerprinter
+from baken.workers import FileFingerprinter, FileSource
+
+if TYPE_CHECKING:  # a worker process imports this module, and no database
+    from baken.store import Store
 
 _RESEALED_ENTRIES = 256
 _SHIPPED = Path(str(resources.files("baken") / "models" / SHIPPED_MODEL))
@@ -43,6 +46,14 @@ class Describer:
 
     def __reduce__(self) -> tuple[type[Describer], tuple[Path | None]]:
         return Describer, (self._model_path,)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The network's files, where it is not the shipped one."""
+        if self._model_path is None:
+            return ()
+        path = self._model_path.absolute()
+        return (str(path), str(path.with_suffix(".json")))
 
     def network(self) -> DescriptorNetwork | None:
         """The operator's network, else the shipped one; None without one, or without the extra `deep`.
@@ -98,7 +109,7 @@ class BankedFile:
 
 @dataclass(frozen=True, slots=True)
 class BankFingerprinter:
-    """The job of a worker at bank time: a path in, what the bank keeps of the file out."""
+    """The job of a worker at bank time: a file in, what the bank keeps of it out."""
 
     files: FileFingerprinter
     plan: KeepPlan
@@ -110,13 +121,14 @@ class BankFingerprinter:
         asked = Asked(bank_views=plan.view_set, working_luma=needs_luma, max_frames=MAX_BANKED_FRAMES)
         return cls(replace(like, exact=True, asked=asked), plan)
 
-    def __call__(self, path: str) -> BankedFile:
-        """Read, decode and fingerprint one file; a file that cannot be read is unscreenable, not an error."""
-        return self._banked(self.files(path).fingerprints)
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Files that it opens beside those it is asked about."""
+        return () if self.plan.describer is None else self.plan.describer.reads
 
-    def of_bytes(self, data: bytes) -> BankedFile:
-        """The same for a file that is in memory."""
-        return self._banked(self.files.of_bytes(data))
+    def __call__(self, source: FileSource) -> BankedFile:
+        """Decode and fingerprint one file; a file that cannot be read is unscreenable, not an error."""
+        return self._banked(self.files(source).fingerprints)
 
     def _banked(self, computed: Fingerprints) -> BankedFile:
         luma = computed.working_luma

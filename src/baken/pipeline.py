@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from baken import decisions, fingerprints, images
+from baken import decisions
 from baken.candidates import CandidateChecker
 from baken.checking import MAX_CHECKS
 from baken.decisions import Policy
@@ -28,6 +28,8 @@ from baken.model import (
     Screening,
 )
 from baken.vectors import ItemDescriber, VectorStage
+from baken.workers import Failure, FileFingerprinter, without_picture
+from baken.workers_pool import Decoding, InProcess
 
 
 class Recorder(Protocol):
@@ -46,6 +48,7 @@ class Gate:
         known: the known entries.
         candidates: what checks candidates and says which part of a banked picture a view is; None does neither.
         vectors: the descriptor stage; None leaves it out.
+        decoding: where files are decoded: in worker processes, or here when whoever calls trusts them.
         policy: the verdicts that the operator chose.
         limits: what a file may ask of this machine.
         min_quality_percent: below it a picture, or a view, is too plain to be compared.
@@ -59,6 +62,7 @@ class Gate:
     known: KnownFollower
     candidates: CandidateChecker | None = None
     vectors: VectorStage | None = None
+    decoding: Decoding = field(default_factory=InProcess)
     policy: Policy = field(default_factory=Policy)
     limits: DecodeLimits = field(default_factory=DecodeLimits)
     min_quality_percent: int = MIN_QUALITY_PERCENT
@@ -90,6 +94,11 @@ class Gate:
         """What is computed of an item: its pixels are kept for the check alone, and only while a bank allows any."""
         needs_luma = self._needs_pixels or self._needs_vectors
         return Asked(query_views=self.uses_views, working_luma=needs_luma, max_frames=self.max_frames)
+
+    @property
+    def item_fingerprinter(self) -> FileFingerprinter:
+        """What computes an item's fingerprints within the limits, on the fast decoding path; it goes to workers."""
+        return FileFingerprinter(self.limits, self.min_quality_percent, asked=self.asked, describe=self.item_describer)
 
     @property
     def item_describer(self) -> ItemDescriber | None:
@@ -137,14 +146,13 @@ def examine(data: bytes, meta: ItemMeta, gate: Gate) -> Screening:
 
 
 def fingerprint(data: bytes, gate: Gate) -> Fingerprints:
-    """Compute an item's fingerprints within the gate's limits, on the fast decoding path."""
-    picture = images.decode(data, limits=gate.limits)
-    frames = images.further_frames(data, picture, limits=gate.limits) if gate.max_frames else None
-    computed = fingerprints.compute(
-        data, picture, frames, min_quality_percent=gate.min_quality_percent, asked=gate.asked
-    )
-    describe = gate.item_describer
-    return computed if describe is None else describe(computed)
+    """Compute an item's fingerprints where the gate says; a file that no worker gets through keeps its digests.
+
+    Raises:
+        NotReadyError: no worker process starts.
+    """
+    result = gate.decoding.run(gate.item_fingerprinter, data)
+    return without_picture(data, result) if isinstance(result, Failure) else result.fingerprints
 
 
 def judge(computed: Fingerprints, meta: ItemMeta, gate: Gate, started: float) -> Screening:

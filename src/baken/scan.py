@@ -9,17 +9,23 @@ import os
 import stat
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 
 from baken.errors import InvalidValueError
-from baken.model import ItemMeta, Screening, Unscreenable, UnscreenableReason
+from baken.model import ItemMeta, Screening, Unscreenable
 from baken.pipeline import Gate, judge
 from baken.store import Store
-from baken.vectors import ItemDescriber
-from baken.workers import DEFAULT_TIMEOUT_SECONDS, Failure, FileFingerprinter, FileResult, in_order, without_bytes
+from baken.workers import (
+    DEFAULT_TIMEOUT_SECONDS,
+    Failure,
+    FileResult,
+    Isolation,
+    in_order,
+    without_picture,
+)
 
 # A folder is sorted in runs of this many entries: the order is the same at every scan of an unchanged folder, and a
 # folder of a million files is never held whole.
@@ -64,10 +70,11 @@ class ScannedFile:
 
 @dataclass(frozen=True, slots=True)
 class ScanOptions:
-    """How a scan runs; see `workers.in_order` for the first two. `ref_prefix` stands before every `item_ref`."""
+    """How a scan runs; see `workers.in_order` for the first three. `ref_prefix` stands before every `item_ref`."""
 
     processes: int = 0
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    isolation: Isolation = field(default_factory=Isolation)
     ref_prefix: str = ""
 
 
@@ -178,17 +185,25 @@ def screen_files(
     """
     check_roots(roots)
     gate.load()  # before the first file, so that its `elapsed_ms` is its own
-    job = _Job(FileFingerprinter(gate.limits, gate.min_quality_percent, asked=gate.asked), gate.item_describer)
+    job = gate.item_fingerprinter
+
+    def load(found: FoundFile) -> bytes | Unscreenable:
+        return job.read(found.path)
+
     results = in_order(
         job,
         files(roots, on_skip),
+        load=load,
         processes=options.processes,
         timeout_seconds=options.timeout_seconds,
+        isolation=options.isolation,
         should_stop=should_stop,
     )
     batch: list[ScannedFile] = []
     due = time.monotonic() + BATCH_SECONDS
-    for found, result in results:
+    for found, answer in results:
+        # A file that no worker got through is read again: its digests need no decoder, and an entry may have them.
+        result = FileResult(without_picture(load(found), answer), 0.0) if isinstance(answer, Failure) else answer
         batch.append(ScannedFile(found.path, _judged(found, result, gate, options)))
         if len(batch) >= BATCH_SCREENINGS or time.monotonic() >= due:
             yield from _recorded(batch, store)
@@ -197,27 +212,7 @@ def screen_files(
     yield from _recorded(batch, store)
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """The fingerprinter, asked with a found file, and what adds vectors."""
-
-    fingerprint: FileFingerprinter
-    describe: ItemDescriber | None
-
-    def __call__(self, found: FoundFile) -> FileResult:
-        started = time.perf_counter()
-        result = self.fingerprint(found.path)
-        if self.describe is None:
-            return result
-        described = self.describe(result.fingerprints)
-        return FileResult(described, (time.perf_counter() - started) * 1000.0)
-
-
-def _judged(found: FoundFile, result: FileResult | Failure, gate: Gate, options: ScanOptions) -> Screening:
-    if isinstance(result, Failure):
-        # What an exception says may quote the file's name or bytes, which no database holds as text.
-        detail = result.detail.encode("utf-8", "backslashreplace").decode().replace("\0", r"\x00")
-        result = FileResult(without_bytes(Unscreenable(UnscreenableReason.DECODER_FAILED, detail)), 0.0)
+def _judged(found: FoundFile, result: FileResult, gate: Gate, options: ScanOptions) -> Screening:
     meta = ItemMeta(item_ref=printable(options.ref_prefix + found.relative))
     return judge(result.fingerprints, meta, gate, time.perf_counter() - result.elapsed_ms / 1000.0)
 

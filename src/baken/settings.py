@@ -70,8 +70,29 @@ class Settings(BaseSettings):
     workers: int = Field(
         1, ge=1, le=256, description="Server processes; they share the index on disk. One for each core screens most."
     )
-    decode_threads: int = Field(
-        0, ge=0, le=1024, description="Pictures decoded at once in one server process; 0 shares the cores out to them."
+    decode_processes: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="Worker processes that decode pictures, for each server process; 0 shares the cores out to them.",
+    )
+    decode_timeout_seconds: float = Field(
+        30.0,
+        ge=0.1,
+        le=3600,
+        description="How long a server lets one picture take, by the clock and in processor time, before it becomes "
+        "`decoder_failed`. Commands have an option for it.",
+    )
+    decode_memory_bytes: int = Field(
+        3 * 1024 * 1024 * 1024,
+        ge=256 * 1024 * 1024,
+        description="The memory (address space) that decoding one picture may take; a picture that needs more is "
+        "`decoder_failed`. Decoding takes up to 16 bytes for each of `max_pixels`.",
+    )
+    require_confinement: StrictBool = Field(
+        False,
+        description="Whether Baken refuses to decode anything where the system does not let it confine the worker "
+        "processes wholly (seccomp and Landlock). `baken check` says whether it does.",
     )
     index_verify_interval_seconds: float = Field(
         86400.0,

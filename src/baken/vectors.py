@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +28,10 @@ from baken.keeping import Describer
 from baken.matching import KnownEntries
 from baken.matching_ids import ENTRY_BITS, ENTRY_MASK, index_ids
 from baken.model import Bank, FingerprintKind, Fingerprints, Found, Match, Purpose, Transform
-from baken.store import Change, Store
 from baken.vector_index import VectorIndex
+
+if TYPE_CHECKING:  # a worker process imports this module for `ItemDescriber`, and no database
+    from baken.store import Change, Store
 
 MAX_CANDIDATES = 5
 """Entries that one item's vectors may bring in: of 99 in 100 copies the right one is the nearest, and a check costs."""
@@ -237,6 +240,11 @@ class ItemDescriber:
 
     describer: Describer
     keeps_luma: bool = True
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Files that it opens."""
+        return self.describer.reads
 
     def __call__(self, computed: Fingerprints) -> Fingerprints:
         """The same with the vectors of its views, and with its pixels only where they are needed further on."""

@@ -25,7 +25,7 @@ def api(store_url: str, tmp_path: Path) -> Iterator[Api]:
         max_upload_size_bytes=1_000_000,
         max_lookups=200,
         max_bulk_entries=100,
-        decode_threads=2,
+        decode_processes=2,
     )
     with running_app(assemble.initialise(settings)) as running:
         yield running
@@ -34,7 +34,7 @@ def api(store_url: str, tmp_path: Path) -> Iterator[Api]:
 @pytest.fixture
 def sqlite_api(tmp_path: Path) -> Iterator[Api]:
     """The application on SQLite alone, for what does not depend on the database."""
-    settings = load({}, data_dir=tmp_path / "data", max_upload_size_bytes=1_000_000, decode_threads=1)
+    settings = load({}, data_dir=tmp_path / "data", max_upload_size_bytes=1_000_000, decode_processes=1)
     with running_app(assemble.initialise(settings)) as running:
         yield running
 

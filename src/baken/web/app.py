@@ -60,9 +60,12 @@ class Application(FastAPI):
             await super().__call__(scope, receive, send)
 
 
-def create_app(baken: Baken) -> Application:
-    """The application over one open Baken, which it closes when it stops."""
-    service = Service(baken)
+def create_app(baken: Baken, *, starts_workers: bool = False) -> Application:
+    """The application over one open Baken, which it closes when it stops.
+
+    `starts_workers`: the processes that decode start with it, instead of when the first picture comes.
+    """
+    service = Service(baken, starts_workers=starts_workers)
     app = Application(
         title="Baken",
         version=__version__,
@@ -110,7 +113,7 @@ def create_app_from_environment() -> Application:
     """The application of one worker process, with the settings that `serve` left in the environment."""
     settings = load()
     logs.configure(settings.log_format)
-    return create_app(assemble.open_existing(settings))
+    return create_app(assemble.open_existing(settings), starts_workers=True)
 
 
 def serve(settings: Settings) -> None:
@@ -121,12 +124,15 @@ def serve(settings: Settings) -> None:
     Raises:
         NotInitialisedError: there is no database yet.
         SettingError: the address cannot be listened on.
+        NotReadyError: confinement is demanded, and the system refuses it.
     """
     logs.configure(settings.log_format)
     baken = assemble.open_existing(settings)
+    if settings.require_confinement:
+        baken.workers.refused()  # raises where the system does not confine them
     listener = _listen(settings)
     if settings.workers == 1:
-        uvicorn.Server(_config(create_app(baken), settings)).run(sockets=[listener])
+        uvicorn.Server(_config(create_app(baken, starts_workers=True), settings)).run(sockets=[listener])
         return
     # Each worker opens the store itself: a connection must not cross into another process.
     baken.close()

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 
 from baken.model import Match, NoticeKind, Screening
+from baken.workers_pool import Event
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
@@ -69,6 +70,14 @@ class Metrics:
         self._waiting = Gauge("baken_work_held", "Calls waiting or running.", ("pool",), registry=self._registry)
         self._held_bytes = Gauge("baken_upload_held_bytes", "Request bodies in memory.", registry=self._registry)
 
+        self._workers = Gauge(
+            "baken_decoding_processes_total",
+            "Worker processes that were started, recycled, crashed or given up for time, and files that needed too "
+            "much memory.",
+            ("event",),
+            registry=self._registry,
+        )
+
     def count_request(self, route: str, method: str, status: int, elapsed_seconds: float) -> None:
         """Count one answer."""
         method = method if method in _METHODS else "OTHER"
@@ -108,6 +117,11 @@ class Metrics:
     def set_work(self, pool: str, held: int) -> None:
         """Note how much one pool of threads holds."""
         self._waiting.labels(pool).set(held)
+
+    def set_workers(self, counts: Mapping[Event, int]) -> None:
+        """Note what happened to the worker processes of this process since it started."""
+        for event, count in counts.items():
+            self._workers.labels(event.value).set(count)
 
     def set_held_bytes(self, size_bytes: int) -> None:
         """Note how many bytes of request bodies are in memory."""

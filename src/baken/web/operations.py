@@ -55,5 +55,6 @@ class Operations:
         metrics.set_open_notices(service.baken.store.open_notice_counts())
         metrics.set_work("screening", service.screening_pool.held)
         metrics.set_work("store", service.store_pool.held)
+        metrics.set_workers(service.baken.workers.counts)
         metrics.set_held_bytes(service.upload_budget.held_bytes)
         return metrics.expose()

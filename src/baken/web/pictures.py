@@ -92,6 +92,7 @@ class Pictures:
             provenance,
             actor=provenance.added_by,
             fingerprinter=self._fingerprinter,
+            decoding=baken.workers,
             keeping=baken.keeping,
             view_set=views,
         )

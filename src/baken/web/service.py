@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 
 import structlog
@@ -18,6 +17,7 @@ from baken.web.work import WorkPool
 
 # A waiting picture costs its bytes, which the budget bounds; this bounds the time that the last one waits.
 _WAITING_PER_THREAD = 32
+_JUDGING_THREADS = 2
 _STORE_THREADS = 4
 _STORE_WAITING = 256
 _FULL_BODIES_HELD = 8
@@ -29,9 +29,12 @@ _log = structlog.stdlib.get_logger("baken.web")
 class Service:
     """One process's shared parts. `load` makes it ready; `close` lets running work finish and closes the store."""
 
-    def __init__(self, baken: Baken) -> None:
+    def __init__(self, baken: Baken, *, starts_workers: bool = False) -> None:
+        """Make it; nothing runs yet. `starts_workers`: with it, instead of when the first picture comes."""
+        self._starts_workers = starts_workers
         settings = baken.settings
-        threads = settings.decode_threads or max(1, len(os.sched_getaffinity(0)) // settings.workers)
+        # While one screening is decoded in a worker process, another is judged here.
+        threads = baken.workers.processes + _JUDGING_THREADS
         self.baken = baken
         self.authenticator = Authenticator(baken.store)
         self.metrics = Metrics()
@@ -57,11 +60,20 @@ class Service:
                 _log.warning("index_not_loaded", code=error.code, message=error.message)
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
+                if self._starts_workers:
+                    await asyncio.to_thread(self._start_workers)
                 self.is_loaded = True
                 self.baken.index_guard.start()
                 elapsed_seconds = round(time.perf_counter() - started, 3)
                 _log.info("index_loaded", known_codes=len(known), elapsed_seconds=elapsed_seconds)
                 self.housekeeper.start()
+
+    def _start_workers(self) -> None:
+        try:
+            self.baken.workers.prestart()
+            self.baken.workers.refused()
+        except NotReadyError as error:  # lookups need none; a picture is answered with the same error
+            _log.error("no_decoding_process", code=error.code, message=error.message)
 
     def check_ready(self) -> None:
         """Do nothing when requests can be answered.
