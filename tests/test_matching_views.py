@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from baken.copies import WHOLE_VIEW, MatchStage, QueryViews, Region, View, ViewKind
+from baken.copies import FIRST_FRAME_VIEW, WHOLE_VIEW, MatchStage, QueryViews, Region, View, ViewKind
 from baken.errors import StoreError
 from baken.matching import TILE_RADIUS_BITS, VIEW_RADIUS_BITS, KnownEntries, view_ids, view_owners
 from baken.matching_ids import MAX_VIEW_BANK_ID, MAX_VIEW_ENTRY_ID, VIEW_NUMBER_BITS, index_ids, owners_of_views
@@ -142,7 +142,9 @@ def crowded_world(rng: np.random.Generator, entries: int, centres: Codes, radii:
         rng.integers(1, 4, entries),
         around(entries),
         view_entries,
-        (np.arange(len(view_entries)) % 255 + 1).astype(np.uint8),
+        (np.arange(len(view_entries)) % (FIRST_FRAME_VIEW - 1) + 1).astype(
+            np.uint8
+        ),  # parts; frames are whole pictures
         around(len(view_entries)),
     )
 
