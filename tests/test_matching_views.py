@@ -144,7 +144,7 @@ def crowded_world(rng: np.random.Generator, entries: int, centres: Codes, radii:
         view_entries,
         (np.arange(len(view_entries)) % (FIRST_FRAME_VIEW - 1) + 1).astype(
             np.uint8
-        ),  # parts; frames are whole pictures
+        ),  # no frames
         around(len(view_entries)),
     )
 
