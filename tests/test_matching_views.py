@@ -142,7 +142,7 @@ def crowded_world(rng: np.random.Generator, entries: int, centres: Codes, radii:
         rng.integers(1, 4, entries),
         around(entries),
         view_entries,
-        (np.arange(len(view_entries)) % (FIRST_FRAME_VIEW - 1) + 1).astype(np.uint8),
+        (np.arange(len(view_entries)) % (FIRST_FRAME_VIEW - 1) + 1).astype(np.uint8),  # no frames
         around(len(view_entries)),
     )
 
