@@ -6,12 +6,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from baken import assemble, pipeline, settings
 from baken.copies import MatchStage
 from baken.model import EntryState, ItemMeta, Match
+from baken.pipeline import Gate
+from baken.workers_pool import InProcess
 from bench.baken_server import BANK, run_baken
 from bench.copies_pictures import Source
 
@@ -86,17 +88,19 @@ class CopiesGate:
 
     path: Path
     baken: assemble.Baken = field(init=False)
+    gate: Gate = field(init=False)
     numbers: dict[int, int] = field(init=False)
 
     def __post_init__(self) -> None:
         self.baken = assemble.open_existing(settings.load({}, data_dir=self.path))
-        self.baken.gate.known.refresh()
+        self.gate = replace(self.baken.gate, decoding=InProcess())  # so that its processor time is this process's
+        self.gate.known.refresh()
         self.numbers = dict(self._numbered())
 
     def screen(self, data: bytes) -> tuple[tuple[Sighting, ...], float]:
         """What a file is found to copy, and the processor time in milliseconds."""
         started = time.process_time()
-        outcome = pipeline.examine(data, ItemMeta(), self.baken.gate).outcome
+        outcome = pipeline.examine(data, ItemMeta(), self.gate).outcome
         cpu_ms = (time.process_time() - started) * 1000
         return tuple(self._sighting(match) for match in outcome.matches), cpu_ms
 

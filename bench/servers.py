@@ -117,7 +117,9 @@ def _answer(port: int, probe: bytes) -> bytes | None:
 
 
 def _children(pid: int) -> list[int]:
-    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+    # The processes that decode are children of the thread that started them.
+    lists = [task / "children" for task in Path(f"/proc/{pid}/task").iterdir()]
+    children = [int(child) for listed in lists for child in listed.read_text(encoding="ascii").split()]
     return [*children, *(grandchild for child in children for grandchild in _children(child))]
 
 

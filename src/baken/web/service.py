@@ -61,19 +61,12 @@ class Service:
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
                 if self._starts_workers:
-                    await asyncio.to_thread(self._start_workers)
+                    self.baken.workers.prestart()  # and not waited for: lookups need none
                 self.is_loaded = True
                 self.baken.index_guard.start()
                 elapsed_seconds = round(time.perf_counter() - started, 3)
                 _log.info("index_loaded", known_codes=len(known), elapsed_seconds=elapsed_seconds)
                 self.housekeeper.start()
-
-    def _start_workers(self) -> None:
-        try:
-            self.baken.workers.prestart()
-            self.baken.workers.refused()
-        except NotReadyError as error:  # lookups need none; a picture is answered with the same error
-            _log.error("no_decoding_process", code=error.code, message=error.message)
 
     def check_ready(self) -> None:
         """Do nothing when requests can be answered.
