@@ -235,9 +235,7 @@ def test_a_folder_of_exactly_one_run_is_walked_once(tmp_path: Path, monkeypatch:
     assert len(list(scan_walk.walk(str(tmp_path)))) == 10
 
 
-def test_a_walk_begins_behind_any_key_whether_its_file_is_there_or_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_walk_begins_behind_any_key_whether_its_file_is_there_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(scan_walk, "_RUN_ENTRIES", 3)
     for name in ("a", "a.b/1", "a.b/c/2", "a.b/d", "a/x", "b", "z/z/z"):
         path = tmp_path / (name if name != "a" else "A")
@@ -301,9 +299,7 @@ def peak_bytes(tmp_path: Path, count: int) -> int:
     for number in range(count):
         (folder / f"{number}.txt").write_text("no picture, quickly told")
     with assemble.initialise(settings.load({}, data_dir=tmp_path / f"data-{count}")) as baken:
-        files = Scanner(
-            Sources([str(folder)]), baken.gate, Unremembered(baken.store), TWO, on_skip=pytest.fail
-        ).run()
+        files = Scanner(Sources([str(folder)]), baken.gate, Unremembered(baken.store), TWO, on_skip=pytest.fail).run()
         tracemalloc.start()
         screened_count = sum(1 for _ in files)
         peak = tracemalloc.get_traced_memory()[1]

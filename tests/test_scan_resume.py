@@ -146,9 +146,7 @@ def test_ctrl_c_says_how_to_go_on_and_an_unnamed_scan_is_forgotten_when_it_is_fi
     assert baken.store.scans.list() == []
 
 
-def test_files_that_come_and_go_while_a_scan_is_interrupted_move_no_other(
-    baken: Baken, store_url: str, folder: Path
-):
+def test_files_that_come_and_go_while_a_scan_is_interrupted_move_no_other(baken: Baken, store_url: str, folder: Path):
     run(baken, Asked("all", (str(folder),)), stop_after=40)
     before = recorded(store_url)
     position = baken.store.scans.one("all").position
@@ -223,9 +221,7 @@ def test_a_scan_is_run_by_one_process_and_two_scans_side_by_side(baken: Baken, s
     assert set(recorded(store_url).values()) == {2}
 
 
-def test_who_was_taken_for_dead_can_record_nothing_more(
-    baken: Baken, folder: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_who_was_taken_for_dead_can_record_nothing_more(baken: Baken, folder: Path, monkeypatch: pytest.MonkeyPatch):
     sleeper = baken.store.scans.claim(Asked("all", (str(folder),)))
     monkeypatch.setattr("baken.store.scans._start_time", lambda _: "another process has this number now")
     baken.store.scans.claim(Asked("all"))

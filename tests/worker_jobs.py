@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from baken.scan import Measured, Passed, ScanJob
+from baken.scan_steps import Handed, Step
 from baken.workers import FileFingerprinter, FileResult
 
 
@@ -81,6 +83,27 @@ class RaisingFingerprinter(FileFingerprinter):
             message = "cannot decode 'caf\udce9.jpg\0'"
             raise ValueError(message)
         return super().__call__(path)
+
+
+class CrashingScanJob(ScanJob):
+    """Dies of a segmentation fault on files whose name says so, as a decoder with a bug would."""
+
+    def __call__(self, handed: Handed | Step) -> Measured | Passed:
+        """Fingerprint a file, or crash."""
+        if isinstance(handed.content, str) and "crash" in Path(handed.content).name:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return super().__call__(handed)
+
+
+class RaisingScanJob(ScanJob):
+    """Raises what quotes a file name that no database can store."""
+
+    def __call__(self, handed: Handed | Step) -> Measured | Passed:
+        """Fingerprint a file, or raise."""
+        if isinstance(handed.content, str) and "crash" in Path(handed.content).name:
+            message = "cannot decode 'caf\udce9.jpg\0'"
+            raise ValueError(message)
+        return super().__call__(handed)
 
 
 class UnstartableJob:
