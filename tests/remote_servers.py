@@ -49,6 +49,7 @@ class SftpServer:
 
     def __init__(self, folder: Path, home: Path) -> None:
         self.port = 0
+        self._connections: list[asyncssh.SSHServerConnection] = []
         self._folder = folder
         self._host_key = asyncssh.generate_private_key("ssh-ed25519")
         user_key = asyncssh.generate_private_key("ssh-ed25519")
@@ -83,9 +84,16 @@ class SftpServer:
         self._known_hosts.write_text("")
 
     def stop_listening(self) -> None:
-        """Refuse connections from now on."""
-        self._loop.call_soon_threadsafe(self._acceptor.close)
-        asyncio.run_coroutine_threadsafe(self._acceptor.wait_closed(), self._loop).result(30)
+        """End the connections there are, and refuse new ones."""
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(30)
+
+    async def _stop(self) -> None:
+        self._acceptor.close()
+        for connection in self._connections:
+            connection.close()
+            await connection.wait_closed()
+        self._connections.clear()
+        await self._acceptor.wait_closed()
 
     async def _listen(self) -> asyncssh.SSHAcceptor:
         root = os.fsencode(self._folder)
@@ -94,5 +102,6 @@ class SftpServer:
             0,
             server_host_keys=[self._host_key],
             authorized_client_keys=str(self._authorized),
+            acceptor=self._connections.append,
             sftp_factory=lambda channel: asyncssh.SFTPServer(channel, chroot=root),
         )

@@ -237,13 +237,15 @@ def test_a_folder_of_exactly_one_run_is_walked_once(tmp_path: Path, monkeypatch:
 
 def test_a_walk_begins_behind_any_key_whether_its_file_is_there_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(scan_walk, "_RUN_ENTRIES", 3)
-    for name in ("a", "a.b/1", "a.b/c/2", "a.b/d", "a/x", "b", "z/z/z"):
-        path = tmp_path / (name if name != "a" else "A")
+    for name in ("A", "a.b/1", "a.b/c/2", "a.b/d", "a/x", "b", "c/k", "z/z/z"):
+        path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     keys = [each.key for each in scan_walk.files([str(tmp_path)], pytest.fail)]
-    assert keys == sorted(keys) == [b"A", b"a\0x", b"a.b\x001", b"a.b\0c\x002", b"a.b\0d", b"b", b"z\0z\0z"]
-    for key in (*keys, b"a", b"a\0", b"a.b", b"a.b\0c\0", b"a.c\0never\0there", b"z\0z\0z\0z", b"0"):
+    assert keys == sorted(keys)
+    assert keys[:4] == [b"A", b"a\0x", b"a.b\x001", b"a.b\0c\x002"]
+    # The last but three names folders that are gone, one of them called as one that is there elsewhere.
+    for key in (*keys, b"a", b"a.b", b"a.b\0c", b"0", b"a\0c\0z", b"a.c\0never\0there", b"z\0z\0z\0z"):
         behind = [each.key for each in scan_walk.walk(str(tmp_path), key) if isinstance(each, FoundFile)]
         assert behind == [each for each in keys if each > key]
 

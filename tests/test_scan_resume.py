@@ -185,7 +185,10 @@ def test_the_next_run_screens_what_is_new_or_changed_and_what_could_not_be_read(
     assert len(run(baken, Asked("nightly", is_whole=True))) == FILES + 8
 
 
-def test_a_file_changed_a_moment_ago_is_screened_again_by_the_next_run(baken: Baken, folder: Path):
+def test_a_file_changed_a_moment_ago_is_screened_again_by_the_next_run(
+    baken: Baken, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("baken.scan_walk.SETTLED_SECONDS", 3_600.0)
     run(baken, Asked("nightly", (str(folder),)))
     assert len(run(baken, Asked("nightly"))) == FILES + 7
 

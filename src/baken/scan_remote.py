@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from baken.errors import ExtraMissingError, InvalidValueError, NotReadyError
 from baken.model import Unscreenable, UnscreenableReason
-from baken.scan_walk import SETTLED_SECONDS, Found, FoundFile, SkippedPath, SkipReason, printable
+from baken.scan_walk import SETTLED_SECONDS, Found, FoundFile, SkippedPath, SkipReason, first_name, printable
 
 SCHEMES = ("file", "s3", "sftp", "memory")
 
@@ -143,13 +143,15 @@ def _sftp(address: str) -> RemoteFiles:
             skip_instance_cache=True,
         )
 
-    return _Tree(address, unquote(parts.path), connect, (OSError, EOFError, asyncssh.Error))
+    return _Tree(
+        address, unquote(parts.path), connect, (OSError, EOFError, asyncssh.Error), (asyncssh.SFTPPermissionDenied,)
+    )
 
 
 def _memory(address: str) -> RemoteFiles:
     import fsspec  # noqa: PLC0415 - comes with the extras
 
-    return _Tree(address, address.removeprefix("memory:/"), lambda: fsspec.filesystem("memory"), (OSError,))
+    return _Tree(address, address.removeprefix("memory:/"), lambda: fsspec.filesystem("memory"), (OSError,), ())
 
 
 class _Bucket:
@@ -226,11 +228,14 @@ class _Bucket:
 class _Tree:
     """Folders and files of any other file system; the names of one folder at a time are held, and of those above it."""
 
-    def __init__(self, address: str, path: str, connect: Callable[[], Any], failures: _Failures) -> None:
+    def __init__(
+        self, address: str, path: str, connect: Callable[[], Any], failures: _Failures, denials: _Failures
+    ) -> None:
         self._address = address.rstrip("/")
         self._root = path.rstrip("/")
         self._connect = connect
         self._failures = failures
+        self._denials = denials
         self._lock = threading.Lock()
         self._system: Any = None
 
@@ -247,8 +252,7 @@ class _Tree:
             if not after:
                 yield self._found("", info)
             return
-        first, *deeper = after.split(b"\0") if after else [b""]
-        pending = [self._entries("", first, including=bool(deeper))]
+        pending = [self._entries("", first_name(after, b""))]
         while pending:
             entry = next(pending[-1], None)
             if entry is None:
@@ -256,11 +260,11 @@ class _Tree:
             elif isinstance(entry, SkippedPath):
                 yield entry
             elif entry[1]["type"] == "directory":
-                is_named = bool(deeper) and _bytes(posixpath.basename(entry[0])) == first
-                first, *deeper = deeper if is_named else [b""]
-                pending.append(self._entries(entry[0], first, including=bool(deeper)))
+                pending.append(self._entries(entry[0], first_name(after, _key(entry[0]))))
             else:
-                yield self._classify(*entry)
+                found = self._classify(*entry)
+                if isinstance(found, SkippedPath) or found.key > after:
+                    yield found
 
     def read(self, found: FoundFile, max_size_bytes: int) -> bytes | Unscreenable:
         path = self._root + found.path.removeprefix(self._address)
@@ -280,6 +284,8 @@ class _Tree:
             system = self._system
         try:
             return work(system)
+        except self._denials as error:
+            raise PermissionError(str(error)) from error
         except (FileNotFoundError, PermissionError):
             raise
         except self._failures:
@@ -288,10 +294,8 @@ class _Tree:
                     self._system = None
             raise
 
-    def _entries(
-        self, folder: str, after: bytes, *, including: bool
-    ) -> Iterator[tuple[str, dict[str, Any]] | SkippedPath]:
-        """The entries of a folder by name: path below the root, and what the file system says of it."""
+    def _entries(self, folder: str, first: bytes) -> Iterator[tuple[str, dict[str, Any]] | SkippedPath]:
+        """The entries of a folder by name, from a name on: path below the root, and what the file system says of it."""
         path = f"{self._root}/{folder}" if folder else self._root or "/"
         shown = f"{self._address}/{folder}"
         try:
@@ -302,7 +306,7 @@ class _Tree:
         except self._failures as error:
             raise _unreached(shown, error) from error
         named = ((_bytes(name := posixpath.basename(_path(info))), name, info) for info in infos)
-        behind = (each for each in named if each[0] > after or (including and each[0] == after))
+        behind = (each for each in named if each[0] >= first)
         for _, name, info in sorted(behind, key=lambda each: each[0]):
             yield f"{folder}/{name}" if folder else name, info
 
@@ -323,7 +327,7 @@ class _Tree:
         stamp = f"{info.get('size')} {changed_at}" if is_settled else ""
         path = f"{self._address}/{relative}" if relative else self._address
         relative = relative or posixpath.basename(self._root)
-        return FoundFile(path, relative, _bytes(relative).replace(b"/", b"\0"), info.get("size"), stamp)
+        return FoundFile(path, relative, _key(relative), info.get("size"), stamp)
 
 
 def _attempted(read: Callable[[], bytes], failures: _Failures) -> bytes | Unscreenable:
@@ -376,3 +380,7 @@ def _path(info: dict[str, Any]) -> str:
 
 def _bytes(name: str) -> bytes:
     return name.encode("utf-8", "surrogateescape")
+
+
+def _key(relative: str) -> bytes:
+    return _bytes(relative).replace(b"/", b"\0")

@@ -107,8 +107,7 @@ def walk(root: str, after: bytes = b"") -> Iterator[Found]:
 
 def _walk_folder(root: str, after: bytes) -> Iterator[Found]:
     """Depth first, without recursion: a hostile tree may be deeper than Python's stack."""
-    first, *deeper = after.split(b"\0") if after else [b""]
-    pending: list[Iterator[os.DirEntry[str] | SkippedPath]] = [_entries(root, first, including=bool(deeper))]
+    pending: list[Iterator[os.DirEntry[str] | SkippedPath]] = [_entries(root, first_name(after, b""))]
     while pending:
         entry = next(pending[-1], None)
         if entry is None:
@@ -116,39 +115,48 @@ def _walk_folder(root: str, after: bytes) -> Iterator[Found]:
         elif isinstance(entry, SkippedPath):
             yield entry
         elif entry.is_dir(follow_symlinks=False):
-            # Behind the key means inside of the folders it names, and whole in every later one.
-            is_named = bool(deeper) and os.fsencode(entry.name) == first
-            first, *deeper = deeper if is_named else [b""]
-            pending.append(_entries(entry.path, first, including=bool(deeper)))
+            pending.append(_entries(entry.path, first_name(after, _key(_relative(entry, root)))))
         else:
-            yield _classify(entry, root)
+            found = _classify(entry, root)
+            if isinstance(found, SkippedPath) or found.key > after:
+                yield found
 
 
-def _entries(folder: str, after: bytes, *, including: bool) -> Iterator[os.DirEntry[str] | SkippedPath]:
-    """The entries of a folder by name, those after a name, or from it on."""
-    is_more = True
+def first_name(after: bytes, folder_key: bytes) -> bytes:
+    """The first name in a folder behind which, or below which, there is something behind a key."""
+    prefix = folder_key + b"\0" if folder_key else b""
+    return after[len(prefix) :].split(b"\0", 1)[0] if after.startswith(prefix) else b""
+
+
+def _entries(folder: str, first: bytes) -> Iterator[os.DirEntry[str] | SkippedPath]:
+    """The entries of a folder by name, from a name on."""
+    told, is_more = b"", True
     while is_more:
         try:
             with os.scandir(folder) as entries:  # closed before the first is told: a deep tree holds no descriptors
-                behind = (
-                    (name, entry)
-                    for entry in entries
-                    if (name := os.fsencode(entry.name)) > after or (including and name == after)
-                )
-                run = heapq.nsmallest(_RUN_ENTRIES, behind)
+                named = ((os.fsencode(entry.name), entry) for entry in entries)
+                run = heapq.nsmallest(_RUN_ENTRIES, (each for each in named if each[0] > told and each[0] >= first))
         except OSError as error:
             yield SkippedPath(folder, SkipReason.UNREADABLE_FOLDER, error.strerror or str(error))
             return
         is_more = len(run) == _RUN_ENTRIES
         if run:
-            after, including = run[-1][0], False
+            told = run[-1][0]
         for _, entry in run:
             yield entry
 
 
+def _relative(entry: os.DirEntry[str], root: str) -> str:
+    return entry.path.removeprefix(root).lstrip("/")
+
+
+def _key(relative: str) -> bytes:
+    return os.fsencode(relative).replace(b"/", b"\0")
+
+
 def _classify(entry: os.DirEntry[str], root: str) -> Found:
-    relative = entry.path.removeprefix(root).lstrip("/")
-    key = os.fsencode(relative).replace(b"/", b"\0")
+    relative = _relative(entry, root)
+    key = _key(relative)
     try:
         if entry.is_symlink() and entry.is_dir():
             return SkippedPath(entry.path, SkipReason.LINKED_FOLDER, "symbolic links to folders are not followed")
