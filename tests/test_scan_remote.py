@@ -32,7 +32,6 @@ NAMES = [
     "caf\u00e9.jpg",
     "d/1.jpg",
     "d/2.jpg",
-    "d//3.jpg",
     "e#f%20.jpg",
     "new\nline.jpg",
 ]
