@@ -33,7 +33,7 @@ NAMES = [
     "d/1.jpg",
     "d/2.jpg",
     "e#f%20.jpg",
-    "new\nline.jpg",
+    "x&<y>'.jpg",
 ]
 
 
