@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from PIL import Image
 
@@ -14,6 +16,7 @@ from bench.corpus import JPEG_QUALITY, corpus_folder, spread
 from bench.edits import EDITS, RANDOM_EDITS, Edit
 
 MEMES_A_TEMPLATE = 5
+_RELATED = Path(__file__).with_name("copies_related.csv")
 _DRAWN_SIZE_PX = (1024, 768)
 _HARD_SIZE_PX = (800, 600)
 _DRAWN_ORIGINALS = 60
@@ -31,12 +34,14 @@ class Source:
         number: its number in that set.
         template: memes of one template share it; -1 for everything else.
         data: the file, or None for a drawn picture.
+        name: of the file in the corpus.
     """
 
     group: str
     number: int
     template: int = -1
     data: bytes | None = None
+    name: str = ""
 
     def file(self) -> bytes:
         """The picture as the file that enters a bank: as it lies in the corpus, or a JPEG of quality 90."""
@@ -79,6 +84,23 @@ def distractors(limit: int | None = None) -> list[Source]:
     return _photographs("distractors", "distractor", limit) or _drawn("distractor", _DRAWN_DISTRACTORS, limit)
 
 
+def related(sources: Sequence[Source]) -> dict[int, frozenset[int]]:
+    """Which photographs show the same thing as others, by their places among `sources`: `copies_related.csv`.
+
+    Each pair was found by what the stages said of it and then looked at. A search that finds it is not wrong, so it is
+    counted apart from strangers.
+    """
+    with _RELATED.open(newline="", encoding="utf-8") as file:
+        pairs = [(row["first"], row["second"]) for row in csv.DictReader(file)]
+    places = {source.name: place for place, source in enumerate(sources) if source.name}
+    found: dict[int, frozenset[int]] = {}
+    for pair in pairs:
+        if all(name in places for name in pair):
+            for one, other in (pair, pair[::-1]):
+                found[places[one]] = found.get(places[one], frozenset()) | {places[other]}
+    return found
+
+
 def confusable(count: int) -> list[Source]:
     """Drawn pictures of kinds that are easily confused, `count` of each kind."""
     plain = [Source(group, number) for group in ("flat", "empty view", "logo", "page") for number in range(count)]
@@ -88,7 +110,7 @@ def confusable(count: int) -> list[Source]:
 def _photographs(part: str, group: str, limit: int | None) -> list[Source]:
     folder = corpus_folder()
     paths = [] if folder is None else spread(sorted(folder.glob(f"{part}/*.jpg")), limit)
-    return [Source(group, number, data=path.read_bytes()) for number, path in enumerate(paths)]
+    return [Source(group, number, data=path.read_bytes(), name=path.name) for number, path in enumerate(paths)]
 
 
 def _drawn(group: str, count: int, limit: int | None) -> list[Source]:

@@ -56,6 +56,14 @@ def gate_recall(askings: Iterable[Asking], column: GateColumn) -> Recall:
     return recall_of((each.edit, each.own in column.pictures(each)) for each in screened)
 
 
+def stage_1_false(compared: Strangers, column: Column, radius_bits: int) -> FalseMatches:
+    """Pairs and queries within a radius, of one set of views."""
+    near, near_queries = (
+        int(counts[column][: radius_bits + 1].sum()) for counts in (compared.counts, compared.query_counts)
+    )
+    return FalseMatches(near, compared.pairs, near_queries, compared.queries)
+
+
 def gate_false(askings: Iterable[Asking], column: GateColumn, among: range) -> FalseMatches:
     """False matches of screenings with the banked pictures of these numbers, asked by one another or by strangers."""
     counted = FalseMatches()
@@ -74,6 +82,8 @@ def gate_related(askings: Iterable[Asking], column: GateColumn) -> FalseMatches:
     counted = FalseMatches()
     for each in (each for asking in askings for each in asking.screened):
         related = each.related - {each.own}
+        if not related:
+            continue
         near = column.pictures(each) & related
         counted.found_pairs += len(near)
         counted.pairs += len(related)

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from baken import fingerprints
 from baken._native import HammingIndex
-from baken.copies import ViewSet
+from baken.copies import ViewKind, ViewSet
 from baken.fingerprints import Asked
 from baken.fingerprints.view_table import CROPS
+from baken.matching import TILE_RADIUS_BITS, VIEW_RADIUS_BITS
+from baken.matching_views import ORIENTATIONS
 from baken.model import PDQ_BYTES, Fingerprints
 from bench.copies_gate import CopiesGate, Screened
 from bench.copies_pictures import Source, edit_named, query_file
@@ -29,6 +31,10 @@ NEAR_BITS = 31
 """Pairs nearer than this are named one by one."""
 
 FAR_BITS = 999
+
+TILE_EXTRA_BITS = VIEW_RADIUS_BITS - TILE_RADIUS_BITS
+"""A tile of an item and a banked view count as so much farther apart, at every radius."""
+
 _NUMBER_BITS = 8
 UNALTERED = "unaltered"
 
@@ -134,11 +140,12 @@ class CopiesBank:
     def nearest_bits(self, computed: Fingerprints) -> NDArray[np.int32]:
         """int32[columns, pictures]: the distance of each banked picture, `FAR_BITS` when it is not near."""
         nearest = np.full((len(Column), self.size), FAR_BITS, np.int32)
-        codes, is_upright_whole = _asked_codes(computed)
+        codes, is_upright_whole, is_tile = _asked_codes(computed)
         if not len(codes):
             return nearest
         rows, ids, bits = self._index.search(codes, LARGEST_BITS)
         pictures, numbers = ids >> _NUMBER_BITS, ids & ((1 << _NUMBER_BITS) - 1)
+        bits = bits + np.where(is_tile[rows] & (numbers > 0), TILE_EXTRA_BITS, 0).astype(bits.dtype)
         counts = {
             Column.PLAIN: is_upright_whole[rows] & (numbers == 0),
             Column.HASH_ONLY: numbers == 0,
@@ -150,17 +157,20 @@ class CopiesBank:
         return nearest
 
 
-def _asked_codes(computed: Fingerprints) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Every code of an item, uint8[N, 32], and which is of the whole picture as it stands, bool[N]."""
+def _asked_codes(computed: Fingerprints) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Every code of an item, uint8[N, 32], which is of the whole picture as it stands, and which of tiles, bool[N]."""
     codes = [np.empty((0, PDQ_BYTES), np.uint8)]
-    whole_count = 0
+    whole_count, kinds = 0, list[ViewKind]()
     if computed.unscreenable is None and computed.pdq_orientations is not None:
         codes.append(computed.pdq_orientations)
         whole_count = 1
+        kinds += [ViewKind.WHOLE] * len(computed.pdq_orientations)
     if computed.query_views is not None:
         codes.append(computed.query_views.codes.reshape(-1, PDQ_BYTES))
+        kinds += [view.kind for view in computed.query_views.views for _ in range(ORIENTATIONS)]
     stacked = np.ascontiguousarray(np.concatenate(codes))
-    return stacked, np.arange(len(stacked)) < whole_count
+    is_tile = np.array([kind is ViewKind.TILE for kind in kinds], np.bool_)
+    return stacked, np.arange(len(stacked)) < whole_count, is_tile
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +217,8 @@ def ask(bank: CopiesBank, question: Question, gate: CopiesGate | None = None) ->
 
 
 def _count(strangers: Strangers, nearest: NDArray[np.int32], among: NDArray[np.bool_], query: tuple[str, int]) -> None:
+    if not among.any():
+        return
     strangers.pairs += int(among.sum())
     strangers.queries += 1
     for column in Column:

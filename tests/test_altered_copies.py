@@ -112,11 +112,11 @@ def sqlite_world(tmp_path: Path) -> World:
     return World(Store.initialise(f"sqlite:///{tmp_path / 'baken.sqlite3'}"), tmp_path)
 
 
-def test_a_crop_is_found_and_its_region_named(world: World):
+def test_a_crop_is_found_and_held_and_its_region_named(world: World):
     world.bank()
     screening = world.screen(jpeg(cropped(drawn(102), *CROP)))
     [match] = screening.outcome.matches
-    assert (match.entry_id, match.stage, screening.outcome.verdict) == (2, MatchStage.VIEWS, Verdict.BLOCK)
+    assert (match.entry_id, match.stage, screening.outcome.verdict) == (2, MatchStage.VIEWS, Verdict.HOLD)
     assert match.entry_view.kind is ViewKind.CROPPED
     assert match.entry_view_number > 0
     region = match.entry_view.region

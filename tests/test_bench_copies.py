@@ -24,7 +24,7 @@ from bench.copies_gate import (
     Sighting,
     gate_folder,
 )
-from bench.copies_pictures import MEMES_A_TEMPLATE, Source, confusable, distractors, originals
+from bench.copies_pictures import MEMES_A_TEMPLATE, Source, confusable, distractors, originals, related
 from bench.copies_report import (
     Found,
     confusable_table,
@@ -361,3 +361,11 @@ def test_a_sheet_that_is_missing_or_of_another_picture_is_stale(tmp_path: Path):
 
     assert sorted(stale_sheets(tmp_path)) == [first, second]
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 400_000
+
+
+def test_photographs_of_the_same_scene_are_related_both_ways_and_drawn_pictures_to_nothing():
+    names = ["flower_0637.jpg", "pebble.jpg", "flower_0330.jpg"]
+    photographs = [Source("distractor", number, name=name) for number, name in enumerate(names)]
+    assert related(photographs) == {0: frozenset({2}), 2: frozenset({0})}
+    assert related(photographs[:2]) == {}
+    assert related(originals(3)) == {}

@@ -45,8 +45,10 @@ def match(
     view: View = WHOLE_VIEW,
     evidence: Evidence | None = None,
     similarity: float | None = None,
+    shows_whole_entry: bool = True,
 ) -> Match:
     plain = Match(1, f"bank-{purpose}", purpose, verdict, entry_id, kind, distance_bits, Transform.IDENTITY)
+    plain = replace(plain, shows_whole_entry=shows_whole_entry)
     return replace(plain, stage=stage, view=view, evidence=evidence, similarity=similarity)
 
 
@@ -64,6 +66,7 @@ matches = st.builds(
     view=st.sampled_from([WHOLE_VIEW, TILE, BOX]),
     similarity=st.sampled_from([None, 0.4, 0.6]),
     evidence=st.sampled_from([None, SAME, NOT_THE_SAME]),
+    shows_whole_entry=st.booleans(),
 ).map(lambda made: replace(made, stage=MatchStage.FINGERPRINT, view=WHOLE_VIEW) if made.kind.is_exact else made)
 unscreenables = st.none() | st.builds(Unscreenable, st.sampled_from(UnscreenableReason), st.just("why"))
 
@@ -224,11 +227,20 @@ def test_several_benign_entries_explain_what_any_of_them_explains():
         assert decide(None, [known, *benign], POLICY).reason == "benign:bank-benign/8"
 
 
+@pytest.mark.parametrize(
+    ("evidence", "verdict"), [(None, Verdict.HOLD), (SAME, Verdict.BLOCK), (NOT_THE_SAME, Verdict.HOLD)]
+)
+def test_a_part_of_a_banked_picture_blocks_only_when_the_check_confirms_it(evidence: Evidence | None, verdict: Verdict):
+    part = match(distance_bits=0, stage=VIEWS, evidence=evidence, shows_whole_entry=False)
+    assert decide(None, [part], POLICY).verdict is verdict
+
+
 @settings(derandomize=True, max_examples=400)
 @given(st.lists(matches, max_size=8))
-def test_nothing_blocks_that_a_network_alone_found_or_the_check_refuted(found: list[Match]):
+def test_nothing_blocks_that_a_network_or_parts_alone_found_or_the_check_refuted(found: list[Match]):
     for each in found:
         is_guess = each.stage is DESCRIPTOR and each.evidence != SAME
+        is_guess |= each.stage is VIEWS and each.evidence is None and not each.shows_whole_entry
         is_refuted = each.stage is VIEWS and each.evidence == NOT_THE_SAME
         assert not ((is_guess or is_refuted) and verdict_of(each) is Verdict.BLOCK)
         assert verdict_of(each).severity <= each.verdict.severity

@@ -8,7 +8,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +16,7 @@ from typing import Protocol
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from altered_files import cropped, drawn, jpeg, noisy, png
 from baken import banking, pipeline
@@ -229,7 +230,15 @@ class World:
         self.folder = folder
         self.bank("known", (101, 102, 104), purpose=purpose, keeps_keypoints=keeps_keypoints)
 
-    def bank(self, name: str, seeds: tuple[int, ...], *, purpose: Purpose, keeps_keypoints: bool = False) -> None:
+    def bank(
+        self,
+        name: str,
+        seeds: tuple[int, ...],
+        *,
+        purpose: Purpose,
+        keeps_keypoints: bool = False,
+        altered: Callable[[Image.Image], Image.Image] = lambda picture: picture,
+    ) -> None:
         """Make a bank of drawn pictures."""
         verdict = Verdict.ALLOW if purpose is Purpose.BENIGN else Verdict.BLOCK
         self.store.create_bank(
@@ -237,7 +246,7 @@ class World:
         )
         paths = [self.folder / f"{name}-{seed}.png" for seed in seeds]
         for seed, path in zip(seeds, paths, strict=True):
-            path.write_bytes(png(drawn(seed)))
+            path.write_bytes(png(altered(drawn(seed))))
         banking.add_files(
             self.store,
             self.known,
@@ -309,11 +318,12 @@ def test_what_another_stage_found_is_not_told_twice(tmp_path: Path):
 
 def test_a_benign_picture_that_is_more_alike_explains_what_a_network_alone_found(tmp_path: Path):
     world = World(tmp_path, keeps_keypoints=False)
-    item = jpeg(noisy(drawn(107), 1))
+    world.bank("more", (108,), purpose=Purpose.KNOWN_ABUSE, altered=lambda picture: noisy(picture, 2))
+    item = jpeg(noisy(drawn(108), 1))
     assert world.outcome(item).verdict is Verdict.HOLD
-    world.bank("benign", (107,), purpose=Purpose.BENIGN)
+    world.bank("benign", (108,), purpose=Purpose.BENIGN)
     outcome = world.outcome(item)
-    assert (outcome.finding, outcome.reason) == (Finding.CLEAR, "benign:benign/4")
+    assert (outcome.finding, outcome.reason) == (Finding.CLEAR, "benign:benign/5")
 
 
 def test_a_paused_bank_and_a_paused_entry_are_alike_to_nothing(tmp_path: Path):

@@ -9,7 +9,7 @@ from baken.copies import MatchStage
 from baken.model import DEFAULT_RADIUS_BITS
 from bench.copies_costs import cost_table
 from bench.copies_gate import ALL_STAGES, GATE_COLUMNS, gate_folder, kept_bytes_a_picture
-from bench.copies_pictures import Source, confusable, distractors, originals
+from bench.copies_pictures import Source, confusable, distractors, originals, related
 from bench.copies_report import (
     FalseMatches,
     Recall,
@@ -23,6 +23,7 @@ from bench.copies_report import (
     mean_recall,
     radius_table,
     recall_tables,
+    stage_1_false,
     stage_1_recall,
     together,
 )
@@ -49,6 +50,7 @@ _LIMITS = {
 _UNSEEN = "all stages, originals among themselves"
 """No network may have learned from the originals; from distractors the shipped one did."""
 
+_SERIES = "photographs of the same scene (not counted above)"
 _NOTHING = Goal(GoalKind.OURS_AT_MOST, 0)
 _COST_SIZE_PX = (1024, 768)
 _CONFUSABLE_EDITS = ((UNALTERED, 0), ("jpeg_40", 0), ("border_10", 0))
@@ -61,16 +63,20 @@ def _run(scale: Scale) -> Answer:
     with gate_folder([*copied, *others]) as folder:
         askings = ask_all(banked, _questions(copied, others, scale.pick(2, 1)), folder)
         kept_bytes = kept_bytes_a_picture(folder, len(banked))
-    strangers, _ = together(askings)
+    strangers, series = together(askings)
     columns = {column.label: stage_1_recall(askings, column, DEFAULT_RADIUS_BITS) for column in Column}
     columns |= {column.label: gate_recall(askings, column) for column in GATE_COLUMNS}
     screened = {column.label: gate_false(askings, column, range(len(banked))) for column in GATE_COLUMNS}
     unseen = {_UNSEEN: gate_false(askings, ALL_STAGES, range(len(copied)))}
+    apart = {
+        f"{_SERIES}: {Column.FULL.label}": stage_1_false(series, Column.FULL, DEFAULT_RADIUS_BITS),
+        f"{_SERIES}: {ALL_STAGES.label}": gate_related(askings, ALL_STAGES),
+    }
     files = [resized(source.file(), _COST_SIZE_PX) for source in copied[:: max(1, len(copied) // 16)]]
     tables = [
         *recall_tables(columns),
         cost_table(files, askings, kept_bytes),
-        false_match_table(strangers, DEFAULT_RADIUS_BITS, screened | unseen),
+        false_match_table(strangers, DEFAULT_RADIUS_BITS, screened | unseen | apart),
         radius_table(askings, strangers),
         _ask_confusable(confusable(scale.pick(200, 5))),
     ]
@@ -96,8 +102,11 @@ def _questions(copied: Sequence[Source], others: Sequence[Source], draws: int) -
     """Every original in every edit, and every distractor as it is: each is a stranger to all the rest."""
     fixed = tuple((edit.name, 0) for edit in EDITS)
     drawn = tuple((edit.name, draw) for edit in RANDOM_EDITS for draw in range(draws))
-    questions = [Question(source, own, fixed + drawn) for own, source in enumerate(copied)]
-    return questions + [Question(source, len(copied) + number) for number, source in enumerate(others)]
+    alike = related([*copied, *others])
+    questions = [Question(source, own, fixed + drawn, alike.get(own, frozenset())) for own, source in enumerate(copied)]
+    return questions + [
+        Question(source, own, related=alike.get(own, frozenset())) for own, source in enumerate(others, len(copied))
+    ]
 
 
 def _ask_confusable(pictures: Sequence[Source]) -> Table:

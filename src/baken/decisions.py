@@ -101,8 +101,8 @@ def decide(unscreenable: Unscreenable | None, matches: Sequence[Match], policy: 
 def verdict_of(match: Match) -> Verdict:
     """The verdict one match may cause: its bank's, within the caps of its purpose and of what found it.
 
-    `benign` always allows; `own_photo` never blocks; neither does what only a descriptor network found, or views whose
-    check says that it is not the same picture.
+    `benign` always allows; `own_photo` never blocks; neither does what only a descriptor network found, nor parts of a
+    banked picture that no check confirmed, nor views whose check says that it is not the same picture.
     """
     if match.purpose is Purpose.BENIGN:
         return Verdict.ALLOW
@@ -122,7 +122,7 @@ def _is_certain(match: Match) -> bool:
         case MatchStage.FINGERPRINT:
             return True
         case MatchStage.VIEWS:
-            return match.evidence is None or match.evidence.is_same
+            return match.shows_whole_entry if match.evidence is None else match.evidence.is_same
         case MatchStage.DESCRIPTOR:
             return is_confirmed(match)
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from baken.copies import WHOLE_VIEW, Vectors, ViewSet
 from baken.errors import ExtraMissingError, SealKeyMissingError
 from baken.fingerprints import Asked
-from baken.fingerprints.descriptor import MIN_QUARTERED_PX, QUADRANTS, SHIPPED_MODEL, DescriptorNetwork
+from baken.fingerprints.descriptor import SHIPPED_MODEL, DescriptorNetwork
 from baken.fingerprints.keypoints import keypoints_of, to_bytes
 from baken.model import Bank, Fingerprints, NewEntry
 from baken.sealing import Sealer, place_of_keypoints
@@ -58,20 +58,18 @@ class Describer:
                 self._is_loaded = True
             return self._network
 
-    def vectors_of(self, luma: NDArray[np.uint8], min_quality_percent: int) -> Vectors | None:
-        """The vectors of a picture and of its quarters, as many as are rich enough; None when there are none.
+    def vectors_of(self, luma: NDArray[np.uint8]) -> Vectors | None:
+        """The vector of a whole picture; None when there is none, for want of a network or of things to see.
 
         Args:
             luma: uint8[H, W], the working luma.
-            min_quality_percent: views that are plainer are left out.
         """
         network = self.network()
         if network is None:
             return None
-        # An item is looked at turned, in its content boxes and in its quarters; the banked picture only in what a crop
-        # of it may show.
-        views = (WHOLE_VIEW, *(QUADRANTS if min(luma.shape) >= MIN_QUARTERED_PX else ()))
-        made = network.describe(luma, views, min_quality_percent=min_quality_percent)
+        # An item is looked at turned, in its content boxes and in its quarters. With quarters of the banked picture
+        # beside its whole, unrelated pictures came nearer by more than copies did.
+        made = network.describe(luma, (WHOLE_VIEW,))
         return made if len(made.views) else None
 
 
@@ -126,7 +124,7 @@ class BankFingerprinter:
         if luma is None or computed.unscreenable is not None:
             return BankedFile(plain)
         describer = self.plan.describer
-        vectors = None if describer is None else describer.vectors_of(luma, self.files.min_quality_percent)
+        vectors = None if describer is None else describer.vectors_of(luma)
         found = keypoints_of(luma) if self.plan.keypoints else None
         return BankedFile(replace(plain, vectors=vectors), to_bytes(found) if found else None)
 

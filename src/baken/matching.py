@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baken._native import GroupMatches, HammingIndex, IdGroups
-from baken.copies import WHOLE_VIEW, MatchStage, QueryViews, View
+from baken.copies import WHOLE_VIEW, MatchStage, QueryViews, View, ViewKind
 from baken.matching_ids import (
     ENTRY_BITS,
     ENTRY_MASK,
@@ -55,6 +55,10 @@ IndexName = Literal["pdq", "digests", "views"]
 VIEW_RADIUS_BITS = DEFAULT_RADIUS_BITS
 """Views match within their bank's radius, and at most within this one: there are many of them."""
 
+TILE_RADIUS_BITS = 24
+"""Likewise of a tile of the item and a view of the banked picture. The only two false matches among 13 million pairs of
+photographs were such, of two plain quarters, 28 and 30 bits apart."""
+
 _TRANSFORMS = tuple(Transform)
 _NOBODY: set[int] = set()
 
@@ -88,9 +92,13 @@ class _ActiveBanks:
         entry_id = owner & ENTRY_MASK
         return Match(bank.id, bank.name, bank.purpose, bank.verdict, entry_id, kind, distance_bits, transform)
 
-    def view_match(self, owner: int, distance_bits: int, transform: Transform, view: View, number: int) -> Match:
+    def view_match(
+        self, owner: int, distance_bits: int, transform: Transform, view: View, number: int, *, shows_whole: bool
+    ) -> Match:
         plain = self.match(owner, FingerprintKind.PDQ, distance_bits, transform)
-        return replace(plain, stage=MatchStage.VIEWS, view=view, entry_view_number=number)
+        return replace(
+            plain, stage=MatchStage.VIEWS, view=view, entry_view_number=number, shows_whole_entry=shows_whole
+        )
 
 
 def _groups(banks: Sequence[Bank], radius_of: Callable[[Bank], int], shift_bits: int) -> IdGroups:
@@ -99,11 +107,14 @@ def _groups(banks: Sequence[Bank], radius_of: Callable[[Bank], int], shift_bits:
 
 
 def _view_groups(banks: Sequence[Bank]) -> ViewGroups:
-    plain, banked = (
-        _groups(banks, lambda bank: min(bank.radius_bits, VIEW_RADIUS_BITS), shift_bits)
-        for shift_bits in (ENTRY_BITS, VIEW_BANK_SHIFT)
+    def within(limit_bits: int, shift_bits: int) -> IdGroups:
+        return _groups(banks, lambda bank: min(bank.radius_bits, limit_bits), shift_bits)
+
+    return ViewGroups(
+        plain=within(VIEW_RADIUS_BITS, ENTRY_BITS),
+        banked=within(VIEW_RADIUS_BITS, VIEW_BANK_SHIFT),
+        tiles=within(TILE_RADIUS_BITS, VIEW_BANK_SHIFT),
     )
-    return ViewGroups(plain, banked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +127,12 @@ class _Sides:
     @property
     def parts(self) -> NDArray[np.uint8]:
         return flat(None if self.views is None else self.views.codes)
+
+    @property
+    def is_tile(self) -> NDArray[np.bool_]:
+        """Which rows of `parts` are of tiles."""
+        kinds = [] if self.views is None else [view.kind is ViewKind.TILE for view in self.views.views]
+        return np.repeat(np.array(kinds, np.bool_), ORIENTATIONS)
 
     def view_of(self, row: int) -> View:
         """What the code in a row of `whole`, or behind it of `parts`, shows."""
@@ -138,10 +155,10 @@ class _Sides:
 
 
 def _view_matches(banks: _ActiveBanks, sighted: ViewSightings, sides: _Sides) -> list[Match]:
-    columns = (sighted.owners, sighted.distance_bits, sighted.rows, sighted.numbers)
+    columns = (sighted.owners, sighted.distance_bits, sighted.rows, sighted.numbers, sighted.shows_whole)
     return [
-        banks.view_match(owner, bits, sides.transform_of(row), sides.view_of(row), number)
-        for owner, bits, row, number in zip(*(column.tolist() for column in columns), strict=True)
+        banks.view_match(owner, bits, sides.transform_of(row), sides.view_of(row), number, shows_whole=shows_whole)
+        for owner, bits, row, number, shows_whole in zip(*(column.tolist() for column in columns), strict=True)
     ]
 
 
@@ -236,7 +253,8 @@ class KnownEntries:
     def search(self, fingerprints: Fingerprints, max_matches: int = MAX_MATCHES) -> Found:
         """The matches of one item: exact digests, PDQ in all eight orientations when it may be compared, and views.
 
-        Of each bank the nearest `max_matches` are kept, for each kind of exact digest, for PDQ and for views. An entry
+        Of each bank the nearest `max_matches` are kept, for each kind of exact digest, for PDQ, for views, and for
+        views that show the whole of the entry's picture, which weigh more. An entry
         is one match: by an exact digest (the strongest) rather than by PDQ, and by the PDQ of both whole pictures
         rather than by views; in the orientation, and by the views, in which it is nearest. Only a benign entry may be
         told several times, once for each view of the item that another entry matched: so far it may explain that.
@@ -265,6 +283,7 @@ class KnownEntries:
             banks.views,
             whole=sides.whole,
             parts=sides.parts,
+            is_tile=sides.is_tile,
             limit=max_matches,
             excluded=excluded,
         )
@@ -289,7 +308,14 @@ class KnownEntries:
         told = set(finds.matches)
         for side in sides.each(matched):
             sighted = sight(
-                self._pdq, self._views, benign, whole=side.whole, parts=side.parts, limit=1, excluded=NO_IDS
+                self._pdq,
+                self._views,
+                benign,
+                whole=side.whole,
+                parts=side.parts,
+                is_tile=side.is_tile,
+                limit=1,
+                excluded=NO_IDS,
             )
             finds.matches += (each for each in _view_matches(banks, sighted, side) if each not in told)
 

@@ -17,21 +17,33 @@ ORIENTATIONS = 8
 
 @dataclass(frozen=True, slots=True)
 class ViewGroups:
-    """The banks that count, within the radius for views, as the index of plain codes and that of views want them."""
+    """The banks that count, within the radius for views, as the index of plain codes and that of views want them.
+
+    Attributes:
+        plain: for the whole pictures of entries.
+        banked: for their views.
+        tiles: for their views, when a tile of the item asks: a quarter of one picture is near a quarter of another more
+            often than anything else, so this radius is smaller.
+    """
 
     plain: IdGroups
     banked: IdGroups
+    tiles: IdGroups
 
 
 @dataclass(frozen=True, slots=True)
 class ViewSightings:
-    """Entries that were found, nearest first in each bank; parallel columns, one row an entry.
+    """Entries that were found; parallel columns, one row an entry.
+
+    Of each bank these are the nearest, and the nearest of those whose whole picture was found: these weigh more.
 
     Attributes:
         owners: int64[N].
         distance_bits: int64[N].
         numbers: int64[N], the entry's view; 0 for its whole picture.
         rows: int64[N], the item's code: those of the whole item come first, then eight for each of its views.
+        shows_whole: bool[N], whether a view of the item is near the entry's whole picture, be another view nearer or
+            not. It is said of the nearest such entries of each bank.
         counted_owners: int64[M], everything that matched, listed or not, each once.
     """
 
@@ -39,10 +51,11 @@ class ViewSightings:
     distance_bits: NDArray[np.int64]
     numbers: NDArray[np.int64]
     rows: NDArray[np.int64]
+    shows_whole: NDArray[np.bool_]
     counted_owners: Ids
 
 
-NOTHING_SIGHTED = ViewSightings(NO_IDS, NO_IDS, NO_IDS, NO_IDS, NO_IDS)
+NOTHING_SIGHTED = ViewSightings(NO_IDS, NO_IDS, NO_IDS, NO_IDS, np.empty(0, np.bool_), NO_IDS)
 
 
 def sight(
@@ -52,10 +65,11 @@ def sight(
     *,
     whole: NDArray[np.uint8],
     parts: NDArray[np.uint8],
+    is_tile: NDArray[np.bool_],
     limit: int,
     excluded: Ids,
 ) -> ViewSightings:
-    """The nearest entries of each bank, by whatever view, and the owners of all.
+    """The nearest entries of each bank, by whatever view and by their whole pictures, and the owners of all.
 
     Args:
         pdq: plain codes. Only `parts` are asked here: that the whole item is near a whole picture is no view's merit.
@@ -63,7 +77,8 @@ def sight(
         groups: which banks count.
         whole: uint8[W, 32], the codes of the whole item.
         parts: uint8[P, 32], those of its views.
-        limit: how many entries are listed of each bank.
+        is_tile: bool[P], which of these are tiles.
+        limit: how many entries are listed of each bank, twice.
         excluded: owners that do not count.
     """
     found: list[ViewSightings] = []
@@ -71,24 +86,28 @@ def sight(
         near = pdq.search_groups(parts, len(parts), groups.plain, limit, excluded, lists_counted=True)
         found.append(_of_wholes(near, len(whole)))
     codes = np.concatenate([whole, parts]) if len(parts) else whole
-    if len(codes):
-        banked = views.search_groups(codes, len(codes), groups.banked, limit, view_owners(excluded), lists_counted=True)
-        found.append(_of_views(banked))
+    asks_tile = np.concatenate([np.zeros(len(whole), np.bool_), is_tile])
+    for rows, banked in ((np.flatnonzero(~asks_tile), groups.banked), (np.flatnonzero(asks_tile), groups.tiles)):
+        if len(rows):
+            near = views.search_groups(codes[rows], len(rows), banked, limit, view_owners(excluded), lists_counted=True)
+            found.append(_of_views(near, rows))
     found = [each for each in found if len(each.counted_owners)]
     return _joined(found, limit) if found else NOTHING_SIGHTED
 
 
 def _of_wholes(near: GroupMatches, first_row: int) -> ViewSightings:
     bits = near.distance_bits.astype(np.int64)
-    return ViewSightings(near.id, bits, np.zeros_like(near.id), near.query_row + first_row, near.counted_owner)
+    numbers, shows_whole = np.zeros_like(near.id), np.ones(len(near.id), np.bool_)
+    return ViewSightings(near.id, bits, numbers, near.query_row + first_row, shows_whole, near.counted_owner)
 
 
-def _of_views(near: GroupMatches) -> ViewSightings:
+def _of_views(near: GroupMatches, rows: NDArray[np.int64]) -> ViewSightings:
     return ViewSightings(
         owners_of_views(near.id >> VIEW_NUMBER_BITS),
         near.distance_bits.astype(np.int64),
         near.id & VIEW_NUMBER_MASK,
-        near.query_row,
+        rows[near.query_row],
+        np.zeros(len(near.id), np.bool_),
         owners_of_views(near.counted_owner),
     )
 
@@ -102,9 +121,11 @@ def _joined(found: list[ViewSightings], limit: int) -> ViewSightings:
     _, first = np.unique(owners[order], return_index=True)
     best = order[first]  # of each owner
     best = best[np.lexsort((owners[best], bits[best]))]
-    kept = best[_places_in_bank(owners[best] >> ENTRY_BITS) < limit]
+    shows_whole = np.isin(owners[best], owners[np.concatenate([each.shows_whole for each in found])])
+    kept = shows_whole | (_places_in_bank(owners[best] >> ENTRY_BITS) < limit)
+    best, shows_whole = best[kept], shows_whole[kept]
     counted = np.unique(np.concatenate([each.counted_owners for each in found]))
-    return ViewSightings(owners[kept], bits[kept], numbers[kept], rows[kept], counted)
+    return ViewSightings(owners[best], bits[best], numbers[best], rows[best], shows_whole, counted)
 
 
 def _places_in_bank(bank_ids: Ids) -> NDArray[np.int64]:

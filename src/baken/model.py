@@ -373,6 +373,9 @@ class Match:
         entry_view_number: its number in the table of views (`fingerprints.view_table`); 0 for the whole picture.
         similarity: of the two vectors, -1 to 1, when a descriptor network found it.
         evidence: what the check on local features said, when the entry has keypoints and was checked.
+        shows_whole_entry: at `stage` views, whether the item, or a view of it, is near the whole of the banked
+            picture, though another view of both may be nearer. False when only parts of it were found, and in a
+            crowd of entries that are nearer by their whole picture.
     """
 
     bank_id: int
@@ -389,6 +392,7 @@ class Match:
     similarity: float | None = None
     evidence: Evidence | None = None
     entry_view_number: int = 0
+    shows_whole_entry: bool = True
 
 
 @dataclass(frozen=True, slots=True)

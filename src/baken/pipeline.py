@@ -84,7 +84,7 @@ class Gate:
         """What makes an item's vectors; None while there is nothing to compare them with."""
         if self.vectors is None or not self._needs_vectors:
             return None
-        return ItemDescriber(self.vectors.describer, self._needs_pixels, self.min_quality_percent)
+        return ItemDescriber(self.vectors.describer, self._needs_pixels)
 
     @property
     def _needs_pixels(self) -> bool:

@@ -132,7 +132,7 @@ class Settings(BaseSettings):
         "most hold.",
     )
     descriptor_candidate_similarity: float = Field(
-        0.5,
+        0.4,
         ge=0,
         le=1,
         description="From which similarity on an entry that has keypoints is checked; it matches when the check says "

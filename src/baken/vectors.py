@@ -26,7 +26,7 @@ from baken.index_files import LOCK_TIMEOUT_SECONDS, follower_turn, make_folder
 from baken.keeping import Describer
 from baken.matching import KnownEntries
 from baken.matching_ids import ENTRY_BITS, ENTRY_MASK, index_ids
-from baken.model import MIN_QUALITY_PERCENT, Bank, FingerprintKind, Fingerprints, Found, Match, Purpose, Transform
+from baken.model import Bank, FingerprintKind, Fingerprints, Found, Match, Purpose, Transform
 from baken.store import Change, Store
 from baken.vector_index import VectorIndex
 
@@ -237,7 +237,6 @@ class ItemDescriber:
 
     describer: Describer
     keeps_luma: bool = True
-    min_quality_percent: int = MIN_QUALITY_PERCENT
 
     def __call__(self, computed: Fingerprints) -> Fingerprints:
         """The same with the vectors of its views, and with its pixels only where they are needed further on."""
@@ -245,7 +244,7 @@ class ItemDescriber:
         if luma is None or network is None:
             return computed
         views = descriptor_views(luma, _content_views(computed.query_views, luma))
-        vectors = network.describe(luma, views, min_quality_percent=self.min_quality_percent)
+        vectors = network.describe(luma, views)
         return replace(computed, vectors=vectors, working_luma=luma if self.keeps_luma else None)
 
 

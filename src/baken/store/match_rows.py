@@ -37,6 +37,8 @@ def match_row(match: Match) -> dict[str, Any]:
         row["similarity"] = match.similarity
     if match.evidence is not None:
         row["evidence"] = evidence_to_json(match.evidence)
+    if not match.shows_whole_entry:
+        row["shows_whole_entry"] = False
     return row
 
 
@@ -57,6 +59,7 @@ def match_of(stored: dict[str, Any]) -> Match:
         similarity=stored.get("similarity"),
         evidence=_evidence(stored.get("evidence")),
         entry_view_number=stored.get("entry_view_number", 0),
+        shows_whole_entry=stored.get("shows_whole_entry", True),
     )
 
 
