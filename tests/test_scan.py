@@ -16,13 +16,15 @@ from pathlib import Path
 import pytest
 
 import worker_jobs
-from baken import assemble, banking, pipeline, scan, settings
+from baken import assemble, banking, pipeline, scan_walk, settings
 from baken.assemble import Baken
 from baken.errors import InvalidValueError
 from baken.model import BankState, Finding, Provenance, Purpose, Transform, UnscreenableReason, Verdict
 from baken.samples import draw
 from baken.samples_files import altered_copies, encoded, truncated_jpeg
-from baken.scan import FoundFile, ScannedFile, ScanOptions, SkippedPath, SkipReason
+from baken.scan import ScannedFile, Scanner, ScanOptions, Unremembered
+from baken.scan_steps import Sources
+from baken.scan_walk import FoundFile, SkippedPath, SkipReason
 from baken.store import Store
 from baken.workers import FileFingerprinter
 
@@ -63,7 +65,7 @@ def screened(
 ) -> list[ScannedFile]:
     on_skip = ([] if skips is None else skips).append
     names = [str(root) for root in roots]
-    return list(scan.screen_files(names, baken.gate, baken.store, options, on_skip=on_skip))
+    return list(Scanner(Sources(names), baken.gate, Unremembered(baken.store), options, on_skip=on_skip).run())
 
 
 def findings(scanned: list[ScannedFile]) -> dict[str, Finding]:
@@ -206,9 +208,9 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: py
         return real(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    found = list(scan.walk([str(tmp_path)]))
+    found = list(scan_walk.walk(str(tmp_path)))
     assert found == [
-        FoundFile(str(tmp_path / "open" / "a.jpg"), "open/a.jpg"),
+        FoundFile(str(tmp_path / "open" / "a.jpg"), "open/a.jpg", b"open\0a.jpg", size_bytes=0),
         SkippedPath(str(tmp_path / "shut"), SkipReason.UNREADABLE_FOLDER, "Permission denied"),
     ]
 
@@ -225,26 +227,41 @@ def test_the_walk_is_depth_first_and_in_the_order_of_names(tmp_path: Path):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    found = [each.relative for each in scan.files([str(tmp_path)], pytest.fail)]
+    found = [each.relative for each in scan_walk.files([str(tmp_path)], pytest.fail)]
     assert found == ["a.jpg", "b/1.jpg", "b/2.jpg", "b/deep/3.jpg", "c.jpg"]
 
 
 def test_a_folder_larger_than_a_run_is_walked_whole_and_twice_in_the_same_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(scan, "_RUN_ENTRIES", 10)
+    monkeypatch.setattr(scan_walk, "_RUN_ENTRIES", 10)
     for number in range(95):
         (tmp_path / f"{number}.jpg").touch()
-    first = [each.path for each in scan.files([str(tmp_path)], pytest.fail)]
+    first = [each.path for each in scan_walk.files([str(tmp_path)], pytest.fail)]
     assert len(set(first)) == 95
-    assert first == [each.path for each in scan.files([str(tmp_path)], pytest.fail)]
+    assert first == [each.path for each in scan_walk.files([str(tmp_path)], pytest.fail)]
 
 
 def test_a_folder_of_exactly_one_run_is_walked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(scan, "_RUN_ENTRIES", 10)
+    monkeypatch.setattr(scan_walk, "_RUN_ENTRIES", 10)
     for number in range(10):
         (tmp_path / f"{number}.jpg").touch()
-    assert len(list(scan.walk([str(tmp_path)]))) == 10
+    assert len(list(scan_walk.walk(str(tmp_path)))) == 10
+
+
+def test_a_walk_begins_behind_any_key_whether_its_file_is_there_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(scan_walk, "_RUN_ENTRIES", 3)
+    for name in ("A", "a.b/1", "a.b/c/2", "a.b/d", "a/x", "b", "c/k", "z/z/z"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    keys = [each.key for each in scan_walk.files([str(tmp_path)], pytest.fail)]
+    assert keys == sorted(keys)
+    assert keys[:4] == [b"A", b"a\0x", b"a.b\x001", b"a.b\0c\x002"]
+    # The last but three names folders that are gone, one of them called as one that is there elsewhere.
+    for key in (*keys, b"a", b"a.b", b"a.b\0c", b"0", b"a\0c\0z", b"a.c\0never\0there", b"z\0z\0z\0z"):
+        behind = [each.key for each in scan_walk.walk(str(tmp_path), key) if isinstance(each, FoundFile)]
+        assert behind == [each for each in keys if each > key]
 
 
 def test_a_tree_deeper_than_the_stack_is_walked(tmp_path: Path):
@@ -256,7 +273,7 @@ def test_a_tree_deeper_than_the_stack_is_walked(tmp_path: Path):
         folder = deeper
     os.close(os.open("last.jpg", os.O_CREAT, dir_fd=folder))
     os.close(folder)
-    (found,) = scan.files([str(tmp_path)], pytest.fail)
+    (found,) = scan_walk.files([str(tmp_path)], pytest.fail)
     assert found.relative.endswith("d/last.jpg")
     assert found.relative.count("/") == 1_500
     subprocess.run(["rm", "-rf", str(tmp_path / "d")], check=True)  # deeper than pytest's own clean-up can go
@@ -272,16 +289,21 @@ def test_stopping_still_records_and_yields_what_is_finished(baken: Baken, folder
         return judged[-1]
 
     gate = replace(baken.gate, now=clock)
-    files = scan.screen_files(
-        [str(folder)], gate, baken.store, TWO, on_skip=pytest.fail, should_stop=lambda: len(judged) >= 60
+    scanner = Scanner(
+        Sources([str(folder)]),
+        gate,
+        Unremembered(baken.store),
+        TWO,
+        on_skip=pytest.fail,
+        should_stop=lambda: len(judged) >= 60,
     )
-    seen = list(files)
+    seen = list(scanner.run())
     assert 60 <= len(seen) < 200
     assert sum(baken.store.screening_counts().values()) == len(seen)
 
 
 def test_memory_does_not_grow_with_the_number_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(scan, "_RUN_ENTRIES", 500)
+    monkeypatch.setattr(scan_walk, "_RUN_ENTRIES", 500)
     few, many = (peak_bytes(tmp_path, count) for count in (600, 3_000))
     assert many - few < 1 << 19  # keeping the screenings takes 3 MiB
 
@@ -293,7 +315,7 @@ def peak_bytes(tmp_path: Path, count: int) -> int:
     for number in range(count):
         (folder / f"{number}.txt").write_text("no picture, quickly told")
     with assemble.initialise(settings.load({}, data_dir=tmp_path / f"data-{count}")) as baken:
-        files = scan.screen_files([str(folder)], baken.gate, baken.store, TWO, on_skip=pytest.fail)
+        files = Scanner(Sources([str(folder)]), baken.gate, Unremembered(baken.store), TWO, on_skip=pytest.fail).run()
         tracemalloc.start()
         screened_count = sum(1 for _ in files)
         peak = tracemalloc.get_traced_memory()[1]
@@ -306,7 +328,8 @@ def test_a_bank_paused_during_a_scan_stops_matching(baken: Baken, store_url: str
     data = encoded(draw(1, SIZE_PX), "JPEG")
     for number in range(700):
         (folder / f"{number:04}.jpg").write_bytes(data)  # several batches, so that the first is told before the last
-    files = scan.screen_files([str(folder)], baken.gate, baken.store, ScanOptions(processes=1), on_skip=lambda _: None)
+    journal, options = Unremembered(baken.store), ScanOptions(processes=1)
+    files = Scanner(Sources([str(folder)]), baken.gate, journal, options, on_skip=lambda _: None).run()
     first = next(files)
     with Store.open(store_url) as other:
         other.set_bank_state("known", BankState.PAUSED, actor="test", reason="a wrong list")

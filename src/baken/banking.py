@@ -33,7 +33,7 @@ from baken.model import (
     UnscreenableReason,
     Verdict,
 )
-from baken.scan import SkippedPath, check_roots, files, printable
+from baken.scan_walk import SkippedPath, check_roots, files, printable
 from baken.store import AddedEntries, Store
 from baken.values import check_policy
 from baken.workers import Failure, FileFingerprinter, Isolation, in_order, without_picture

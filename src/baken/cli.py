@@ -22,6 +22,7 @@ from baken import (
     cli_notice,
     cli_operate,
     cli_overlay,
+    cli_scan,
     cli_screen,
     cli_seen,
 )
@@ -43,6 +44,7 @@ app.add_typer(cli_bank.app, name="bank")
 app.add_typer(cli_entry.app, name="entry")
 app.add_typer(cli_notice.app, name="notice")
 app.command()(cli_screen.screen)
+app.add_typer(cli_scan.app, name="scan")
 app.command()(cli_screen.fingerprint)
 app.command()(cli_overlay.overlay)
 app.add_typer(cli_case.app, name="case")

@@ -10,7 +10,7 @@ from typing import Annotated, TextIO
 
 import typer
 
-from baken import assemble, banking, scan
+from baken import assemble, banking
 from baken import cli_output as output
 from baken.banking import AddSummary, ImportSummary, ListSource
 from baken.cli_common import EXIT_FAILURE, DataDir, Roots, actor, load_settings, stopping
@@ -20,6 +20,7 @@ from baken.errors import ConflictError, InvalidValueError, UsageError
 from baken.images import DecodeLimits
 from baken.listfiles import ListFormat
 from baken.model import FingerprintKind, Provenance
+from baken.scan_walk import printable
 from baken.workers import FileFingerprinter
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The bank's name.", show_default=False)]
@@ -105,7 +106,7 @@ def add(
 
 def _print_added(name: str, summary: AddSummary) -> None:
     for path, why in summary.shown:
-        output.note(f"{output.clean(scan.printable(path))}: {output.clean(why)}")
+        output.note(f"{output.clean(printable(path))}: {output.clean(why)}")
     hidden = summary.digests_only.total() + summary.left_out.total() - len(summary.shown)
     if hidden:
         output.note(f"and {hidden:,} more")
@@ -137,7 +138,7 @@ def import_list(
     What the bank holds already, active, paused or quarantined, is not added again: an import that was interrupted is
     finished by starting it again. Exit status 1 when a line was bad.
     """
-    provenance = Provenance(source or scan.printable(file.name), actor(), note)
+    provenance = Provenance(source or printable(file.name), actor(), note)
     with (
         assemble.open_existing(load_settings(context, data_dir)) as baken,
         stopping() as stopper,

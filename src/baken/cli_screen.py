@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
-import time
 from collections import Counter
-from contextlib import closing
-from dataclasses import dataclass, field
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from baken import assemble, scan
-from baken import cli_output as output
+from baken import assemble
+from baken import cli_scan_output as output
+from baken.assemble import Baken
 from baken.cli_common import (
     EXIT_FAILURE,
     EXIT_MATCHED,
@@ -25,11 +27,19 @@ from baken.cli_common import (
     stopping,
 )
 from baken.cli_past import take_over
+from baken.cli_scan_progress import ScanProgress
 from baken.copies import MAX_BANKED_FRAMES
-from baken.fingerprints import Asked
+from baken.errors import NotReadyError, UsageError
+from baken.fingerprints import Asked as ComputedAsked
 from baken.images import DecodeLimits
 from baken.model import Finding, Fingerprints, Screening
-from baken.scan import ScanOptions, SkippedPath, SkipReason
+from baken.scan import Remembered, Scanner, ScanOptions, foreseen
+from baken.scan_steps import Sources
+from baken.scan_survey import survey
+from baken.scan_tally import Tally
+from baken.scan_walk import SkippedPath, SkipReason, check_roots, printable
+from baken.scan_walk import files as walked_files
+from baken.store.scans import Asked, Scan, ScanState
 from baken.view_words import match_words
 from baken.workers import DEFAULT_TIMEOUT_SECONDS, Failure, FileFingerprinter, in_order, without_picture
 
@@ -38,8 +48,37 @@ MAX_ROWS = 50
 
 _COLUMNS = ("file", "finding", "verdict", "reason", "bank", "distance", "transform", "found by", "what")
 
+Addresses = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="PATH", help="Files, folders, s3://BUCKET/PREFIX or sftp://USER@HOST/PATH."),
+]
 RefPrefix = Annotated[
-    str, typer.Option("--ref-prefix", metavar="TEXT", help="Put before each file's path to make its `item_ref`.")
+    str | None,
+    typer.Option("--ref-prefix", metavar="TEXT", help="Put before each file's path to make its `item_ref`."),
+]
+ScanName = Annotated[
+    str | None,
+    typer.Option(
+        "--scan",
+        metavar="NAME",
+        help="Keep under this name what was screened. An unfinished scan of this name is gone on with; of a finished "
+        "one, files that are as they were are passed. PATH may be left out then.",
+    ),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with the scan that is unfinished; with --scan if there are several.")
+]
+Everything = Annotated[bool, typer.Option("--all", help="Screen unchanged files of a named scan again as well.")]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Count what would be screened and estimate the time from a sample; record nothing."),
+]
+JsonSummary = Annotated[
+    bool, typer.Option("--json-summary", help="Print nothing for each file, and the summary at the end as JSON.")
+]
+Rate = Annotated[float, typer.Option("--rate", min=0, help="Screen at most so many files a second; 0: no limit.")]
+RateBytes = Annotated[
+    float, typer.Option("--rate-bytes", min=0, help="Read at most so many bytes a second; 0: no limit.")
 ]
 Timeout = Annotated[
     float,
@@ -53,63 +92,56 @@ Timeout = Annotated[
 
 
 @dataclass(slots=True)
-class _Tally:
-    """What a scan has come to so far; the rows to show are few, the counts complete."""
+class _Shown:
+    """What this process prints of a scan; the rows to show are few, the counts complete."""
 
-    as_json: bool
-    findings: Counter[Finding] = field(default_factory=Counter)
-    skips: Counter[SkipReason] = field(default_factory=Counter)
+    prints_files: bool
+    is_for_people: bool
     rows: list[list[output.Cell]] = field(default_factory=list)
-    started: float = field(default_factory=time.monotonic)
-
-    @property
-    def files(self) -> int:
-        return self.findings.total()
+    hidden_count: int = 0
+    matched_count: int = 0
+    skips: Counter[SkipReason] = field(default_factory=Counter)
 
     def add(self, path: str, screening: Screening) -> None:
         finding = screening.outcome.finding
-        self.findings[finding] += 1
-        if self.as_json:
+        self.matched_count += finding is Finding.MATCHED
+        if self.prints_files:
             output.print_json_line(output.screening_json(path, screening))
         elif finding is not Finding.CLEAR and len(self.rows) < MAX_ROWS:
             self.rows.append(_row(path, screening))
+        elif finding is not Finding.CLEAR:
+            self.hidden_count += 1
 
     def skip(self, skipped: SkippedPath) -> None:
         self.skips[skipped.reason] += 1
         if self.skips.total() <= MAX_ROWS:
             _note_skip(skipped)
 
-    def print(self) -> None:
+    def print(self, scanner: Scanner, scan: Scan) -> None:
+        document = output.scan_json(replace(scan, counts=scanner.tally.counts()))
+        if not self.is_for_people:
+            if not self.prints_files:
+                output.print_json(document)
+            for line in output.scan_lines(scanner.tally):
+                output.note(line)
+            return
         if self.rows:
             output.print_table(_COLUMNS, self.rows)
-        hidden = self.files - self.findings[Finding.CLEAR] - len(self.rows)
-        lines = [self._summary()]
-        if hidden and not self.as_json:
-            lines.insert(0, f"and {hidden:,} more; `--json` prints every file")
-        for line in lines:
-            if self.as_json:
-                output.note(line)
-            else:
-                output.console().print(line, soft_wrap=True)
-
-    def _summary(self) -> str:
-        elapsed_seconds = time.monotonic() - self.started
-        rate = self.files / max(elapsed_seconds, 1e-9)
-        counts = ", ".join(f"{self.findings[finding]:,} {finding.value}" for finding in Finding)
-        skipped = "".join(f", {count:,} skipped ({reason.value})" for reason, count in self.skips.items())
-        return f"{self.files:,} files in {elapsed_seconds:.1f} s ({rate:,.1f} files/s): {counts}{skipped}"
+        lines = [f"and {self.hidden_count:,} more; `--json` prints every file"] if self.hidden_count else []
+        for line in [*lines, *output.scan_lines(scanner.tally)]:
+            output.console().print(line, soft_wrap=True)
 
     def exit_code(self, stopper: Stopper) -> int:
         if stopper():
             return stopper.exit_code
-        if self.findings[Finding.MATCHED]:
+        if self.matched_count:
             return EXIT_MATCHED
         return EXIT_FAILURE if self.skips[SkipReason.UNREADABLE_FOLDER] else 0
 
 
 def _row(path: str, screening: Screening) -> list[output.Cell]:
     outcome = screening.outcome
-    shown: list[output.Cell] = [scan.printable(path), outcome.finding, outcome.verdict, outcome.reason]
+    shown: list[output.Cell] = [printable(path), outcome.finding, outcome.verdict, outcome.reason]
     if not outcome.matches:
         return [*shown, None, None, None, None, None]
     match = outcome.matches[0]
@@ -119,37 +151,116 @@ def _row(path: str, screening: Screening) -> list[output.Cell]:
 
 def screen(
     context: typer.Context,
-    paths: Roots,
+    paths: Addresses = None,
     *,
     as_json: AsJson = False,
-    ref_prefix: RefPrefix = "",
+    json_summary: JsonSummary = False,
+    scan: ScanName = None,
+    resume: Resume = False,
+    everything: Everything = False,
+    dry_run: DryRun = False,
+    ref_prefix: RefPrefix = None,
+    rate: Rate = 0.0,
+    rate_bytes: RateBytes = 0.0,
     processes: Processes = 0,
     timeout_seconds: Timeout = DEFAULT_TIMEOUT_SECONDS,
     data_dir: DataDir = None,
 ) -> None:
-    """Screen files and folders against the banks, and record every result.
+    """Screen files, folders, s3:// and sftp:// addresses against the banks, and record every result.
+
+    How far it is stands in the database: after Ctrl-C, a kill or a power cut `--resume` goes on, and no file is lost or
+    screened twice. With `--scan NAME` the next run screens only what is new or changed since the last one.
 
     With --json every file is one JSON object on a line of stdout, in the order of the walk. Exit status: 0 nothing
     matched, 10 something matched, 1 failure (also a folder that could not be listed), 2 wrong use, 130 after Ctrl-C.
     """
     settings = load_settings(context, data_dir)
-    options = ScanOptions(processes, timeout_seconds, assemble.isolation_of(settings), ref_prefix)
-    tally = _Tally(as_json)
     with assemble.open_existing(settings) as baken, stopping() as stopper:
-        scan.check_roots(paths)
-        try:
-            with output.progress("screening") as bar:
-                files = scan.screen_files(
-                    paths, baken.gate, baken.store, options, on_skip=tally.skip, should_stop=stopper
-                )
-                with closing(files):
-                    for scanned in files:
-                        tally.add(scanned.path, scanned.screening)
-                        output.advance(bar, tally.files, f"screening, {tally.findings[Finding.MATCHED]:,} matched")
-        finally:
-            tally.print()
+        asked = _asked(baken, paths or [], scan, ref_prefix, is_resumed=resume, is_whole=everything)
+        options = ScanOptions(
+            processes, timeout_seconds, assemble.isolation_of(settings), ref_prefix or "", rate, rate_bytes
+        )
+        if dry_run:
+            _survey(baken, asked, options, stopper, as_json=as_json or json_summary)
+            raise typer.Exit(stopper.exit_code if stopper() else 0)
+        shown = _Shown(as_json, is_for_people=not (as_json or json_summary))
+        _screen(baken, asked, options, shown, stopper)
         take_over(baken, stopper)
-    raise typer.Exit(tally.exit_code(stopper))
+    raise typer.Exit(shown.exit_code(stopper))
+
+
+def _asked(
+    baken: Baken, paths: list[str], name: str | None, ref_prefix: str | None, *, is_resumed: bool, is_whole: bool
+) -> Asked:
+    """Which scan is meant by what was typed."""
+    if is_resumed and (paths or is_whole):
+        message = "--resume goes on with a scan as it was begun, so it takes neither paths nor --all"
+        raise UsageError(message, hint="`baken screen --resume`, with --scan NAME if several are unfinished.")
+    if is_resumed and name is None:
+        name = _only_unfinished(baken)
+    if name is None and not paths:
+        raise UsageError("nothing was named to screen", hint="Name files, folders or addresses, or --scan or --resume.")
+    is_named = name is not None
+    if name is None:
+        name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    return Asked(name, tuple(paths), ref_prefix, is_named=is_named, is_whole=is_whole, is_resumed=is_resumed)
+
+
+def _only_unfinished(baken: Baken) -> str:
+    names = [each.name for each in baken.store.scans.list() if each.state is ScanState.UNFINISHED]
+    if len(names) != 1:
+        message = f"{len(names) or 'no'} scans are unfinished, --resume alone goes on with one"
+        hint = f"Add --scan and a name: {', '.join(names[:5])}." if names else "`baken scan list` shows the scans."
+        raise UsageError(message, hint=hint)
+    return names[0]
+
+
+def _screen(baken: Baken, asked: Asked, options: ScanOptions, shown: _Shown, stopper: Stopper) -> None:
+    sources = Sources(asked.roots or baken.store.scans.one(asked.name).roots)  # reached before anything is written
+    claim = baken.store.scans.claim(asked)
+    try:
+        options = replace(options, ref_prefix=claim.scan.ref_prefix)
+        scanner = Scanner(
+            sources,
+            baken.gate,
+            Remembered(baken.store, claim),
+            options,
+            on_skip=shown.skip,
+            should_stop=stopper,
+            tally=Tally.of(claim.scan.counts),
+        )
+        try:
+            with ScanProgress(scanner, stopper), closing(scanner.run()) as files:
+                for scanned in files:
+                    shown.add(scanned.path, scanned.screening)
+        finally:
+            shown.print(scanner, claim.scan)
+            if not scanner.is_complete:
+                output.note(f"not finished; go on with: baken screen --resume --scan {claim.scan.name}")
+    finally:
+        with suppress(NotReadyError):  # it ends by itself with this process
+            claim.let_go()
+
+
+def _survey(baken: Baken, asked: Asked, options: ScanOptions, stopper: Stopper, *, as_json: bool) -> None:
+    found = next((each for each in baken.store.scans.list() if each.name == asked.name), None)
+    if found is None and not asked.roots:
+        found = baken.store.scans.one(asked.name)
+    sources = Sources(asked.roots or (found.roots if found else ()))
+    journal = foreseen(baken.store, found, asked)
+    with output.progress("counting") as bar:
+        counted = survey(
+            sources,
+            baken.gate,
+            journal,
+            options,
+            should_stop=stopper,
+            on_progress=lambda count: output.advance(bar, count),
+        )
+    if as_json:
+        output.print_json(output.survey_json(counted))
+    else:
+        output.print_survey(counted)
 
 
 def fingerprint(
@@ -166,11 +277,11 @@ def fingerprint(
     """
     settings = load_settings(context, data_dir)
     limits = DecodeLimits(max_size_bytes=settings.max_upload_size_bytes, max_pixels=settings.max_pixels)
-    asked = Asked(max_frames=MAX_BANKED_FRAMES)  # a banked animation is led by the first of these that is rich enough
-    job = FileFingerprinter(limits, settings.min_quality_percent, exact=True, asked=asked)
-    scan.check_roots(paths)
+    wanted = ComputedAsked(max_frames=MAX_BANKED_FRAMES)  # a banked animation is led by the first rich one of these
+    job = FileFingerprinter(limits, settings.min_quality_percent, exact=True, asked=wanted)
+    check_roots(paths)
     with stopping() as stopper:
-        files = (found.path for found in scan.files(paths, _note_skip))
+        files = (found.path for found in walked_files(paths, _note_skip))
         isolation = assemble.isolation_of(settings)
         results = in_order(job, files, load=job.read, processes=processes, isolation=isolation, should_stop=stopper)
         for path, result in results:
@@ -184,7 +295,7 @@ def fingerprint(
 
 
 def _note_skip(skipped: SkippedPath) -> None:
-    path = output.clean(scan.printable(skipped.path))
+    path = output.clean(printable(skipped.path))
     output.note(f"skipped {path}: {skipped.reason.value} ({skipped.detail})")
 
 
@@ -202,7 +313,7 @@ def _fingerprints_json(path: str, computed: Fingerprints) -> dict[str, object]:
 
 def _print_fingerprints(path: str, computed: Fingerprints) -> None:
     """One block for each file, in the `kind value` lines that `baken bank import` reads."""
-    lines = [f"# {output.clean(scan.printable(path))}"]
+    lines = [f"# {output.clean(printable(path))}"]
     if computed.unscreenable is not None:
         lines.append(
             f"# unscreenable: {computed.unscreenable.reason.value} ({output.clean(computed.unscreenable.detail)})"

@@ -18,7 +18,7 @@ from typing import Annotated
 
 import typer
 
-from baken import access, assemble, banking, scan
+from baken import access, assemble, banking
 from baken import cli_output as output
 from baken import settings as settings_table
 from baken.assemble import Baken
@@ -30,7 +30,9 @@ from baken.errors import SettingError
 from baken.model import DEFAULT_RADIUS_BITS, DEFAULT_VERDICTS, EntryState, Finding, Provenance, Purpose, Scope
 from baken.samples import draw, draw_flat
 from baken.samples_files import altered_copies, encoded, huge_png, parted_copies, truncated_jpeg
-from baken.scan import ScannedFile, ScanOptions
+from baken.scan import ScannedFile, Scanner, ScanOptions, Unremembered
+from baken.scan_steps import Sources
+from baken.scan_walk import SkippedPath
 from baken.settings import Settings
 from baken.view_words import match_words
 from baken.workers import FileFingerprinter
@@ -182,7 +184,8 @@ def _screen(baken: Baken, folder: Path) -> list[str]:
     scanned: list[ScannedFile] = []
     with output.progress("screening", total=len(expected)) as bar:
         paths = [str(folder / name) for name in expected]
-        files = scan.screen_files(paths, baken.gate, baken.store, ScanOptions(ref_prefix="demo/"), on_skip=_refuse_skip)
+        journal, options = Unremembered(baken.store), ScanOptions(ref_prefix="demo/")
+        files = Scanner(Sources(paths), baken.gate, journal, options, on_skip=_refuse_skip).run()
         for each in files:
             scanned.append(each)
             output.advance(bar, len(scanned))
@@ -195,7 +198,7 @@ def _screen(baken: Baken, folder: Path) -> list[str]:
     return [name for name, finding in expected.items() if found.get(name) is not finding]
 
 
-def _refuse_skip(skipped: scan.SkippedPath) -> None:
+def _refuse_skip(skipped: SkippedPath) -> None:
     output.note(f"skipped {skipped.path}: {skipped.detail}")  # its finding is missing then, and the demo fails
 
 

@@ -1,63 +1,40 @@
-"""Screening of files and folders: walk, fingerprint in worker processes, judge, record in batches, yield.
+"""Screening of a back catalogue: walk, fetch, fingerprint in worker processes, judge, record in batches, yield.
 
-Nothing here grows with the number of files: folders are read in runs, and what is on its way is bounded.
+Nothing here grows with the number of files: folders are read in runs, and what is on its way is bounded. Where a scan
+is, stands in the database, in the transactions that record it (`store/scans.py`).
 """
 
 from __future__ import annotations
 
-import os
-import stat
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
-from enum import StrEnum
-from itertools import islice
-from pathlib import Path
+from typing import Protocol
 
-from baken.errors import InvalidValueError
-from baken.model import ItemMeta, Screening, Unscreenable
+from baken.model import Fingerprints, ItemMeta, Screening, Unscreenable, UnscreenableReason
 from baken.pipeline import Gate, judge
+from baken.scan_pace import Pacer
+from baken.scan_steps import Marks, Sources, Step, fetched, steps
+from baken.scan_tally import Tally
+from baken.scan_walk import SkippedPath, printable
 from baken.store import Store
+from baken.store.scans import Asked, Position, Scan, ScanBatch, ScanClaim, ScanState
 from baken.workers import (
     DEFAULT_TIMEOUT_SECONDS,
     Failure,
+    FileFingerprinter,
     FileResult,
+    FileSource,
     Isolation,
     in_order,
     without_picture,
 )
 
-# A folder is sorted in runs of this many entries: the order is the same at every scan of an unchanged folder, and a
-# folder of a million files is never held whole.
-_RUN_ENTRIES = 10_000
-
-BATCH_SCREENINGS = 256
+BATCH_SCREENINGS = 512
 BATCH_SECONDS = 0.5
 
-
-class SkipReason(StrEnum):
-    """Why a path was not taken for a file to screen."""
-
-    SPECIAL_FILE = "special_file"
-    LINKED_FOLDER = "linked_folder"
-    UNREADABLE_FOLDER = "unreadable_folder"
-
-
-@dataclass(frozen=True, slots=True)
-class FoundFile:
-    """A file to read: its path, and its path relative to the root it was found under."""
-
-    path: str
-    relative: str
-
-
-@dataclass(frozen=True, slots=True)
-class SkippedPath:
-    """A path that holds no file that could be read, and why."""
-
-    path: str
-    reason: SkipReason
-    detail: str
+# Why a file could not be compared may pass: the next run of the scan tries these again, although they are unchanged.
+_PASSING_REASONS = {UnscreenableReason.UNREADABLE, UnscreenableReason.DECODER_FAILED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,154 +47,263 @@ class ScannedFile:
 
 @dataclass(frozen=True, slots=True)
 class ScanOptions:
-    """How a scan runs; see `workers.in_order` for the first three. `ref_prefix` stands before every `item_ref`."""
+    """How a scan runs.
+
+    Attributes:
+        processes: see `workers.in_order`.
+        timeout_seconds: likewise.
+        isolation: likewise.
+        ref_prefix: stands before every `item_ref`.
+        files_per_second: at most so many; 0 means as many as can be.
+        bytes_per_second: likewise, by the files' sizes.
+    """
 
     processes: int = 0
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     isolation: Isolation = field(default_factory=Isolation)
     ref_prefix: str = ""
+    files_per_second: float = 0.0
+    bytes_per_second: float = 0.0
 
 
-def printable(path: str) -> str:
-    r"""A path as valid text: bytes that are no UTF-8 are written `\xff`."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+_START = Position()
 
 
-def check_roots(roots: Sequence[str]) -> None:
-    """Check that every named path exists before any work begins.
+class Journal(Protocol):
+    """Where a scan is recorded, and where it goes on."""
 
-    Raises:
-        InvalidValueError: a path does not exist or may not be reached.
+    @property
+    def begins_after(self) -> Position:
+        """The last file that is dealt with already."""
+        ...
+
+    @property
+    def marks(self) -> Marks | None:
+        """What an earlier run marked, whose files are passed if they are unchanged; None screens everything."""
+        ...
+
+    def record(self, batch: ScanBatch) -> None:
+        """Keep a batch durably, all or nothing."""
+        ...
+
+    def finish(self) -> None:
+        """Take note that nothing is left."""
+        ...
+
+
+class Remembered:
+    """A scan whose position and marks are kept in the database."""
+
+    def __init__(self, store: Store, claim: ScanClaim) -> None:
+        self.begins_after = claim.scan.position
+        self.marks = marks_before(store, claim.scan)
+        self.record = claim.record
+        self.finish = claim.finish
+
+
+class Unremembered:
+    """A scan of which only the screenings are kept, or, without a store, nothing."""
+
+    def __init__(self, store: Store | None, begins_after: Position = _START, marks: Marks | None = None) -> None:
+        self._store = store
+        self.begins_after = begins_after
+        self.marks = marks
+
+    def record(self, batch: ScanBatch) -> None:
+        """Keep the screenings."""
+        if self._store is not None:
+            self._store.record_many(batch.screenings)
+
+    def finish(self) -> None:
+        """Nothing to say."""
+
+
+def marks_before(store: Store, scan: Scan) -> Marks | None:
+    """What the run before this one marked, unless this one screens everything."""
+    if scan.is_whole or scan.run == 1:
+        return None
+    return Marks(store.scans.marks(scan.id, scan.run - 1, scan.position))
+
+
+def foreseen(store: Store, scan: Scan | None, asked: Asked) -> Unremembered:
+    """Where the scan would begin that was asked for, and what it would pass; None is a new one. Nothing is kept."""
+    if scan is None:
+        return Unremembered(None)
+    if scan.state is ScanState.UNFINISHED:
+        return Unremembered(None, scan.position, marks_before(store, scan))
+    marks = None if asked.is_whole else Marks(store.scans.marks(scan.id, scan.run, _START))
+    return Unremembered(None, _START, marks)
+
+
+class Scanner:
+    """One run of a scan, or the rest of it.
+
+    Attributes:
+        tally: what the run has come to, with what was recorded before it was resumed.
+        is_complete: whether nothing is left.
+        done_count: how many files this process has dealt with.
     """
-    for root in roots:
-        try:
-            Path(root).stat()
-        except (OSError, ValueError) as error:
-            message = f"the path {printable(root)!r} cannot be read: {getattr(error, 'strerror', None) or error}"
-            raise InvalidValueError(message, hint="Nothing was done; name files and folders that exist.") from error
+
+    def __init__(
+        self,
+        sources: Sources,
+        gate: Gate,
+        journal: Journal,
+        options: ScanOptions,
+        *,
+        on_skip: Callable[[SkippedPath], None],
+        should_stop: Callable[[], bool] = lambda: False,
+        tally: Tally | None = None,
+    ) -> None:
+        """Load what is searched.
+
+        Args:
+            sources: files, folders and addresses.
+            gate: known entries, policy and limits.
+            journal: where it is recorded.
+            options: see there.
+            on_skip: told of every path that is no file to screen.
+            should_stop: asked between files; once true, what is finished is still recorded and yielded.
+            tally: what the run has come to before.
+
+        Raises:
+            NotReadyError: the database failed.
+        """
+        self.tally = tally or Tally()
+        self.is_complete = False
+        self.done_count = 0
+        self._sources = sources
+        self._gate = gate
+        self._journal = journal
+        self._options = options
+        self._on_skip = on_skip
+        self._should_stop = should_stop
+        self._position = journal.begins_after
+        self._batch: list[ScannedFile] = []
+        self._marks: list[bytes] = []
+        self._is_moved = False
+        self._since = 0.0
+        gate.load()  # before the first file, so that its `elapsed_ms` is its own
+
+    def run(
+        self, walked: Iterator[Step] | None = None, *, batch_files: int = BATCH_SCREENINGS
+    ) -> Generator[ScannedFile, None, None]:
+        """Screen the files and yield each once it is recorded, in the order of the walk.
+
+        Args:
+            walked: what to screen instead of everything that is left.
+            batch_files: how many are recorded at once.
+
+        Raises:
+            NotReadyError: the database failed, no worker process starts, or an address cannot be read any more. What
+                was yielded is recorded. A bad file raises nothing.
+        """
+        gate, options = self._gate, self._options
+        pacer = Pacer(options.files_per_second, options.bytes_per_second)
+        limit = gate.limits.max_size_bytes
+        if walked is None:
+            walked = steps(self._sources, self._journal.begins_after, self._journal.marks, limit, self._on_skip)
+        results = in_order(
+            ScanJob(gate.item_fingerprinter),
+            fetched(walked, pacer, self._should_stop),
+            load=self._handed,
+            processes=options.processes,
+            timeout_seconds=options.timeout_seconds,
+            isolation=options.isolation,
+            should_stop=self._should_stop,
+        )
+        self._since = asked = time.perf_counter()
+        due = asked + BATCH_SECONDS
+        for step, result in results:
+            answered = time.perf_counter()
+            self._take(step, result)
+            self._spend("waiting", answered - asked)
+            self._spend("searching", time.perf_counter() - answered)
+            if len(self._batch) >= batch_files or time.perf_counter() >= due:
+                yield from self._recorded()
+                due = time.perf_counter() + BATCH_SECONDS
+            asked = time.perf_counter()
+        yield from self._recorded()
+        if self.is_complete:
+            self._journal.finish()
+
+    def remaining_count(self, should_stop: Callable[[], bool]) -> int | None:
+        """Walk over what was left when this began and count the files; None when it was stopped.
+
+        Raises:
+            NotReadyError: an address cannot be listed.
+        """
+        count = 0
+        for _, found in self._sources.walk(self._journal.begins_after):
+            count += not isinstance(found, SkippedPath)
+            if should_stop():
+                return None
+        return count
+
+    def _handed(self, step: Step) -> bytes | Unscreenable | None:
+        return step.handed(self._gate.limits.max_size_bytes)
+
+    def _take(self, step: Step, result: FileResult | Failure | None) -> None:
+        self._position = step.position
+        self._is_moved = True
+        self._marks += step.passed_marks
+        self.tally.unchanged_count += len(step.passed_marks)
+        self.tally.skips.update(step.skips)
+        self.is_complete = self.is_complete or step.is_last
+        self.done_count += len(step.passed_marks)
+        if step.found is None:
+            return
+        self.done_count += 1
+        if not isinstance(result, FileResult):
+            result = FileResult(self._without_picture(step, result), 0.0)
+        meta = ItemMeta(item_ref=printable(self._options.ref_prefix + step.found.relative))
+        seconds = result.elapsed_ms / 1000.0
+        screening = judge(result.fingerprints, meta, self._gate, time.perf_counter() - seconds)
+        self._batch.append(ScannedFile(step.found.path, screening))
+        why = result.fingerprints.unscreenable
+        if step.mark and (why is None or why.reason not in _PASSING_REASONS):
+            self._marks.append(step.mark)
+        self.tally.add(screening, step.found.size_bytes or 0, seconds)
+        self._spend("reading", step.read_seconds)
+        self._spend("decoding", result.decoding_ms / 1000.0)
+        self._spend("fingerprinting", seconds - result.decoding_ms / 1000.0)
+
+    def _without_picture(self, step: Step, failure: Failure | None) -> Fingerprints:
+        """What a file is recorded with that no worker got through.
+
+        It is read again: its digests need no decoder, and an entry may have them.
+        """
+        data = step.handed(self._gate.limits.max_size_bytes)
+        if data is None:
+            data = Unscreenable(UnscreenableReason.UNREADABLE, "nothing was read")
+        return without_picture(data, failure or Failure("the decoding process gave no answer"))
+
+    def _recorded(self) -> Iterator[ScannedFile]:
+        if self._is_moved:
+            started = time.perf_counter()
+            self.tally.elapsed_seconds += started - self._since
+            self._since = started
+            screenings = [scanned.screening for scanned in self._batch]
+            self._journal.record(ScanBatch(screenings, self._position, b"".join(self._marks), self.tally.counts()))
+            self._spend("recording", time.perf_counter() - started)
+        batch, self._batch, self._marks, self._is_moved = self._batch, [], [], False
+        yield from batch
+
+    def _spend(self, stage: str, seconds: float) -> None:
+        self.tally.stage_seconds[stage] += seconds
 
 
-def walk(roots: Sequence[str]) -> Iterator[FoundFile | SkippedPath]:
-    """Every file under the roots, in a stable order; linked folders are not followed, special files are skipped."""
-    for root in roots:
-        if Path(root).is_dir():
-            yield from _walk_folder(root)
-        elif stat.S_ISREG(Path(root).stat().st_mode):
-            yield FoundFile(root, Path(root).name)
-        else:
-            yield SkippedPath(root, SkipReason.SPECIAL_FILE, "not a regular file")
+@dataclass(frozen=True, slots=True)
+class ScanJob:
+    """The job of a worker: the fingerprints of what it is handed, and nothing for a step without a file."""
 
+    fingerprint: FileFingerprinter
 
-def _walk_folder(root: str) -> Iterator[FoundFile | SkippedPath]:
-    """Depth first, without recursion: a hostile tree may be deeper than Python's stack."""
-    pending: list[Iterator[os.DirEntry[str] | SkippedPath]] = [_entries(root)]
-    while pending:
-        entry = next(pending[-1], None)
-        if entry is None:
-            pending.pop()
-        elif isinstance(entry, SkippedPath):
-            yield entry
-        elif entry.is_dir(follow_symlinks=False):
-            pending.append(_entries(entry.path))
-        else:
-            yield _classify(entry, root)
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Files that it opens."""
+        return self.fingerprint.reads
 
-
-def _entries(folder: str) -> Iterator[os.DirEntry[str] | SkippedPath]:
-    try:
-        with os.scandir(folder) as entries:
-            run = sorted(islice(entries, _RUN_ENTRIES), key=_name)
-            while len(run) == _RUN_ENTRIES:
-                yield from run
-                run = sorted(islice(entries, _RUN_ENTRIES), key=_name)
-    except OSError as error:
-        yield SkippedPath(folder, SkipReason.UNREADABLE_FOLDER, error.strerror or str(error))
-        return
-    yield from run  # the folder is closed by now: a deep tree of small folders holds no descriptors
-
-
-def _name(entry: os.DirEntry[str]) -> str:
-    return entry.name
-
-
-def _classify(entry: os.DirEntry[str], root: str) -> FoundFile | SkippedPath:
-    try:
-        if entry.is_symlink() and entry.is_dir():
-            return SkippedPath(entry.path, SkipReason.LINKED_FOLDER, "symbolic links to folders are not followed")
-        if entry.is_file() or entry.is_symlink():  # a broken link is a file that cannot be read, and is reported as one
-            return FoundFile(entry.path, entry.path.removeprefix(root).lstrip("/"))
-    except OSError:
-        return FoundFile(entry.path, entry.path.removeprefix(root).lstrip("/"))
-    return SkippedPath(entry.path, SkipReason.SPECIAL_FILE, "not a regular file")
-
-
-def files(roots: Sequence[str], on_skip: Callable[[SkippedPath], None]) -> Iterator[FoundFile]:
-    """The files of a walk; what is skipped is told to `on_skip`."""
-    for found in walk(roots):
-        if isinstance(found, SkippedPath):
-            on_skip(found)
-        else:
-            yield found
-
-
-def screen_files(
-    roots: Sequence[str],
-    gate: Gate,
-    store: Store,
-    options: ScanOptions,
-    *,
-    on_skip: Callable[[SkippedPath], None],
-    should_stop: Callable[[], bool] = lambda: False,
-) -> Generator[ScannedFile, None, None]:
-    """Screen every file under the roots and yield each once it is recorded, in the order of the walk.
-
-    Args:
-        roots: files and folders.
-        gate: known entries, policy and limits.
-        store: where screenings are kept, in batches.
-        options: processes, time-out and the prefix of `item_ref`.
-        on_skip: told of every path that is no file to screen.
-        should_stop: asked between files; once true, what is finished is still recorded and yielded.
-
-    Raises:
-        InvalidValueError: a root does not exist.
-        NotReadyError: the database failed or no worker process starts. A bad file raises nothing.
-    """
-    check_roots(roots)
-    gate.load()  # before the first file, so that its `elapsed_ms` is its own
-    job = gate.item_fingerprinter
-
-    def load(found: FoundFile) -> bytes | Unscreenable:
-        return job.read(found.path)
-
-    results = in_order(
-        job,
-        files(roots, on_skip),
-        load=load,
-        processes=options.processes,
-        timeout_seconds=options.timeout_seconds,
-        isolation=options.isolation,
-        should_stop=should_stop,
-    )
-    batch: list[ScannedFile] = []
-    due = time.monotonic() + BATCH_SECONDS
-    for found, answer in results:
-        # A file that no worker got through is read again: its digests need no decoder, and an entry may have them.
-        result = FileResult(without_picture(load(found), answer), 0.0) if isinstance(answer, Failure) else answer
-        batch.append(ScannedFile(found.path, _judged(found, result, gate, options)))
-        if len(batch) >= BATCH_SCREENINGS or time.monotonic() >= due:
-            yield from _recorded(batch, store)
-            batch = []
-            due = time.monotonic() + BATCH_SECONDS
-    yield from _recorded(batch, store)
-
-
-def _judged(found: FoundFile, result: FileResult, gate: Gate, options: ScanOptions) -> Screening:
-    meta = ItemMeta(item_ref=printable(options.ref_prefix + found.relative))
-    return judge(result.fingerprints, meta, gate, time.perf_counter() - result.elapsed_ms / 1000.0)
-
-
-def _recorded(batch: list[ScannedFile], store: Store) -> Iterator[ScannedFile]:
-    if batch:
-        store.record_many([scanned.screening for scanned in batch])
-    yield from batch
+    def __call__(self, source: FileSource | None) -> FileResult | None:
+        """Decode and fingerprint one file; one that cannot be read is unscreenable, not an error."""
+        return None if source is None else self.fingerprint(source)

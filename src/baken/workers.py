@@ -65,10 +65,17 @@ class ItemDescribing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """What one file gave, and how long its worker took for it."""
+    """What one file gave.
+
+    Attributes:
+        fingerprints: of the file.
+        elapsed_ms: how long its worker took for it.
+        decoding_ms: how much of that was for the decoding of its (first) picture.
+    """
 
     fingerprints: Fingerprints
     elapsed_ms: float
+    decoding_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,21 +100,21 @@ class FileFingerprinter:
         """Decode and fingerprint one file; one that cannot be read is unscreenable, not an error."""
         started = time.perf_counter()
         data = self.read(source) if isinstance(source, str) else source
-        computed = without_bytes(data) if isinstance(data, Unscreenable) else self.of_bytes(data)
-        return FileResult(computed, (time.perf_counter() - started) * 1000.0)
-
-    def read(self, path: str) -> bytes | Unscreenable:
-        """The file's bytes, or why they are not there; what a confined worker cannot do for itself."""
-        return read_file(path, self.limits.max_size_bytes)
-
-    def of_bytes(self, data: bytes) -> Fingerprints:
-        """The same for a file that is in memory."""
+        if isinstance(data, Unscreenable):
+            return FileResult(without_bytes(data), (time.perf_counter() - started) * 1000.0)
+        read = time.perf_counter()
         picture = images.decode(data, limits=self.limits, exact=self.exact)
+        decoded = time.perf_counter()
         frames = images.further_frames(data, picture, limits=self.limits) if self.asked.max_frames else None
         computed = fingerprints.compute(
             data, picture, frames, min_quality_percent=self.min_quality_percent, asked=self.asked
         )
-        return computed if self.describe is None else self.describe(computed)
+        computed = computed if self.describe is None else self.describe(computed)
+        return FileResult(computed, (time.perf_counter() - started) * 1000.0, (decoded - read) * 1000.0)
+
+    def read(self, path: str) -> bytes | Unscreenable:
+        """The file's bytes, or why they are not there; what a confined worker cannot do for itself."""
+        return read_file(path, self.limits.max_size_bytes)
 
 
 def without_picture(data: bytes | Unscreenable, failure: Failure) -> Fingerprints:

@@ -30,7 +30,7 @@ from baken.copies import ViewSet
 from baken.errors import InvalidValueError
 from baken.model import DEFAULT_FLOOD_ACCOUNTS_PER_HOUR, DEFAULT_FLOOD_FACTOR, MAX_RADIUS_BITS
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every schema revision this version knows, oldest first; the last one is what it works with."""
 
 
@@ -446,3 +446,38 @@ case_items = Table(
 )
 Index("case_items_screening", case_items.c.screening_id, case_items.c.case_id, unique=True)
 Index("case_items_account", case_items.c.case_id, case_items.c.account_ref)
+
+# A scan of a back catalogue: one row, however many files. `roots` are the bytes of the addresses, parted by NUL: a path
+# need not be text. `cursor` is the key of the last file of root `root_number` that is dealt with.
+scans = Table(
+    "scans",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", PlainText, nullable=False, unique=True),
+    Column("is_named", Boolean, nullable=False),
+    Column("roots", LargeBinary, nullable=False),
+    Column("ref_prefix", PlainText, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("run", Integer, nullable=False),
+    Column("is_whole", Boolean, nullable=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+    Column("root_number", Integer, nullable=False),
+    Column("cursor", LargeBinary, nullable=False),
+    Column("counts", _Json, nullable=False),
+    Column("holder", Text),
+    Column("held_until", Float, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# What a named scan recorded: 16 bytes a file, thousands of files a row, in the order of the walk. A row for each file
+# would cost five times as much, and a random place in a tree at each insert.
+scan_pages = Table(
+    "scan_pages",
+    metadata,
+    Column("scan_id", _Id, primary_key=True, autoincrement=False),
+    Column("run", Integer, primary_key=True, autoincrement=False),
+    Column("root_number", Integer, primary_key=True, autoincrement=False),
+    Column("last_key", LargeBinary, primary_key=True),
+    Column("marks", LargeBinary, nullable=False),
+)

@@ -68,13 +68,30 @@ def row_of(screening: Screening, idempotency: Idempotency | None = None) -> dict
 
 def record_many(database: Database, screenings: Sequence[Screening], *, remembers: bool) -> None:
     """Write screenings in one transaction; see `Store.record_many`."""
-    statement = DriverInsert(insert(schema.screenings), database.engine.dialect)
-    rows = [statement.bound(row_of(screening)) for screening in screenings]
-    if rows:
+    batch = ScreeningBatch(database, screenings, remembers=remembers)
+    if screenings:
         with database.write() as connection:
-            statement.execute(connection, rows)
-            if remembers:
-                queue_seen(connection, screenings)
+            batch.write(connection)
+
+
+class ScreeningBatch:
+    """Screenings made ready to be written in a transaction, so that nothing is converted while it is held."""
+
+    def __init__(self, database: Database, screenings: Sequence[Screening], *, remembers: bool) -> None:
+        """Convert the rows.
+
+        Raises:
+            InvalidValueError: a value that no database can hold.
+        """
+        self._statement = DriverInsert(insert(schema.screenings), database.engine.dialect)
+        self._rows = [self._statement.bound(row_of(screening)) for screening in screenings]
+        self._queued = screenings if remembers else ()
+
+    def write(self, connection: Connection) -> None:
+        """Write them, and what the seen index needs of them."""
+        if self._rows:
+            self._statement.execute(connection, self._rows)
+            queue_seen(connection, self._queued)
 
 
 def screening_by_id(database: Database, screening_id: str) -> Screening:

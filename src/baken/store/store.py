@@ -48,6 +48,7 @@ from baken.store.failures import not_initialised
 from baken.store.kept import KeptCounts
 from baken.store.kept_reading import KeptViews, VectorChunk, ViewChunk
 from baken.store.recorder import Recorder
+from baken.store.scans import ScanRows
 from baken.store.seen import SeenRows
 
 DEFAULT_BUSY_TIMEOUT_SECONDS = 30.0
@@ -64,6 +65,7 @@ class Store:
     Attributes:
         seen: what is remembered of screened items.
         cases: what is to be reviewed.
+        scans: how far the scans of back catalogues are.
     """
 
     def __init__(self, database: Database, *, remembers: bool = False) -> None:
@@ -74,6 +76,7 @@ class Store:
         self._closed = False
         self.seen = SeenRows(database)
         self.cases = CaseRows(database)
+        self.scans = ScanRows(database, remembers=remembers)
 
     @classmethod
     def open(
