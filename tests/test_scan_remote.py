@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -114,6 +115,7 @@ def test_a_scan_of_a_bucket_is_resumed_and_the_next_run_takes_what_is_new(
     monkeypatch.setattr("baken.scan.BATCH_SECONDS", 0.0)
     names = [f"{number:02}.jpg" for number in range(30)]
     root = filled(s3, "resumed", names, b"no picture")
+    monkeypatch.setattr("baken.workers._WINDOW_ITEMS", 1)
     first = run(baken, root, stop_after=9)
     assert 9 <= len(first) < 30
     assert refs(first) + refs(run(baken)) == names
@@ -235,11 +237,25 @@ def test_bytes_are_held_until_a_worker_has_them_and_fetched_again_for_another():
         fetched.append(1)
         return b"bytes"
 
-    step = Step(scan_steps.Position(), content=b"bytes", fetch=fetch)
-    assert step.__reduce__()[1] == (b"bytes",)
+    held = scan_steps.Held(8)
+    held.take(5)
+    step = Step(scan_steps.Position(), content=b"bytes", fetch=fetch, held=held)
+    assert step.handed(100) == b"bytes"
     assert (step.content, fetched) == (None, [])
-    assert step.__reduce__()[1] == (b"bytes",)
+    held.take(8)  # there is room again: else this would wait for ever
+    assert step.handed(100) == b"bytes"
     assert fetched == [1]
+
+
+def test_fetching_waits_while_too_many_bytes_are_held_and_lets_one_large_file_in():
+    held, taken = scan_steps.Held(10), threading.Event()
+    held.take(100)
+    waiting = threading.Thread(target=lambda: (held.take(1), taken.set()))
+    waiting.start()
+    assert not taken.wait(0.05)
+    held.give_back(100)
+    waiting.join()
+    assert taken.is_set()
 
 
 @pytest.fixture

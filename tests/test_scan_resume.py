@@ -176,6 +176,7 @@ def test_the_next_run_screens_what_is_new_or_changed_and_what_could_not_be_read(
     (folder / "6" / "006.txt").unlink()
     (folder / "2" / "002.txt").rename(folder / "2" / "renamed.txt")
 
+    monkeypatch.setattr("baken.workers._WINDOW_ITEMS", 1)
     first = run(baken, Asked("nightly"), stop_after=90)
     changed = {each.screening.meta.item_ref for each in [*first, *run(baken, Asked("nightly"))]}
 

@@ -140,7 +140,11 @@ def read_file(path: str, max_size_bytes: int) -> bytes | Unscreenable:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 return Unscreenable(UnscreenableReason.UNREADABLE, "not a regular file")
-            data = b"" if status.st_size > max_size_bytes else file.read(max_size_bytes + 1)
+            data = b""
+            if status.st_size <= max_size_bytes:
+                data = file.read(status.st_size + 1)  # room for what is there, not for all that is allowed
+                if len(data) > status.st_size:  # it grew
+                    data += file.read(max_size_bytes + 1 - len(data))
     except OSError as error:
         return Unscreenable(UnscreenableReason.UNREADABLE, error.strerror or str(error))
     if status.st_size > max_size_bytes or len(data) > max_size_bytes:
