@@ -8,7 +8,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src" / "baken"
 LAYERS = {
-    "ground": {"model", "copies", "errors", "settings", "flood", "sealing", "store", "_native"},
+    "ground": {"model", "copies", "errors", "settings", "flood", "sealing", "audit", "store", "_native"},
     "domain": {
         "images",
         "fingerprints",
@@ -21,6 +21,7 @@ LAYERS = {
         "overlay",
         "view_words",
         "vector_index",
+        "timestamps",
     },
     "flow": {
         "pipeline",
@@ -36,6 +37,7 @@ LAYERS = {
         "seen",
         "retroaction",
         "housekeeping",
+        "auditing",
     },
     "entry": {"cli", "web", "demo", "assemble", "checks", "__init__"},
 }

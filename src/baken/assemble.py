@@ -8,8 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from cryptography.x509 import Certificate
+
+from baken.auditing import HEAD_FILE_NAME, AuditLog
 from baken.candidates import CandidateChecker
 from baken.decisions import Policy
+from baken.errors import SettingError
 from baken.images import DecodeLimits
 from baken.keeping import Keeping
 from baken.known import KnownFollower
@@ -20,6 +24,7 @@ from baken.seen import SeenKeeper
 from baken.seen_index import SeenIndex
 from baken.settings import Settings
 from baken.store import Store
+from baken.timestamps import roots_in
 from baken.vectors import Thresholds, VectorStage
 
 INDEX_FOLDER = Path("index", "known")
@@ -47,6 +52,15 @@ class Baken:
     index_guard: KnownGuard
     keeping: Keeping
 
+    def audit_log(self) -> AuditLog:
+        """The log of what was done.
+
+        Raises:
+            SettingError: the file of trusted certificates cannot be read.
+        """
+        roots = _roots(self.settings.audit_timestamp_roots_file)
+        return AuditLog(self.store, self.settings.data_dir / HEAD_FILE_NAME, roots)
+
     def close(self) -> None:
         """Close the indexes and the store; idempotent."""
         self.index_guard.close()
@@ -63,6 +77,16 @@ class Baken:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _roots(path: Path | None) -> list[Certificate]:
+    if path is None:
+        return []
+    try:
+        return roots_in(path.read_bytes())
+    except OSError as error:
+        message = f"the setting audit_timestamp_roots_file names {str(path)!r}, which cannot be read: {error.strerror}"
+        raise SettingError(message, hint="Give the authority's root certificates in PEM.") from error
 
 
 def initialise(settings: Settings) -> Baken:

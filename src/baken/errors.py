@@ -17,6 +17,7 @@ BakenError
     ├── NotInitialisedError           the data folder has no database yet
     ├── StoreBusyError                another process holds the database for longer than we wait
     ├── StoreError                    the database failed
+    ├── TimeStampError                a time stamp authority did not answer as it should
     ├── TurnLostError                 another process has taken over what was being done
     ├── SealError                     what is kept sealed cannot be sealed or opened
     │   ├── SealKeyMissingError           there is no key file
@@ -160,6 +161,12 @@ class TurnLostError(NotReadyError):
     """Another process has taken over what was being done, because this one was silent for too long."""
 
     code = "turn_lost"
+
+
+class TimeStampError(NotReadyError):
+    """A time stamp authority could not be reached, or its answer is not what it should be."""
+
+    code = "time_stamp_failed"
 
 
 class SealError(NotReadyError):

@@ -30,7 +30,7 @@ from baken.copies import ViewSet
 from baken.errors import InvalidValueError
 from baken.model import DEFAULT_FLOOD_ACCOUNTS_PER_HOUR, DEFAULT_FLOOD_FACTOR, MAX_RADIUS_BITS
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0007")
 """Every schema revision this version knows, oldest first; the last one is what it works with."""
 
 
@@ -445,3 +445,39 @@ case_items = Table(
 )
 Index("case_items_screening", case_items.c.screening_id, case_items.c.case_id, unique=True)
 Index("case_items_account", case_items.c.case_id, case_items.c.account_ref)
+
+# What was done, by whom: `baken.audit` says how events are chained. Rows are only ever added.
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("seq", _Id, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("actor", PlainText, nullable=False),
+    Column("subject", PlainText),
+    Column("event", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+)
+Index("audit_events_kind", audit_events.c.kind, audit_events.c.seq)
+Index("audit_events_actor", audit_events.c.actor, audit_events.c.seq)
+Index("audit_events_subject", audit_events.c.subject, audit_events.c.seq)
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("seq", _Id, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+)
+
+audit_stamps = Table(
+    "audit_stamps",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("seq", _Id, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("stamped_at", UtcTime, nullable=False),
+    Column("authority", PlainText, nullable=False),
+    Column("token", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("audit_stamps_seq", audit_stamps.c.seq, audit_stamps.c.id)

@@ -39,6 +39,7 @@ from baken.store import notices as notice_rows
 from baken.store import screenings as screening_rows
 from baken.store.address import parse_address
 from baken.store.asking import Question
+from baken.store.audit import AuditRows
 from baken.store.banks import BankEvent
 from baken.store.cases import CaseRows
 from baken.store.changes import Change, HeadReader
@@ -64,6 +65,7 @@ class Store:
     Attributes:
         seen: what is remembered of screened items.
         cases: what is to be reviewed.
+        audit: what was done, by whom.
     """
 
     def __init__(self, database: Database, *, remembers: bool = False) -> None:
@@ -74,6 +76,7 @@ class Store:
         self._closed = False
         self.seen = SeenRows(database)
         self.cases = CaseRows(database)
+        self.audit = AuditRows(database)
 
     @classmethod
     def open(

@@ -24,6 +24,7 @@ from uvicorn.supervisors import Multiprocess
 
 from baken import __version__, assemble
 from baken.assemble import Baken
+from baken.audit import ACTOR, NewEvent
 from baken.errors import SettingError
 from baken.settings import ENV_PREFIX, Settings, load
 from baken.web import logs, openapi
@@ -125,6 +126,8 @@ def serve(settings: Settings) -> None:
     logs.configure(settings.log_format)
     baken = assemble.open_existing(settings)
     listener = _listen(settings)
+    started = NewEvent("server.started", ACTOR, None, {"version": __version__, "settings": settings.told()})
+    baken.store.audit.record(started)
     if settings.workers == 1:
         uvicorn.Server(_config(create_app(baken), settings)).run(sockets=[listener])
         return

@@ -6,7 +6,9 @@ import base64
 import binascii
 from collections.abc import Sequence
 
-from baken.model import Scope
+from starlette.requests import Request
+
+from baken.model import ApiKey, Scope
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 """Answered without a key, because load balancers and orchestrators ask them."""
@@ -24,6 +26,12 @@ SCOPES = (
 )
 """The scope each part of the API needs, first hit wins: what is added under /v1 without a line here is for `admin`.
 Paths outside /v1 (metrics, documentation, and whatever does not exist) need any valid key."""
+
+
+def actor_of(request: Request) -> str:
+    """Who asks, for the record: the key that the edge has checked."""
+    key: ApiKey = request.scope["baken.key"]
+    return f"key:{key.id}"
 
 
 def is_open(path: str) -> bool:
