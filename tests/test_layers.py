@@ -8,7 +8,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src" / "baken"
 LAYERS = {
-    "ground": {"model", "copies", "errors", "settings", "flood", "sealing", "audit", "store", "_native"},
+    "ground": {"model", "copies", "errors", "settings", "flood", "sealing", "audit", "accounts", "store", "_native"},
     "domain": {
         "images",
         "fingerprints",
@@ -22,6 +22,9 @@ LAYERS = {
         "view_words",
         "vector_index",
         "timestamps",
+        "permissions",
+        "passwords",
+        "second_factor",
     },
     "flow": {
         "pipeline",
@@ -38,6 +41,7 @@ LAYERS = {
         "retroaction",
         "housekeeping",
         "auditing",
+        "people",
     },
     "entry": {"cli", "web", "demo", "assemble", "checks", "__init__"},
 }

@@ -18,6 +18,8 @@ from baken.images import DecodeLimits
 from baken.keeping import Keeping
 from baken.known import KnownFollower
 from baken.known_guard import KnownGuard
+from baken.passwords import Passwords
+from baken.people import People, SessionLimits
 from baken.pipeline import Gate
 from baken.sealing import Sealer
 from baken.seen import SeenKeeper
@@ -51,6 +53,14 @@ class Baken:
     keeper: SeenKeeper
     index_guard: KnownGuard
     keeping: Keeping
+
+    def people(self) -> People:
+        """What people do with their accounts."""
+        limits = SessionLimits(
+            timedelta(seconds=self.settings.session_idle_seconds),
+            timedelta(seconds=self.settings.session_longest_seconds),
+        )
+        return People(self.store, self.keeping.sealer, Passwords(), limits=limits)
 
     def audit_log(self) -> AuditLog:
         """The log of what was done.

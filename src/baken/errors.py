@@ -7,7 +7,8 @@ BakenError
 │   └── SettingError                  a setting is missing, unknown or wrong
 ├── AccessError
 │   ├── NotAuthenticatedError         no key, or one that is unknown, expired or revoked
-│   └── NotAuthorisedError            the key is known and lacks the scope
+│   ├── NotAuthorisedError            the key is known and lacks the scope
+│   └── TooManyAttemptsError          too many sign-ins have failed; the next one has to wait
 ├── NotFoundError                 the named bank, entry, screening or key does not exist
 ├── ConflictError                 the request contradicts what is already stored
 ├── TooLargeError                 a body, a batch or a field is over its limit
@@ -101,6 +102,12 @@ class NotAuthorisedError(AccessError):
     """The key is known and lacks the scope."""
 
     code = "not_authorised"
+
+
+class TooManyAttemptsError(AccessError):
+    """Too many sign-ins have failed; the next one has to wait."""
+
+    code = "too_many_attempts"
 
 
 class NotFoundError(BakenError):

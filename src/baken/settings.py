@@ -157,6 +157,18 @@ class Settings(BaseSettings):
     verdict_decoder_failed: Verdict = Field(
         Verdict.HOLD, description="Verdict for a picture whose decoder crashed or ran out of its limits."
     )
+    session_idle_seconds: float = Field(
+        3600.0,
+        ge=60,
+        le=86_400,
+        description="How long a person stays signed in without doing anything.",
+    )
+    session_longest_seconds: float = Field(
+        43_200.0,
+        ge=300,
+        le=2_592_000,
+        description="How long a person stays signed in at all.",
+    )
     audit_timestamp_url: str | None = Field(
         None,
         description="The address of a time stamp authority (RFC 3161) that `baken audit stamp` asks; it gets a digest "

@@ -481,3 +481,70 @@ audit_stamps = Table(
     sqlite_autoincrement=True,
 )
 Index("audit_stamps_seq", audit_stamps.c.seq, audit_stamps.c.id)
+
+# People who sign in. `name_key` is the name without the case of its letters. `bank_ids` is a list of ids, or null for
+# all banks. Accounts are disabled and never deleted: the audit log names them by their ids.
+users = Table(
+    "users",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", PlainText, nullable=False),
+    Column("name_key", PlainText, nullable=False, unique=True),
+    Column("email", PlainText),
+    Column("roles", _Json, nullable=False),
+    Column("bank_ids", _Json),
+    Column("password_hash", Text),
+    Column("totp_sealed", LargeBinary),
+    Column("totp_step", _Id, nullable=False, server_default="0"),
+    Column("created_at", UtcTime, nullable=False),
+    Column("created_by", PlainText, nullable=False),
+    Column("disabled_at", UtcTime),
+)
+
+recovery_codes = Table(
+    "recovery_codes",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+)
+Index("recovery_codes_user", recovery_codes.c.user_id)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("token_sha256", LargeBinary, nullable=False, unique=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("method", Text, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("last_seen_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+    Column("address", PlainText),
+    Column("agent", PlainText),
+)
+Index("sessions_user", sessions.c.user_id, sessions.c.created_at)
+Index("sessions_expires_at", sessions.c.expires_at)
+
+# Random secrets that are taken once: links to set an account up, and sign-ins that wait for the second factor.
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("token_sha256", LargeBinary, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+)
+Index("tickets_user", tickets.c.user_id)
+Index("tickets_expires_at", tickets.c.expires_at)
+
+# Sign-ins that have not succeeded, by account and by address; the key is a digest of either.
+sign_in_attempts = Table(
+    "sign_in_attempts",
+    metadata,
+    Column("key", LargeBinary, primary_key=True),
+    Column("attempt_count", Integer, nullable=False),
+    Column("last_at", UtcTime, nullable=False),
+    Column("blocked_until", UtcTime),
+)
+Index("sign_in_attempts_last_at", sign_in_attempts.c.last_at)

@@ -48,8 +48,10 @@ from baken.store.entries import AddedEntries, CodeChunk, Finder
 from baken.store.failures import not_initialised
 from baken.store.kept import KeptCounts
 from baken.store.kept_reading import KeptViews, VectorChunk, ViewChunk
+from baken.store.people import PeopleRows
 from baken.store.recorder import Recorder
 from baken.store.seen import SeenRows
+from baken.store.sign_ins import SignInRows
 
 DEFAULT_BUSY_TIMEOUT_SECONDS = 30.0
 
@@ -66,6 +68,8 @@ class Store:
         seen: what is remembered of screened items.
         cases: what is to be reviewed.
         audit: what was done, by whom.
+        people: accounts of people who sign in.
+        sign_ins: their sessions, and attempts to get one.
     """
 
     def __init__(self, database: Database, *, remembers: bool = False) -> None:
@@ -77,6 +81,8 @@ class Store:
         self.seen = SeenRows(database)
         self.cases = CaseRows(database)
         self.audit = AuditRows(database)
+        self.people = PeopleRows(database)
+        self.sign_ins = SignInRows(database)
 
     @classmethod
     def open(

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0007"
 down_revision = "0005"
@@ -21,6 +22,14 @@ def _needed(name: str, type_: sa.types.TypeEngine[Any]) -> sa.Column[Any]:
     return sa.Column(name, type_, nullable=False)
 
 
+def _json_type() -> sa.types.TypeEngine[Any]:
+    return sa.JSON().with_variant(JSONB(), "postgresql")
+
+
+def _of_user() -> sa.Column[Any]:
+    return sa.Column("user_id", sa.Text(), sa.ForeignKey("users.id"), nullable=False)
+
+
 def _time(name: str, *, nullable: bool = False) -> sa.Column[Any]:
     return sa.Column(name, sa.DateTime(timezone=True), nullable=nullable)
 
@@ -28,6 +37,8 @@ def _time(name: str, *, nullable: bool = False) -> sa.Column[Any]:
 def upgrade() -> None:
     """Make the tables. The audit log begins here: what was done before stands in each bank's history."""
     _make_audit_log()
+    _make_accounts()
+    _make_sign_ins()
 
 
 def _make_audit_log() -> None:
@@ -60,3 +71,58 @@ def _make_audit_log() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("audit_stamps_seq", "audit_stamps", ["seq", "id"])
+
+
+def _make_accounts() -> None:
+    op.create_table(
+        "users",
+        sa.Column("id", sa.Text(), primary_key=True),
+        _needed("name", sa.Text()),
+        sa.Column("name_key", sa.Text(), nullable=False, unique=True),
+        sa.Column("email", sa.Text()),
+        _needed("roles", _json_type()),
+        sa.Column("bank_ids", _json_type()),
+        sa.Column("password_hash", sa.Text()),
+        sa.Column("totp_sealed", sa.LargeBinary()),
+        sa.Column("totp_step", _id_type(), nullable=False, server_default="0"),
+        _time("created_at"),
+        _needed("created_by", sa.Text()),
+        _time("disabled_at", nullable=True),
+    )
+    op.create_table("recovery_codes", sa.Column("digest", sa.LargeBinary(), primary_key=True), _of_user())
+    op.create_index("recovery_codes_user", "recovery_codes", ["user_id"])
+
+
+def _make_sign_ins() -> None:
+    op.create_table(
+        "sessions",
+        sa.Column("id", sa.Text(), primary_key=True),
+        sa.Column("token_sha256", sa.LargeBinary(), nullable=False, unique=True),
+        _of_user(),
+        _needed("method", sa.Text()),
+        _time("created_at"),
+        _time("last_seen_at"),
+        _time("expires_at"),
+        _time("ended_at", nullable=True),
+        sa.Column("address", sa.Text()),
+        sa.Column("agent", sa.Text()),
+    )
+    op.create_index("sessions_user", "sessions", ["user_id", "created_at"])
+    op.create_index("sessions_expires_at", "sessions", ["expires_at"])
+    op.create_table(
+        "tickets",
+        sa.Column("token_sha256", sa.LargeBinary(), primary_key=True),
+        _needed("kind", sa.Text()),
+        _of_user(),
+        _time("expires_at"),
+    )
+    op.create_index("tickets_user", "tickets", ["user_id"])
+    op.create_index("tickets_expires_at", "tickets", ["expires_at"])
+    op.create_table(
+        "sign_in_attempts",
+        sa.Column("key", sa.LargeBinary(), primary_key=True),
+        _needed("attempt_count", sa.Integer()),
+        _time("last_at"),
+        _time("blocked_until", nullable=True),
+    )
+    op.create_index("sign_in_attempts_last_at", "sign_in_attempts", ["last_at"])
