@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,17 +11,28 @@ from pathlib import Path
 
 import pytest
 
+from baken import cli
 from command_line import Command
 from time_stamp_authority import Authority, make_certificates, running_authority
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with two events; each test gets a copy."""
+    folder = tmp_path_factory.mktemp("prepared") / "data"
+    for words in (
+        ["init"],
+        ["bank", "create", "known", "--purpose", "watch"],
+        ["bank", "pause", "known", "--reason", "x"],
+    ):
+        assert cli.main(["--data-dir", str(folder), *words]) == 0
+    return folder
+
+
 @pytest.fixture
-def baken(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
-    command = Command(capsys, tmp_path / "data")
-    command.ok("init")
-    command.ok("bank", "create", "known", "--purpose", "watch")
-    command.ok("bank", "pause", "known", "--reason", "test")
-    return command
+def baken(capsys: pytest.CaptureFixture[str], prepared: Path, tmp_path: Path) -> Command:
+    shutil.copytree(prepared, tmp_path / "data")
+    return Command(capsys, tmp_path / "data")
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
+from sqlalchemy import insert, text
 
 from baken.accounts import Role, SignInMethod, User
 from baken.errors import (
@@ -25,6 +27,8 @@ from baken.people import Browser, People, SecondFactorWanted, SessionLimits, Sig
 from baken.sealing import Sealer
 from baken.second_factor import code_at
 from baken.store import Store
+from baken.store.schema import audit_head
+from postgresql import empty_postgresql
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 GOOD, OTHER = "correct horse battery", "staple of another kind"
@@ -92,9 +96,35 @@ class World:
             return repr([connection.exec_driver_sql(f"SELECT * FROM {name}").all() for name in tables])  # noqa: S608
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def shared_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One database for all tests of this file on each engine: making the tables costs more than any of them."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path_factory.mktemp('people') / 'baken.sqlite3'}"
+    url: str = request.getfixturevalue("postgresql_database")
+    empty_postgresql(url)
+    return url
+
+
+@pytest.fixture(scope="module")
+def shared_store(shared_url: str) -> Iterator[Store]:
+    with Store.initialise(shared_url) as opened:
+        yield opened
+
+
 @pytest.fixture
-def world(store: Store, tmp_path: Path) -> World:
-    return World(store, Sealer(tmp_path / "feature.key"))
+def store_url(shared_url: str) -> str:
+    return shared_url
+
+
+@pytest.fixture
+def world(shared_store: Store, tmp_path: Path) -> World:
+    tables = ("sessions", "tickets", "recovery_codes", "sign_in_attempts", "users", "audit_events", "audit_head")
+    with shared_store._database.write() as connection:
+        for table in tables:
+            connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - names of ours
+        connection.execute(insert(audit_head), {"id": 1, "seq": 0, "digest": bytes(32)})
+    return World(shared_store, Sealer(tmp_path / "feature.key"))
 
 
 def test_who_has_the_password_is_in_and_the_log_says_so(world: World):

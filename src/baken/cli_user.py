@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from getpass import getpass
 from typing import Annotated
 
@@ -115,7 +114,7 @@ def disable(context: typer.Context, name: Name, *, data_dir: DataDir = None) -> 
     """Let nobody use an account any more; its sessions end at once. It stays on record."""
     with assemble.open_existing(load_settings(context, data_dir)) as baken:
         user = baken.store.people.named(name)
-        baken.store.people.change(user.id, disabled_at=datetime.now(UTC), actor=actor())
+        baken.people().disable(user, actor=actor())
     output.console().print(f"{output.clean(user.name)} is disabled")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import pairwise
 
 from argon2 import PasswordHasher, Type
@@ -40,7 +41,11 @@ class Passwords:
         self._hasher = PasswordHasher(
             time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism, hash_len=32, salt_len=16, type=Type.ID
         )
-        self._nobodys = self._hasher.hash("the password of an account that does not exist")
+
+    @cached_property
+    def _nobodys(self) -> str:
+        """The hash that stands in for those of accounts without one."""
+        return self._hasher.hash("the password of an account that does not exist")
 
     def hash(self, password: str) -> str:
         """The hash to keep, with its salt and parameters."""

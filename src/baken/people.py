@@ -159,6 +159,14 @@ class People:
         password_hash = self._checked_hash(user, password)
         self._store.people.set_password(user.id, password_hash, actor=actor, keep_session=keep_session)
 
+    def disable(self, user: User, *, actor: str) -> None:
+        """Let nobody use an account any more; its sessions end at once.
+
+        Raises:
+            ConflictError: nobody would be left who may change users.
+        """
+        self._store.people.change(user.id, disabled_at=self._now(), actor=actor)
+
     def invite(self, user: User, *, actor: str) -> str:
         """A code that lets the person set a password, once, within three days; earlier ones end.
 
@@ -297,6 +305,21 @@ class People:
         """Whether a session can still be used."""
         now = self._now()
         return session.ended_at is None and now < session.expires_at and now - session.last_seen_at < self._limits.idle
+
+    def confirm_password(self, user: User, password: str, browser: Browser) -> None:
+        """Do nothing when it is the person's password: what is not given to whoever finds a browser open.
+
+        Raises:
+            NotAuthenticatedError: it is not.
+            TooManyAttemptsError: as in `sign_in`.
+        """
+        self._begin_attempt(user.name, browser)
+        given = self._store.people.credentials(user_id=user.id)
+        if not self._passwords.matches(given.password_hash if given else None, password):
+            self._note_failure(given, "confirmation")
+            raise _refused("the password is wrong")
+        address = None if browser.address is None else _key_of_address(browser.address)
+        self._store.sign_ins.forgive(_key_of_account(user.name), address)
 
     def sign_out(self, session: Session) -> None:
         """End one's own session."""

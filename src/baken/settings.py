@@ -157,6 +157,16 @@ class Settings(BaseSettings):
     verdict_decoder_failed: Verdict = Field(
         Verdict.HOLD, description="Verdict for a picture whose decoder crashed or ran out of its limits."
     )
+    console_url: str | None = Field(
+        None,
+        description="The address under which browsers reach the console, `https://baken.example.org`. With https, "
+        "cookies are kept from plain connections. When unset, what each request says of itself counts.",
+    )
+    client_address_header: str | None = Field(
+        None,
+        description="The header in which your own proxy says whom it forwards for, `x-forwarded-for`; its last "
+        "address counts. Set it only behind a proxy that always sets it: waits after failed sign-ins rest on it.",
+    )
     session_idle_seconds: float = Field(
         3600.0,
         ge=60,

@@ -25,8 +25,8 @@ _SESSIONS = schema.sessions.c
 
 
 def key_of_name(name: str) -> str:
-    """What makes two names the same."""
-    return name.strip().casefold()
+    """What makes two names the same. No name holds a NUL, and no database could look for one."""
+    return name.replace("\0", "").strip().casefold()
 
 
 class PeopleRows:

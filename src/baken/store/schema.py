@@ -487,7 +487,7 @@ Index("audit_stamps_seq", audit_stamps.c.seq, audit_stamps.c.id)
 users = Table(
     "users",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", PlainText, primary_key=True),
     Column("name", PlainText, nullable=False),
     Column("name_key", PlainText, nullable=False, unique=True),
     Column("email", PlainText),

@@ -30,6 +30,7 @@ from baken.settings import ENV_PREFIX, Settings, load
 from baken.web import logs, openapi
 from baken.web.banks import Banks
 from baken.web.cases import Cases
+from baken.web.console.console import Console
 from baken.web.docs import Docs
 from baken.web.edge import Edge
 from baken.web.lookups import Lookups
@@ -78,11 +79,13 @@ def create_app(baken: Baken) -> Application:
     for part in (Lookups, Screenings, Banks, Pictures, Notices, Cases, Seen, Operations):
         app.router.routes.extend(part(service).routes())
     app.router.routes.extend(Docs(msgspec.json.encode(openapi.build(app))).routes())
+    console = Console(service)
+    app.router.routes.extend(console.routes())
     app.add_exception_handler(HTTPException, _pass_on)
     app.add_exception_handler(RequestValidationError, _pass_on)
     app.fixed_routes = FixedRoutes(app.routes)
-    app.short_way = Edge(app.fixed_routes, service)
-    app.add_middleware(Edge, service=service)
+    app.short_way = Edge(app.fixed_routes, service, console.error_page)
+    app.add_middleware(Edge, service=service, error_page=console.error_page)
     return app
 
 

@@ -16,6 +16,8 @@ OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 BROWSER_PREFIXES = ("/docs", "/openapi.json")
 """Where a browser may send the key as the password of HTTP Basic: read-only, so a forged request gains nothing."""
 
+CONSOLE_PREFIX = "/console"
+
 SCOPES = (
     ("/v1/screenings", Scope.SCREEN),
     ("/v1/lookups", Scope.LOOKUP),
@@ -35,8 +37,8 @@ def actor_of(request: Request) -> str:
 
 
 def is_open(path: str) -> bool:
-    """Whether a path is answered without a key."""
-    return path in OPEN_PATHS
+    """Whether a path is answered without a key: some of operations, and the console, which looks at sessions itself."""
+    return path in OPEN_PATHS or _is_under(path, CONSOLE_PREFIX)
 
 
 def offers_basic(path: str) -> bool:
