@@ -17,7 +17,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-import httpx
 import rfc8785
 from cryptography import x509
 
@@ -184,6 +183,8 @@ class _Stamps:
 
 def _ask(authority: str, body: bytes) -> bytes:
     """The authority's answer: no redirect is followed, and no more is read than an answer can have."""
+    import httpx  # noqa: PLC0415 - it takes 70 ms to load, which every other command would pay too
+
     try:
         headers = {"content-type": REQUEST_TYPE, "accept": ANSWER_TYPE}
         with httpx.stream("POST", authority, content=body, headers=headers, timeout=_TIMEOUT_SECONDS) as answer:
