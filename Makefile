@@ -25,7 +25,7 @@ demo: $(VENV)/.built ## draw photos, bank some, screen altered copies, serve the
 	@$(BIN)/python -m baken.demo $(ARGS)
 
 test: $(VENV)/.built ## run the tests (the long ones: make test-long)
-	$(BIN)/python -m pytest -m "not long" $(ARGS)
+	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadfile $(ARGS)
 
 test-long: $(VENV)/.built ## run the tests that take minutes
 	$(BIN)/python -m pytest -m long $(ARGS)

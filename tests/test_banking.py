@@ -91,7 +91,7 @@ def imported(
 
 def exported(store: Store, bank: str = "known", list_format: ListFormat = ListFormat.CSV) -> str:
     output = io.StringIO()
-    export_entries(store, bank, output, list_format)
+    export_entries(store, bank, output, list_format, actor="test")
     return output.getvalue()
 
 
@@ -402,9 +402,9 @@ def test_own_photos_are_exported_only_when_that_is_said(store: Store):
     store.create_bank("own", Purpose.OWN_PHOTO, radius_bits=31, verdict=Verdict.HOLD, actor="test")
     output = io.StringIO()
     with pytest.raises(UsageError, match="own photos"):
-        export_entries(store, "own", output, ListFormat.CSV)
+        export_entries(store, "own", output, ListFormat.CSV, actor="test")
     assert output.getvalue() == ""
-    assert export_entries(store, "own", output, ListFormat.CSV, own_photo_allowed=True) == 0
+    assert export_entries(store, "own", output, ListFormat.CSV, own_photo_allowed=True, actor="test") == 0
 
 
 def test_nothing_is_exported_of_a_withdrawn_bank_or_as_bare_values(store: Store):

@@ -145,7 +145,7 @@ def test_a_replaced_key_is_no_longer_needed_after_resealing(baken: Command, pict
     key = baken.data_dir / "feature.key"
     key.write_text("ab" * 32 + "\n" + key.read_text())
 
-    assert baken.ok("bank", "reseal").out == "keypoints of 2 entries sealed again\n"
+    assert baken.ok("bank", "reseal").out == "2 sealed again: keypoints of entries and second factors of people\n"
 
     key.write_text("ab" * 32)
     assert "BK-E007" not in findings(baken)

@@ -311,7 +311,7 @@ def test_nothing_that_is_kept_is_exported_and_what_is_imported_has_none(store: S
     add(store, keeping, *written(tmp_path / "in", [1]))
     for list_format in (ListFormat.CSV, ListFormat.LINES):
         text = io.StringIO()
-        banking.export_entries(store, "all", text, list_format)
+        banking.export_entries(store, "all", text, list_format, actor="test")
         assert text.getvalue().count("\n") == (2 if list_format is ListFormat.CSV else 4)
         assert max(len(word) for word in text.getvalue().replace(",", " ").split()) <= 64
         path = tmp_path / f"list.{list_format}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src" / "baken"
 LAYERS = {
-    "ground": {"model", "copies", "errors", "settings", "flood", "sealing", "store", "_native"},
+    "ground": {"model", "copies", "errors", "settings", "flood", "sealing", "audit", "accounts", "store", "_native"},
     "domain": {
         "images",
         "fingerprints",
@@ -21,6 +21,10 @@ LAYERS = {
         "overlay",
         "view_words",
         "vector_index",
+        "timestamps",
+        "permissions",
+        "passwords",
+        "second_factor",
     },
     "flow": {
         "pipeline",
@@ -36,6 +40,8 @@ LAYERS = {
         "seen",
         "retroaction",
         "housekeeping",
+        "auditing",
+        "people",
     },
     "entry": {"cli", "web", "demo", "assemble", "checks", "__init__"},
 }

@@ -168,7 +168,7 @@ def test_forgetting_takes_what_was_named_and_nothing_else(world: World, clock: C
     world.run()
     world.see(picture(7), "d", "y")
 
-    assert world.keeper.forget(selection) == 4 - left
+    assert world.keeper.forget(selection, actor="test") == 4 - left
     items = world.store.seen.items()
     assert len(items) == left
     assert len(world.index) == len({item.file_id for item in items}) * 7
@@ -181,7 +181,7 @@ def test_a_case_keeps_its_items_when_they_are_forgotten(world: World):
     world.add(pdq_entry(code(1)))
     world.run()
     before = world.store.cases.cases()
-    world.keeper.forget(Selection())
+    world.keeper.forget(Selection(), actor="test")
 
     assert world.store.cases.cases() == before
     assert [item.screening_id for item in world.store.cases.items(before[0].id)] == [seen.id]
@@ -192,7 +192,7 @@ def test_a_copy_that_comes_after_its_leader_was_forgotten_still_joins_the_cluste
     world.see(picture(1), "a")
     world.see(picture(1, 9), "b")
     world.run()
-    world.keeper.forget(Selection(item_ref="a"))
+    world.keeper.forget(Selection(item_ref="a"), actor="test")
     world.see(picture(1, 11), "c")
     world.run()
 
@@ -299,7 +299,7 @@ def test_an_index_that_is_too_far_behind_is_built_again(world: World, tmp_path: 
     world.see_all(picture(number) for number in range(3))
     world.run()
     shutil.copytree(tmp_path / "index" / "seen", tmp_path / "behind" / "seen")
-    world.keeper.forget(Selection(item_ref="item 1"))
+    world.keeper.forget(Selection(item_ref="item 1"), actor="test")
     url = world.store._database.address.url.render_as_string(hide_password=False)
     with World(url, tmp_path / "behind") as other:
         other.index.follow()
@@ -315,7 +315,7 @@ def test_one_process_at_a_time_keeps_the_index(store_url: str, tmp_path: Path):
         assert first.keeper._turn.take()
         assert not second.keeper.keep()
         with pytest.raises(StoreBusyError, match="another process"):
-            second.keeper.forget(Selection(), timeout_seconds=0.0)
+            second.keeper.forget(Selection(), actor="test", timeout_seconds=0.0)
         time.sleep(0.4)  # the first one died, as far as anyone can tell
         assert second.keeper.keep()
         assert counts(second) == (1, 1, 1, 0)

@@ -9,18 +9,25 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from cryptography.x509 import Certificate
+
+from baken.auditing import HEAD_FILE_NAME, AuditLog
 from baken.candidates import CandidateChecker
 from baken.decisions import Policy
+from baken.errors import SettingError
 from baken.images import DecodeLimits
 from baken.keeping import Keeping
 from baken.known import KnownFollower
 from baken.known_guard import KnownGuard
+from baken.passwords import Passwords
+from baken.people import People, SessionLimits
 from baken.pipeline import Gate
 from baken.sealing import Sealer
 from baken.seen import SeenKeeper
 from baken.seen_index import SeenIndex
 from baken.settings import Settings
 from baken.store import Store
+from baken.timestamps import roots_in
 from baken.vectors import Thresholds, VectorStage
 from baken.workers import available_cores
 from baken.workers_pool import Isolation, WorkerPool
@@ -50,6 +57,23 @@ class Baken:
     index_guard: KnownGuard
     keeping: Keeping
     workers: WorkerPool
+
+    def people(self) -> People:
+        """What people do with their accounts."""
+        limits = SessionLimits(
+            timedelta(seconds=self.settings.session_idle_seconds),
+            timedelta(seconds=self.settings.session_longest_seconds),
+        )
+        return People(self.store, self.keeping.sealer, Passwords(), limits=limits)
+
+    def audit_log(self) -> AuditLog:
+        """The log of what was done.
+
+        Raises:
+            SettingError: the file of trusted certificates cannot be read.
+        """
+        roots = _roots(self.settings.audit_timestamp_roots_file)
+        return AuditLog(self.store, self.settings.data_dir / HEAD_FILE_NAME, roots)
 
     def close(self) -> None:
         """Close the indexes and the store; idempotent."""
@@ -83,6 +107,16 @@ def workers_of(settings: Settings, reads: Sequence[str] = ()) -> WorkerPool:
         isolation=isolation_of(settings),
         readable=reads,
     )
+
+
+def _roots(path: Path | None) -> list[Certificate]:
+    if path is None:
+        return []
+    try:
+        return roots_in(path.read_bytes())
+    except OSError as error:
+        message = f"the setting audit_timestamp_roots_file names {str(path)!r}, which cannot be read: {error.strerror}"
+        raise SettingError(message, hint="Give the authority's root certificates in PEM.") from error
 
 
 def initialise(settings: Settings) -> Baken:

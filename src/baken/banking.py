@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TextIO, TypeVar
 
 from baken import listfiles
+from baken.audit import NewEvent
 from baken.copies import ViewSet
 from baken.errors import ConflictError, InvalidValueError, UsageError
 from baken.keeping import BankedFile, BankFingerprinter, Keeping
@@ -433,9 +434,17 @@ def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 def export_entries(
-    store: Store, bank_name: str, output: TextIO, list_format: ListFormat, *, own_photo_allowed: bool = False
+    store: Store,
+    bank_name: str,
+    output: TextIO,
+    list_format: ListFormat,
+    *,
+    own_photo_allowed: bool = False,
+    actor: str,
 ) -> int:
     """Write every active entry of a bank as a list that `import_list` reads, and return how many there were.
+
+    The audit log says so before the first entry is written.
 
     Raises:
         UsageError: the bank holds own photos and that was not allowed, or the format is not written.
@@ -453,6 +462,8 @@ def export_entries(
         raise InvalidValueError(
             message, hint="Entries may hold fingerprints of several kinds; csv keeps them together."
         )
+    facts = {"bank": bank.name, "format": list_format.value}
+    store.audit.record(NewEvent("bank.exported", actor, f"bank:{bank.id}", facts))
     writer = csv.writer(output, lineterminator="\n")
     if list_format is ListFormat.CSV:
         writer.writerow(EXPORT_COLUMNS)

@@ -14,6 +14,7 @@ from pathlib import Path
 import typer
 
 from baken import (
+    cli_audit,
     cli_bank,
     cli_case,
     cli_entry,
@@ -25,6 +26,7 @@ from baken import (
     cli_scan,
     cli_screen,
     cli_seen,
+    cli_user,
 )
 from baken import cli_output as output
 from baken.cli_common import EXIT_FAILURE, EXIT_USAGE, DataDir
@@ -50,6 +52,8 @@ app.command()(cli_overlay.overlay)
 app.add_typer(cli_case.app, name="case")
 app.add_typer(cli_seen.app, name="seen")
 app.add_typer(cli_key.app, name="key")
+app.add_typer(cli_user.app, name="user")
+app.add_typer(cli_audit.app, name="audit")
 app.add_typer(cli_index.app, name="index")
 app.command()(cli_operate.serve)
 app.command()(cli_operate.check)

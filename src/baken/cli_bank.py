@@ -10,6 +10,7 @@ import typer
 
 from baken import assemble, banking
 from baken import cli_output as output
+from baken.audit import NewEvent
 from baken.cli_bank_files import Name, add, export, import_list
 from baken.cli_common import AsJson, DataDir, OptionalReason, Reason, actor, confirm, load_settings
 from baken.cli_past import tell_past
@@ -226,10 +227,11 @@ def _entry_row(entry: Entry) -> list[output.Cell]:
 
 @app.command()
 def reseal(context: typer.Context, *, data_dir: DataDir = None) -> None:
-    """Seal the keypoints of all banks with the first key of the key file, so that keys after it can be taken out."""
+    """Seal keypoints and second factors with the first key of the key file, so that keys after it can be taken out."""
     with assemble.open_existing(load_settings(context, data_dir)) as baken:
         count = baken.keeping.reseal(baken.store)
-    output.console().print(f"keypoints of {count:,} entries sealed again")
+        baken.store.audit.record(NewEvent("keys.resealed", actor(), None, {"count": count}))
+    output.console().print(f"{count:,} sealed again: keypoints of entries and second factors of people")
 
 
 @app.command()

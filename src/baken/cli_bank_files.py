@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 
 import typer
 
 from baken import assemble, banking
 from baken import cli_output as output
 from baken.banking import AddSummary, ImportSummary, ListSource
-from baken.cli_common import EXIT_FAILURE, DataDir, Roots, actor, load_settings, stopping
+from baken.cli_common import EXIT_FAILURE, DataDir, Roots, actor, load_settings, new_file, stopping
 from baken.cli_past import tell_past
 from baken.copies import ViewSet
-from baken.errors import ConflictError, InvalidValueError, UsageError
+from baken.errors import InvalidValueError
 from baken.images import DecodeLimits
 from baken.listfiles import ListFormat
 from baken.model import FingerprintKind, Provenance
@@ -212,26 +212,17 @@ def export(
 ) -> None:
     """Write the active entries of a bank as a list that `baken bank import` reads. Treat it as secret."""
     with assemble.open_existing(load_settings(context, data_dir)) as baken:
+        write = partial(
+            banking.export_entries,
+            baken.store,
+            name,
+            list_format=list_format,
+            own_photo_allowed=yes_own_photo,
+            actor=actor(),
+        )
         if file is None:
-            banking.export_entries(baken.store, name, sys.stdout, list_format, own_photo_allowed=yes_own_photo)
+            write(output=sys.stdout)
             return
-        partial = file.with_name(f".{file.name}.partial")
-        try:
-            with _new_file(file, partial) as stream:
-                count = banking.export_entries(baken.store, name, stream, list_format, own_photo_allowed=yes_own_photo)
-            partial.rename(file)
-        finally:
-            partial.unlink(missing_ok=True)
+        with new_file(file) as stream:
+            count = write(output=stream)
     output.note(f"{count:,} entries of {name} written to {output.clean(str(file))}")
-
-
-def _new_file(file: Path, partial: Path) -> TextIO:
-    if file.exists():
-        message = f"the file {str(file)!r} exists already"
-        raise ConflictError(message, hint="Remove it or choose another name; lists are not overwritten.")
-    try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    except OSError as error:
-        message = f"the file {str(file)!r} cannot be written: {error.strerror}"
-        raise UsageError(message, hint="Name a file in a folder that you may write to.") from error
-    return os.fdopen(descriptor, "w", encoding="utf-8", newline="")

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
 from baken import settings as settings_table
-from baken.errors import UsageError
+from baken.errors import ConflictError, UsageError
 from baken.settings import Settings
 
 EXIT_MATCHED = 10
@@ -71,6 +71,31 @@ def confirm(question: str, *, yes: bool) -> None:
         message = "this is for good, and nobody can be asked because stdin is no terminal"
         raise UsageError(message, hint="Say --yes if you are sure; nothing was changed.")
     typer.confirm(question, abort=True)
+
+
+@contextmanager
+def new_file(file: Path) -> Iterator[TextIO]:
+    """Write a file that was not there, readable for its owner only; it appears when it is whole.
+
+    Raises:
+        ConflictError: there is a file of that name.
+        UsageError: it cannot be written.
+    """
+    if file.exists():
+        message = f"the file {str(file)!r} exists already"
+        raise ConflictError(message, hint="Remove it or choose another name; lists are not overwritten.")
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError as error:
+        message = f"the file {str(file)!r} cannot be written: {error.strerror}"
+        raise UsageError(message, hint="Name a file in a folder that you may write to.") from error
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
+            yield stream
+        partial.rename(file)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 class Stopper:

@@ -14,7 +14,8 @@ import typer
 from baken import assemble
 from baken import cli_output as output
 from baken.assemble import Baken
-from baken.cli_common import AsJson, DataDir, confirm, load_settings
+from baken.audit import NewEvent
+from baken.cli_common import AsJson, DataDir, actor, confirm, load_settings
 from baken.errors import InvalidValueError, UsageError
 from baken.model import SeenCluster, SeenItem
 from baken.store.seen import Selection
@@ -97,7 +98,7 @@ def forget(
         baken.keeper.settle()  # what waits to be taken over is counted too
         count = baken.store.seen.selected_count(selection)
         confirm(f"Forget {count:,} items, for good?", yes=yes)
-        forgotten = baken.keeper.forget(selection)
+        forgotten = baken.keeper.forget(selection, actor=actor())
     output.console().print(f"{forgotten:,} items forgotten")
 
 
@@ -122,6 +123,7 @@ def export(
     """Write what is remembered to stdout: fingerprints, references and times; never bytes. Keep it secret."""
     with assemble.open_existing(load_settings(context, data_dir)) as baken:
         baken.keeper.settle()
+        baken.store.audit.record(NewEvent("seen.exported", actor(), None, {"format": seen_format.value}))
         if seen_format is SeenFormat.JSON_LINES:
             for item in _items(baken):
                 output.print_json_line(output.seen_item_json(item))

@@ -7,7 +7,8 @@ BakenError
 │   └── SettingError                  a setting is missing, unknown or wrong
 ├── AccessError
 │   ├── NotAuthenticatedError         no key, or one that is unknown, expired or revoked
-│   └── NotAuthorisedError            the key is known and lacks the scope
+│   ├── NotAuthorisedError            the key is known and lacks the scope
+│   └── TooManyAttemptsError          too many sign-ins have failed; the next one has to wait
 ├── NotFoundError                 the named bank, entry, screening or key does not exist
 ├── ConflictError                 the request contradicts what is already stored
 ├── TooLargeError                 a body, a batch or a field is over its limit
@@ -17,6 +18,7 @@ BakenError
     ├── NotInitialisedError           the data folder has no database yet
     ├── StoreBusyError                another process holds the database for longer than we wait
     ├── StoreError                    the database failed
+    ├── TimeStampError                a time stamp authority did not answer as it should
     ├── TurnLostError                 another process has taken over what was being done
     ├── SealError                     what is kept sealed cannot be sealed or opened
     │   ├── SealKeyMissingError           there is no key file
@@ -102,6 +104,12 @@ class NotAuthorisedError(AccessError):
     code = "not_authorised"
 
 
+class TooManyAttemptsError(AccessError):
+    """Too many sign-ins have failed; the next one has to wait."""
+
+    code = "too_many_attempts"
+
+
 class NotFoundError(BakenError):
     """The named bank, entry, screening or key does not exist."""
 
@@ -160,6 +168,12 @@ class TurnLostError(NotReadyError):
     """Another process has taken over what was being done, because this one was silent for too long."""
 
     code = "turn_lost"
+
+
+class TimeStampError(NotReadyError):
+    """A time stamp authority could not be reached, or its answer is not what it should be."""
+
+    code = "time_stamp_failed"
 
 
 class SealError(NotReadyError):

@@ -22,7 +22,7 @@ from baken.fingerprints import Asked
 from baken.fingerprints.descriptor import SHIPPED_MODEL, DescriptorNetwork
 from baken.fingerprints.keypoints import keypoints_of, to_bytes
 from baken.model import Bank, Fingerprints, NewEntry
-from baken.sealing import Sealer, place_of_keypoints
+from baken.sealing import Sealed, Sealer, place_of_keypoints, place_of_totp
 from baken.workers import FileFingerprinter, FileSource
 
 if TYPE_CHECKING:  # a worker process imports this module, and no database
@@ -158,7 +158,7 @@ class Keeping:
             ModelFileError: the network's file is not what it should be.
         """
         if bank.keeps_keypoints:
-            self._ensure_key(store)
+            ensure_key(self.sealer, store)
         chosen = bank.view_set if view_set is None else view_set
         describes = chosen is not ViewSet.NONE and self.describer.network() is not None
         return KeepPlan(chosen, bank.keeps_keypoints, self.describer if describes else None)
@@ -191,7 +191,8 @@ class Keeping:
         """Seal with the first key whatever is sealed with another one, so that this one is no longer needed.
 
         Returns:
-            How many entries' keypoints were sealed again. Starting it again finishes what was interrupted.
+            How many entries' keypoints and people's second factors were sealed again. Starting it again finishes what
+            was interrupted.
 
         Raises:
             SealError: one does not open, or there are no keys; earlier ones are sealed again.
@@ -207,16 +208,29 @@ class Keeping:
                 }
             )
             last_id = ids[-1]
+        for user_id, data in store.people.sealed_secrets():
+            if not self.sealer.is_by_first_key(data):
+                place = place_of_totp(user_id)
+                again = self.sealer.seal(self.sealer.open(Sealed(data, place)), place)
+                count += store.people.reseal(user_id, data, again)
         return count
 
-    def _ensure_key(self, store: Store) -> None:
-        if not self.sealer.has_key_file() and store.has_keypoints():
-            # A new key would hide that the old one is lost, and on a second machine it would be the wrong one.
-            message = f"keypoints are sealed already, and the key file {str(self.sealer.key_path)!r} is not there"
-            hint = (
-                "Restore it from your backup of the keys, or copy it from the machine that has it; if it is lost, "
-                "`baken bank set BANK --no-keep-keypoints` deletes what it sealed."
-            )
-            raise SealKeyMissingError(message, hint=hint)
-        self.sealer.make_key_file()
-        self.sealer.key_ids()
+
+def ensure_key(sealer: Sealer, store: Store) -> None:
+    """Make a key to seal with when there was never one.
+
+    Raises:
+        SealError: there is none, although something is sealed already, or it cannot be read or written.
+    """
+    if not sealer.has_key_file() and (store.has_keypoints() or store.people.has_totp()):
+        # A new key would hide that the old one is lost, and on a second machine it would be the wrong one.
+        message = (
+            f"keypoints or second factors are sealed already, and the key file {str(sealer.key_path)!r} is not there"
+        )
+        hint = (
+            "Restore it from your backup of the keys, or copy it from the machine that has it; if it is lost, "
+            "`baken bank set BANK --no-keep-keypoints` and `baken user reset-totp NAME` delete what it sealed."
+        )
+        raise SealKeyMissingError(message, hint=hint)
+    sealer.make_key_file()
+    sealer.key_ids()

@@ -60,11 +60,15 @@ class SealedKind(StrEnum):
     """What a sealed value is."""
 
     KEYPOINTS = "keypoints"
+    TOTP = "second factor"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a sealed value belongs: what it is, the bank, and the SHA-256 (32 bytes) of the file it was made of."""
+    """Where a sealed value belongs: what it is, the bank, and the SHA-256 (32 bytes) of the file it was made of.
+
+    Of what belongs to a person, the bank is 0 and the SHA-256 that of the account's id.
+    """
 
     kind: SealedKind
     bank_id: int
@@ -212,6 +216,11 @@ def place_of_keypoints(bank_id: int, sha256: bytes) -> Place:
     return Place(SealedKind.KEYPOINTS, bank_id, sha256)
 
 
+def place_of_totp(user_id: str) -> Place:
+    """Where the secret of a person's second factor belongs."""
+    return Place(SealedKind.TOTP, 0, hashlib.sha256(user_id.encode()).digest())
+
+
 def _parsed(text: str, path: Path) -> tuple[bytes, ...]:
     keys: dict[bytes, None] = {}
     if len(text) > _MAX_KEY_FILE_BYTES:
@@ -238,6 +247,10 @@ def _malformed(path: Path, what: str) -> SealKeyFileError:
 
 
 def _damaged(place: Place, what: str) -> SealDamagedError:
+    if place.kind is SealedKind.TOTP:
+        message = f"the sealed {place.kind.value} of a person is {what}"
+        hint = "Restore a backup of the database, or reset it: `baken user reset-totp NAME`."
+        return SealDamagedError(message, hint=hint)
     message = f"the sealed {place.kind.value} of sha256 {place.sha256.hex()} in bank {place.bank_id} are {what}"
     return SealDamagedError(message, hint="Restore a backup of the database, or add the picture again.")
 

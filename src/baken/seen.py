@@ -11,12 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
 from baken._native import HammingIndex
+from baken.audit import NewEvent
 from baken.decisions import Policy
 from baken.errors import NotReadyError, StoreBusyError, TurnLostError
 from baken.fingerprints.orientations import orientations_of_all
@@ -129,8 +130,10 @@ class SeenKeeper:
                 return False
         return True
 
-    def forget(self, selection: Selection, *, timeout_seconds: float = WAIT_SECONDS) -> int:
+    def forget(self, selection: Selection, *, actor: str, timeout_seconds: float = WAIT_SECONDS) -> int:
         """Forget seen items for good; how many there were. Screenings and the items of cases stay: they are records.
+
+        The audit log says by what they were chosen, before the first goes and how many went, never whose they were.
 
         Raises:
             StoreBusyError: another process keeps the seen index and does not stop.
@@ -143,9 +146,12 @@ class SeenKeeper:
             self._index.follow()
             while self._gather():
                 pass
+            by = {"chosen_by": [name for name, value in asdict(selection).items() if value is not None] or ["all"]}
+            self._store.audit.record(NewEvent("seen.forgetting", actor, None, by))
             count = 0
             while forgotten := self._remove(selection):
                 count += forgotten
+            self._store.audit.record(NewEvent("seen.forgotten", actor, None, {**by, "item_count": count}))
             self._turn.give_back()
             self._index.follow()
             return count

@@ -190,6 +190,38 @@ class Settings(BaseSettings):
         description="Verdict for a file that matched nothing and was only `partly_seen`: some of its frames or pages "
         "cannot be decoded, or there are too many.",
     )
+    console_url: str | None = Field(
+        None,
+        description="The address under which browsers reach the console, `https://baken.example.org`. With https, "
+        "cookies are kept from plain connections. When unset, what each request says of itself counts.",
+    )
+    client_address_header: str | None = Field(
+        None,
+        description="The header in which your own proxy says whom it forwards for, `x-forwarded-for`; its last "
+        "address counts. Set it only behind a proxy that always sets it: waits after failed sign-ins rest on it.",
+    )
+    session_idle_seconds: float = Field(
+        3600.0,
+        ge=60,
+        le=86_400,
+        description="How long a person stays signed in without doing anything.",
+    )
+    session_longest_seconds: float = Field(
+        43_200.0,
+        ge=300,
+        le=2_592_000,
+        description="How long a person stays signed in at all.",
+    )
+    audit_timestamp_url: str | None = Field(
+        None,
+        description="The address of a time stamp authority (RFC 3161) that `baken audit stamp` asks; it gets a digest "
+        "and nothing else.",
+    )
+    audit_timestamp_roots_file: Path | None = Field(
+        None,
+        description="The root certificates, PEM, that time stamps of the audit log must lead to. Without them, "
+        "`baken audit verify` checks what was stamped and not by whom.",
+    )
     log_format: Literal["text", "json"] = Field("text", description="How `baken serve` writes its log lines to stderr.")
     access_log: StrictBool = Field(
         False, description="Whether `baken serve` logs every request (method, path, status)."
@@ -219,6 +251,18 @@ class Settings(BaseSettings):
     def resolved_feature_key_file(self) -> Path:
         """The file with the keys that seal keypoints: the setting, or in the data folder."""
         return self.feature_key_file or self.data_dir / FEATURE_KEY_FILE_NAME
+
+    def told(self) -> dict[str, object]:
+        """The settings that were given, for the audit log: without secrets, and without paths, which may name people.
+
+        Of those left out, only the names are told.
+        """
+        given = {name: getattr(self, name) for name in sorted(self.model_fields_set)}
+        return {
+            name: "(given)" if name in SECRET_NAMES or isinstance(value, Path) else value
+            for name, value in given.items()
+            if value is not None
+        }
 
     def unscreenable_verdicts(self) -> dict[UnscreenableReason, Verdict]:
         """The verdict for every reason a picture could not be compared."""

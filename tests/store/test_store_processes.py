@@ -16,6 +16,7 @@ from sqlalchemy import make_url
 from store_child import WRITES
 from store_samples import make_bank
 
+from baken.audit import verify_chain
 from baken.errors import NotFoundError
 from baken.model import EntryState, Finding
 from baken.store import Store
@@ -80,6 +81,9 @@ def test_a_killed_writer_loses_nothing_it_acknowledged(store_url: str):
         assert [line for line in acknowledged[::10] if not is_present(store, line)] == []
         assert len({line for line in acknowledged if line.startswith("screening")}) >= 8
         assert [change.seq for change in store.changes_since(0, limit=100_000)] == list(range(1, store.head_seq() + 1))
+        told = verify_chain(store.audit.rows(), store.audit.head)
+        assert told.is_sound
+        assert told.event_count == store.head_seq()  # each change here is told once, killed or not
 
 
 def test_a_killed_process_leaves_whole_entries_with_all_that_is_kept_of_them(store_url: str):

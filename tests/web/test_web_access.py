@@ -41,11 +41,13 @@ VALUES = {
 
 
 def every_route(api: Api) -> list[tuple[str, str]]:
-    """Method and path of every route, with values for its parameters."""
+    """Method and path of every route but the console's (`test_web_console.py`), with values for its parameters."""
     found = []
     for route in api.app.routes:
         assert isinstance(route, Route), "a kind of route this test cannot look into"
         path = route.path.format_map(VALUES)
+        if path == "/console" or path.startswith("/console/"):
+            continue
         found += [(method, path) for method in sorted(route.methods or ())]
     return found
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
+from baken.audit import NewEvent
 from baken.copies import ViewSet
 from baken.errors import ConflictError, InvalidValueError, NotFoundError
 from baken.flood import FloodLimits
@@ -170,7 +171,7 @@ def add_event(
     entry_ids: Iterable[int] = (),
     facts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write one line of a bank's history."""
+    """Write one line of a bank's history, and the same into the audit log."""
     ids = sorted(entry_ids)
     row = {
         "bank_id": bank_id,
@@ -184,6 +185,16 @@ def add_event(
         "facts": facts,
     }
     change.connection.execute(insert(schema.bank_events), row)
+    _tell(change, row)
+
+
+def _tell(change: Mutation, row: Mapping[str, Any]) -> None:
+    bank = bank_by_id(change.connection, row["bank_id"])
+    told = {name: row[name] for name in ("reason", "entry_count", "first_entry_id", "last_entry_id")}
+    facts = {name: value for name, value in told.items() if value is not None}
+    changed = {"facts": row["facts"]} if row["facts"] else {}
+    kind = row["what"].replace("_", ".", 1) if row["what"].startswith("entries_") else f"bank.{row['what']}"
+    change.tell(NewEvent(kind, row["actor"], f"bank:{bank.id}", {"bank": bank.name, **facts, **changed}))
 
 
 def bank_named(connection: Connection, name: str) -> Bank:

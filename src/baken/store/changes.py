@@ -14,13 +14,13 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from baken.errors import StoreError
 from baken.store import schema
+from baken.store.audit import AuditedWrite
 from baken.store.engine import Database
 from baken.store.paging import cursor_id, page_limit
 
@@ -53,12 +53,11 @@ class Change:
     token: int = field(default=0, compare=False)
 
 
-class Mutation:
+class Mutation(AuditedWrite):
     """An open transaction that changes what followers hold; it numbers its changes and its new entries."""
 
     def __init__(self, connection: Connection, seq: int, last_entry_id: int) -> None:
-        self.connection = connection
-        self.at = datetime.now(UTC)
+        super().__init__(connection)
         self.seq = seq
         self.last_entry_id = last_entry_id
         self._rows: list[dict[str, Any]] = []
@@ -99,6 +98,7 @@ def mutation(database: Database) -> Iterator[Mutation]:
         change = Mutation(connection, row.seq, row.last_entry_id)
         yield change
         change.write_log()
+        change.write_events()
 
 
 def last_entry_id(database: Database) -> int:

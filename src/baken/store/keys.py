@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from baken.audit import NewEvent
 from baken.errors import NotFoundError
 from baken.model import ApiKey, Scope
 from baken.store import schema
@@ -31,6 +32,8 @@ def create_key(database: Database, key: ApiKey, secret_sha256: bytes, *, actor: 
     with mutation(database) as change:
         change.connection.execute(insert(schema.api_keys), row)
         change.log("key")
+        facts = {"name": key.name, "scopes": row["scopes"], "expires_at": key.expires_at}
+        change.tell(NewEvent("key.created", actor, f"key:{key.id}", facts))
 
 
 def revoke_key(database: Database, key_id: str, *, actor: str) -> ApiKey:
@@ -42,6 +45,7 @@ def revoke_key(database: Database, key_id: str, *, actor: str) -> ApiKey:
         values = {"revoked_at": datetime.now(UTC), "revoked_by": actor}
         change.connection.execute(update(schema.api_keys).where(_KEYS.id == key_id).values(values))
         change.log("key")
+        change.tell(NewEvent("key.revoked", actor, f"key:{key_id}", {"name": key.name}))
         return _key_by_id(change.connection, key_id)
 
 

@@ -30,7 +30,7 @@ from baken.copies import ViewSet
 from baken.errors import InvalidValueError
 from baken.model import DEFAULT_FLOOD_ACCOUNTS_PER_HOUR, DEFAULT_FLOOD_FACTOR, MAX_RADIUS_BITS
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 """Every schema revision this version knows, oldest first; the last one is what it works with."""
 
 
@@ -481,3 +481,106 @@ scan_pages = Table(
     Column("last_key", LargeBinary, primary_key=True),
     Column("marks", LargeBinary, nullable=False),
 )
+
+# What was done, by whom: `baken.audit` says how events are chained. Rows are only ever added.
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("seq", _Id, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("actor", PlainText, nullable=False),
+    Column("subject", PlainText),
+    Column("event", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+)
+Index("audit_events_kind", audit_events.c.kind, audit_events.c.seq)
+Index("audit_events_actor", audit_events.c.actor, audit_events.c.seq)
+Index("audit_events_subject", audit_events.c.subject, audit_events.c.seq)
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("seq", _Id, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+)
+
+audit_stamps = Table(
+    "audit_stamps",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("seq", _Id, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("stamped_at", UtcTime, nullable=False),
+    Column("authority", PlainText, nullable=False),
+    Column("token", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("audit_stamps_seq", audit_stamps.c.seq, audit_stamps.c.id)
+
+# People who sign in. `name_key` is the name without the case of its letters. `bank_ids` is a list of ids, or null for
+# all banks. Accounts are disabled and never deleted: the audit log names them by their ids.
+users = Table(
+    "users",
+    metadata,
+    Column("id", PlainText, primary_key=True),
+    Column("name", PlainText, nullable=False),
+    Column("name_key", PlainText, nullable=False, unique=True),
+    Column("email", PlainText),
+    Column("roles", _Json, nullable=False),
+    Column("bank_ids", _Json),
+    Column("password_hash", Text),
+    Column("totp_sealed", LargeBinary),
+    Column("totp_step", _Id, nullable=False, server_default="0"),
+    Column("created_at", UtcTime, nullable=False),
+    Column("created_by", PlainText, nullable=False),
+    Column("disabled_at", UtcTime),
+)
+
+recovery_codes = Table(
+    "recovery_codes",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+)
+Index("recovery_codes_user", recovery_codes.c.user_id)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("token_sha256", LargeBinary, nullable=False, unique=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("method", Text, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("last_seen_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+    Column("address", PlainText),
+    Column("agent", PlainText),
+)
+Index("sessions_user", sessions.c.user_id, sessions.c.created_at)
+Index("sessions_expires_at", sessions.c.expires_at)
+
+# Random secrets that are taken once: links to set an account up, and sign-ins that wait for the second factor.
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("token_sha256", LargeBinary, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+)
+Index("tickets_user", tickets.c.user_id)
+Index("tickets_expires_at", tickets.c.expires_at)
+
+# Sign-ins that have not succeeded, by account and by address; the key is a digest of either.
+sign_in_attempts = Table(
+    "sign_in_attempts",
+    metadata,
+    Column("key", LargeBinary, primary_key=True),
+    Column("attempt_count", Integer, nullable=False),
+    Column("last_at", UtcTime, nullable=False),
+    Column("blocked_until", UtcTime),
+)
+Index("sign_in_attempts_last_at", sign_in_attempts.c.last_at)

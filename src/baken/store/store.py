@@ -39,6 +39,7 @@ from baken.store import notices as notice_rows
 from baken.store import screenings as screening_rows
 from baken.store.address import parse_address
 from baken.store.asking import Question
+from baken.store.audit import AuditRows
 from baken.store.banks import BankEvent
 from baken.store.cases import CaseRows
 from baken.store.changes import Change, HeadReader
@@ -47,9 +48,11 @@ from baken.store.entries import AddedEntries, CodeChunk, Finder
 from baken.store.failures import not_initialised
 from baken.store.kept import KeptCounts
 from baken.store.kept_reading import KeptViews, VectorChunk, ViewChunk
+from baken.store.people import PeopleRows
 from baken.store.recorder import Recorder
 from baken.store.scans import ScanRows
 from baken.store.seen import SeenRows
+from baken.store.sign_ins import SignInRows
 
 DEFAULT_BUSY_TIMEOUT_SECONDS = 30.0
 
@@ -66,6 +69,9 @@ class Store:
         seen: what is remembered of screened items.
         cases: what is to be reviewed.
         scans: how far the scans of back catalogues are.
+        audit: what was done, by whom.
+        people: accounts of people who sign in.
+        sign_ins: their sessions, and attempts to get one.
     """
 
     def __init__(self, database: Database, *, remembers: bool = False) -> None:
@@ -77,6 +83,9 @@ class Store:
         self.seen = SeenRows(database)
         self.cases = CaseRows(database)
         self.scans = ScanRows(database, remembers=remembers)
+        self.audit = AuditRows(database)
+        self.people = PeopleRows(database)
+        self.sign_ins = SignInRows(database)
 
     @classmethod
     def open(

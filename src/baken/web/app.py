@@ -24,11 +24,13 @@ from uvicorn.supervisors import Multiprocess
 
 from baken import __version__, assemble
 from baken.assemble import Baken
+from baken.audit import ACTOR, NewEvent
 from baken.errors import SettingError
 from baken.settings import ENV_PREFIX, Settings, load
 from baken.web import logs, openapi
 from baken.web.banks import Banks
 from baken.web.cases import Cases
+from baken.web.console.console import Console
 from baken.web.docs import Docs
 from baken.web.edge import Edge
 from baken.web.lookups import Lookups
@@ -80,11 +82,13 @@ def create_app(baken: Baken, *, starts_workers: bool = False) -> Application:
     for part in (Lookups, Screenings, Banks, Pictures, Notices, Cases, Seen, Operations):
         app.router.routes.extend(part(service).routes())
     app.router.routes.extend(Docs(msgspec.json.encode(openapi.build(app))).routes())
+    console = Console(service)
+    app.router.routes.extend(console.routes())
     app.add_exception_handler(HTTPException, _pass_on)
     app.add_exception_handler(RequestValidationError, _pass_on)
     app.fixed_routes = FixedRoutes(app.routes)
-    app.short_way = Edge(app.fixed_routes, service)
-    app.add_middleware(Edge, service=service)
+    app.short_way = Edge(app.fixed_routes, service, console.error_page)
+    app.add_middleware(Edge, service=service, error_page=console.error_page)
     return app
 
 
@@ -131,6 +135,8 @@ def serve(settings: Settings) -> None:
     if settings.require_confinement:
         baken.workers.refused()  # raises where the system does not confine them
     listener = _listen(settings)
+    started = NewEvent("server.started", ACTOR, None, {"version": __version__, "settings": settings.told()})
+    baken.store.audit.record(started)
     if settings.workers == 1:
         uvicorn.Server(_config(create_app(baken, starts_workers=True), settings)).run(sockets=[listener])
         return

@@ -6,13 +6,17 @@ import base64
 import binascii
 from collections.abc import Sequence
 
-from baken.model import Scope
+from starlette.requests import Request
+
+from baken.model import ApiKey, Scope
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 """Answered without a key, because load balancers and orchestrators ask them."""
 
 BROWSER_PREFIXES = ("/docs", "/openapi.json")
 """Where a browser may send the key as the password of HTTP Basic: read-only, so a forged request gains nothing."""
+
+CONSOLE_PREFIX = "/console"
 
 SCOPES = (
     ("/v1/screenings", Scope.SCREEN),
@@ -26,9 +30,15 @@ SCOPES = (
 Paths outside /v1 (metrics, documentation, and whatever does not exist) need any valid key."""
 
 
+def actor_of(request: Request) -> str:
+    """Who asks, for the record: the key that the edge has checked."""
+    key: ApiKey = request.scope["baken.key"]
+    return f"key:{key.id}"
+
+
 def is_open(path: str) -> bool:
-    """Whether a path is answered without a key."""
-    return path in OPEN_PATHS
+    """Whether a path is answered without a key: some of operations, and the console, which looks at sessions itself."""
+    return path in OPEN_PATHS or _is_under(path, CONSOLE_PREFIX)
 
 
 def offers_basic(path: str) -> bool:

@@ -15,7 +15,6 @@ from baken.errors import InvalidValueError, TooLargeError
 from baken.flood import FloodLimits
 from baken.model import (
     ID_LIMIT,
-    ApiKey,
     BankState,
     EntryState,
     Fingerprint,
@@ -25,6 +24,7 @@ from baken.model import (
 )
 from baken.values import check_bank, parse_fingerprint
 from baken.web import bodies, wire
+from baken.web.auth import actor_of
 from baken.web.errors import InvalidFieldError
 from baken.web.openapi import document
 from baken.web.paging import Cursor, Limit, after_id_of
@@ -115,7 +115,7 @@ class Banks:
                 flood=FloodLimits(asked.flood_accounts_per_hour, asked.flood_factor),
                 view_set=asked.view_set,
                 keeps_keypoints=asked.keeps_keypoints,
-                actor=_actor(request),
+                actor=actor_of(request),
                 reason=asked.reason,
             )
         )
@@ -159,7 +159,7 @@ class Banks:
                 flood_factor=asked.flood_factor,
                 view_set=asked.view_set,
                 keeps_keypoints=asked.keeps_keypoints,
-                actor=_actor(request),
+                actor=actor_of(request),
                 reason=asked.reason,
             )
         )
@@ -177,7 +177,7 @@ class Banks:
         if len(asked.entries) > self._max_entries:
             message = f"{len(asked.entries)} entries were given, expected at most {self._max_entries}"
             raise TooLargeError(message, hint="Split them over several requests.")
-        actor = _actor(request)
+        actor = actor_of(request)
         provenance = Provenance(asked.provenance.source, actor, asked.provenance.note)
 
         def work() -> wire.EntryIds:
@@ -208,7 +208,7 @@ class Banks:
         if len(asked.entry_ids) > self._max_entries:
             message = f"{len(asked.entry_ids)} entry_ids were given, expected at most {self._max_entries}"
             raise TooLargeError(message, hint="Split them over several requests.")
-        actor, ids = _actor(request), list(dict.fromkeys(asked.entry_ids))
+        actor, ids = actor_of(request), list(dict.fromkeys(asked.entry_ids))
         withdrawn = await self._change(
             lambda: self._store.set_entry_states(name, ids, EntryState.WITHDRAWN, actor=actor, reason=asked.reason)
         )
@@ -218,7 +218,7 @@ class Banks:
         async def change(request: Request, name: BankName) -> Response:
             asked = await self._json(request, shape)
             bank = await self._change(
-                lambda: self._store.set_bank_state(name, state, actor=_actor(request), reason=asked.reason)
+                lambda: self._store.set_bank_state(name, state, actor=actor_of(request), reason=asked.reason)
             )
             return _json(wire.bank(bank))
 
@@ -227,7 +227,7 @@ class Banks:
     def _entry_change(self, state: EntryState, shape: type[wire.Change | wire.OptionalChange]) -> Callable[..., Any]:
         async def change(request: Request, name: BankName, entry_id: EntryId) -> Response:
             asked = await self._json(request, shape)
-            actor = _actor(request)
+            actor = actor_of(request)
 
             def work() -> wire.Entry:
                 self._store.set_entry_states(name, [entry_id], state, actor=actor, reason=asked.reason)
@@ -275,11 +275,6 @@ class Banks:
         changed = await self._run(work)
         self._service.housekeeper.wake()
         return changed
-
-
-def _actor(request: Request) -> str:
-    key: ApiKey = request.scope["baken.key"]
-    return f"key:{key.id}"
 
 
 def _json(shape: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None) -> Response:

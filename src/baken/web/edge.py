@@ -8,6 +8,7 @@ import re
 import secrets
 import time
 import traceback
+from collections.abc import Callable
 from http import HTTPStatus
 
 import structlog
@@ -31,6 +32,9 @@ DRAIN_SIZE_BYTES = 1 << 30
 DRAIN_SECONDS = 5.0
 """How much longer an already refused body is read and dropped, so that the client reads our answer, not a reset."""
 
+ErrorPage = Callable[[Scope, Problem, str], tuple[bytes, dict[str, str]] | None]
+"""Given the scope, the problem and the request's id: the page for people and its headers, or None for programs."""
+
 _PROCESS_PREFIX = secrets.token_hex(6)
 _numbers = itertools.count(1)
 
@@ -46,9 +50,10 @@ def new_request_id() -> str:
 class Edge:
     """ASGI middleware. Requests that come in are counted, checked and answered, whatever happens further in."""
 
-    def __init__(self, app: ASGIApp, service: Service) -> None:
+    def __init__(self, app: ASGIApp, service: Service, error_page: ErrorPage) -> None:
         self._app = app
         self._service = service
+        self._error_page = error_page
         self._logs_access = service.baken.settings.access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,7 +96,7 @@ class Edge:
         elif isinstance(error, StoreError | StoreBusyError | NotInitialisedError):
             _log.warning("database_failed", request_id=exchange.request_id, code=problem.code, message=error.message)
         if exchange.status == 0:
-            await exchange.answer(problem)
+            await exchange.answer(problem, self._error_page(exchange.scope, problem, exchange.request_id))
 
     def _note(self, exchange: Exchange) -> None:
         elapsed_seconds = time.perf_counter() - exchange.started
@@ -153,10 +158,15 @@ class Exchange:
             message = {"type": "http.response.body", "body": b""}
         await self._send(message)
 
-    async def answer(self, problem: Problem) -> None:
-        """Send an error."""
-        body = problem.body(self.request_id)
-        headers = problem.headers(offers_basic=auth.offers_basic(self.scope["path"]))
+    async def answer(self, problem: Problem, page: tuple[bytes, dict[str, str]] | None) -> None:
+        """Send an error: as JSON, or as a page with headers of its own."""
+        if page is None:
+            body = problem.body(self.request_id)
+            headers = problem.headers(offers_basic=auth.offers_basic(self.scope["path"]))
+        else:
+            body, given = page
+            headers = [(b"content-type", b"text/html; charset=utf-8")]
+            headers += [(name.encode(), value.encode()) for name, value in given.items()]
         headers.append((b"content-length", b"%d" % len(body)))
         await self.send({"type": "http.response.start", "status": problem.status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body})
@@ -165,7 +175,8 @@ class Exchange:
         headers = list(message.get("headers", ()))
         if not any(name == _STRICT_POLICY[0] for name, _ in headers):
             headers.append(_STRICT_POLICY)
-        headers += SECURITY_HEADERS
+        given = {name for name, _ in headers}
+        headers += [header for header in SECURITY_HEADERS if header[0] not in given]
         headers.append((b"x-request-id", self.request_id.encode("ascii")))
         if self._body_pending:
             # Closing at once would reset the connection and could take our answer with it.

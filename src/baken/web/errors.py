@@ -22,6 +22,7 @@ from baken.errors import (
     StoreBusyError,
     StoreError,
     TooLargeError,
+    TooManyAttemptsError,
     UnsupportedMediaTypeError,
     UsageError,
 )
@@ -57,6 +58,7 @@ class ClientGoneError(Exception):
 
 STATUS_OF: Mapping[type[BakenError], HTTPStatus] = {
     NotAuthenticatedError: HTTPStatus.UNAUTHORIZED,
+    TooManyAttemptsError: HTTPStatus.TOO_MANY_REQUESTS,
     AccessError: HTTPStatus.FORBIDDEN,
     NotFoundError: HTTPStatus.NOT_FOUND,
     SlowRequestError: HTTPStatus.REQUEST_TIMEOUT,

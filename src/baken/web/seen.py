@@ -12,10 +12,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from baken.audit import NewEvent
 from baken.errors import InvalidValueError
 from baken.model import ID_LIMIT
 from baken.store.seen import Selection
 from baken.web import bodies, wire
+from baken.web.auth import actor_of
 from baken.web.errors import InvalidFieldError
 from baken.web.openapi import document
 from baken.web.paging import Cursor, Limit, after_id_of
@@ -60,9 +62,11 @@ class Seen:
         next_cursor = f"{shown[-1].item_count}-{shown[-1].id}" if len(clusters) > limit else None
         return _json(wire.SeenClusterPage([wire.seen_cluster(each) for each in shown], next_cursor))
 
-    async def export(self, limit: Limit = 100, cursor: Cursor = None) -> Response:
+    async def export(self, request: Request, limit: Limit = 100, cursor: Cursor = None) -> Response:
         """Read everything that is remembered, page by page: fingerprints, references and times; never bytes."""
         after_id = after_id_of(cursor)
+        told = NewEvent("seen.exported", actor_of(request), None, {"after_id": after_id, "limit": limit})
+        await self._service.store_pool.run(self._service.baken.store.audit.record, told)
         items = await self._service.store_pool.run(self._seen.items, after_id=after_id, limit=limit + 1)
         shown = items[:limit]
         next_cursor = str(shown[-1].id) if len(items) > limit else None
@@ -73,7 +77,7 @@ class Seen:
         asked = await bodies.read_json(request.scope["headers"], request.receive, _FORGETTING_SIZE_BYTES, _DECODER)
         selection = _selection(asked)
         forgotten = await self._service.store_pool.run(
-            self._keeper.forget, selection, timeout_seconds=_FORGETTING_SECONDS
+            self._keeper.forget, selection, actor=actor_of(request), timeout_seconds=_FORGETTING_SECONDS
         )
         return _json(wire.Forgotten(forgotten))
 

@@ -1,0 +1,474 @@
+"""People signing in and out: passwords, second factors, sessions, invitations, and how long to wait after failures.
+
+Whoever fails learns nothing but that: an unknown name, a wrong password, a disabled account and one without a password
+get the same answer after the same work. Attempts are counted before they are made, in the database.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import secrets
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from baken import second_factor
+from baken.accounts import Credentials, Role, Session, SignInMethod, TicketKind, User
+from baken.audit import NewEvent
+from baken.errors import (
+    ConflictError,
+    InvalidValueError,
+    NotAuthenticatedError,
+    NotFoundError,
+    TooManyAttemptsError,
+)
+from baken.keeping import ensure_key
+from baken.passwords import Passwords, check_password
+from baken.sealing import Sealed, Sealer, place_of_totp
+from baken.store import Store
+from baken.store.people import key_of_name
+from baken.store.sign_ins import AttemptKey
+
+SET_UP_LIFETIME = timedelta(days=3)
+SECOND_FACTOR_LIFETIME = timedelta(minutes=5)
+
+_TOUCH_INTERVAL = timedelta(minutes=1)
+_SESSIONS_REMEMBERED = timedelta(days=30)
+_ATTEMPTS_REMEMBERED = timedelta(days=1)
+
+# Five mistakes are human. After them each attempt waits twice as long as the one before, so that NIST's limit of 100
+# (SP 800-63B-4, 3.2.2) takes days; an address may be shared by a whole office, hence the larger allowance.
+_FREE_OF_ACCOUNT = 5
+_FREE_OF_ADDRESS = 30
+_LONGEST_WAIT = timedelta(hours=1)
+
+_MAX_NAME_CHARACTERS = 100
+_MAX_AGENT_CHARACTERS = 200
+_MAX_ADDRESS_CHARACTERS = 45
+_IPV6_SITE_BITS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """How long a session lasts: unused, and at all."""
+
+    idle: timedelta = timedelta(hours=1)
+    longest: timedelta = timedelta(hours=12)
+
+
+@dataclass(frozen=True, slots=True)
+class Browser:
+    """Where a sign-in comes from: the network address, and what the browser says of itself."""
+
+    address: str | None = None
+    agent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A new session with its token, which is shown to the browser once and kept nowhere."""
+
+    token: str
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class SecondFactorWanted:
+    """The password was right, and a code is wanted; the ticket proves the first half for some minutes."""
+
+    ticket: str
+
+
+@dataclass(frozen=True, slots=True)
+class TotpOffer:
+    """A secret that becomes the second factor once a code proves that the device has it."""
+
+    secret: bytes
+    text: str
+    address: str
+
+
+class People:
+    """Everything that people do with their accounts, and that administrators do with others'."""
+
+    def __init__(
+        self,
+        store: Store,
+        sealer: Sealer,
+        passwords: Passwords,
+        *,
+        limits: SessionLimits = SessionLimits(),
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._store = store
+        self._sealer = sealer
+        self._passwords = passwords
+        self._limits = limits
+        self._now = now
+
+    # Accounts
+
+    def create(
+        self,
+        name: str,
+        roles: Collection[Role],
+        *,
+        password: str | None = None,
+        email: str | None = None,
+        bank_ids: Collection[int] | None = None,
+        actor: str,
+    ) -> User:
+        """Make an account; without a password, an invitation lets its owner set one.
+
+        Raises:
+            ConflictError: someone has the name.
+            InvalidValueError: the name, the address or the password cannot be taken, or there is no role.
+        """
+        name = name.strip()
+        if not 0 < len(name) <= _MAX_NAME_CHARACTERS or not name.isprintable():
+            message = f"the name {name[:80]!r} is not of 1 to {_MAX_NAME_CHARACTERS} printable characters"
+            raise InvalidValueError(message, hint="Give the name that the person signs in with.")
+        if not roles:
+            message = "a user without a role can do nothing"
+            raise InvalidValueError(message, hint=f"Give one or more of {', '.join(Role)}.")
+        banks = None if bank_ids is None else frozenset(bank_ids)
+        user_id = f"usr_{secrets.token_hex(6)}"
+        user = User(
+            user_id,
+            name,
+            check_email(email),
+            frozenset(roles),
+            banks,
+            self._now(),
+            None,
+            password is not None,
+            False,
+            0,
+        )
+        password_hash = None if password is None else self._checked_hash(user, password)
+        self._store.people.create(user, password_hash=password_hash, actor=actor)
+        return user
+
+    def set_password(self, user: User, password: str, *, actor: str, keep_session: str | None = None) -> None:
+        """Replace a password; every other session of the person ends.
+
+        Raises:
+            InvalidValueError: it cannot be taken.
+        """
+        password_hash = self._checked_hash(user, password)
+        self._store.people.set_password(user.id, password_hash, actor=actor, keep_session=keep_session)
+
+    def disable(self, user: User, *, actor: str) -> None:
+        """Let nobody use an account any more; its sessions end at once.
+
+        Raises:
+            ConflictError: nobody would be left who may change users.
+        """
+        self._store.people.change(user.id, disabled_at=self._now(), actor=actor)
+
+    def invite(self, user: User, *, actor: str) -> str:
+        """A code that lets the person set a password, once, within three days; earlier ones end.
+
+        Raises:
+            ConflictError: the account is disabled.
+        """
+        if user.disabled_at is not None:
+            raise ConflictError(f"{user.name!r} is disabled", hint=f"`baken user enable {user.name}` first.")
+        now = self._now()
+        token = _new_token()
+        self._store.people.add_ticket(
+            TicketKind.SET_UP, user.id, _digest(token), now + SET_UP_LIFETIME, now=now, actor=actor
+        )
+        return token
+
+    def invited(self, token: str) -> User:
+        """Whose invitation it is, without using it up.
+
+        Raises:
+            NotAuthenticatedError: it is unknown, used or past its time.
+        """
+        user_id = self._store.people.ticket_user(TicketKind.SET_UP, _digest(token), self._now())
+        return self._active(user_id, "the code is unknown, used or past its time")
+
+    def set_up(self, token: str, password: str) -> User:
+        """Use an invitation: the person's first password, or one that replaces a forgotten one.
+
+        Raises:
+            InvalidValueError: the password cannot be taken; the invitation stays good.
+            NotAuthenticatedError: the invitation is unknown, used or past its time.
+        """
+        user = self.invited(token)
+        password_hash = self._checked_hash(user, password)
+        if self._store.people.take_ticket(TicketKind.SET_UP, _digest(token), self._now()) is None:
+            raise _refused("the code is unknown, used or past its time")
+        self._store.people.set_password(user.id, password_hash, actor=user.actor)
+        return self._store.people.user(user.id)
+
+    # Signing in
+
+    def sign_in(self, name: str, password: str, browser: Browser) -> SignedIn | SecondFactorWanted:
+        """Begin a session, or say that a second factor is wanted.
+
+        Raises:
+            NotAuthenticatedError: name or password are wrong, or the account cannot be used.
+            TooManyAttemptsError: too many attempts have failed; it says how long to wait.
+        """
+        self._begin_attempt(name, browser)
+        given = self._store.people.credentials(name=name)
+        is_right = self._passwords.matches(given.password_hash if given else None, password)
+        if given is None or not is_right or given.user.disabled_at is not None:
+            self._note_failure(given, "password")
+            raise _refused("name or password are wrong, or the account cannot be used")
+        if given.password_hash is not None and self._passwords.is_outdated(given.password_hash):
+            self._store.people.rehash_password(given.user.id, given.password_hash, self._passwords.hash(password))
+        if given.totp_sealed is None:
+            return self._begin_session(given.user, SignInMethod.PASSWORD, browser)
+        now = self._now()
+        ticket = _new_token()
+        self._store.people.add_ticket(
+            TicketKind.SECOND_FACTOR,
+            given.user.id,
+            _digest(ticket),
+            now + SECOND_FACTOR_LIFETIME,
+            now=now,
+            actor=given.user.actor,
+        )
+        return SecondFactorWanted(ticket)
+
+    def give_second_factor(self, ticket: str, code: str, browser: Browser) -> SignedIn:
+        """Begin the session of someone whose password was right, with the code of a device or a recovery code.
+
+        Raises:
+            NotAuthenticatedError: the code is wrong or was used, or the ticket is past its time.
+            TooManyAttemptsError: as in `sign_in`; both steps count together.
+        """
+        user_id = self._store.people.ticket_user(TicketKind.SECOND_FACTOR, _digest(ticket), self._now())
+        user = self._active(user_id, "the sign-in took too long, or was finished already")
+        self._begin_attempt(user.name, browser)
+        given = self._store.people.credentials(user_id=user.id)
+        method = None if given is None else self._method_of(given, code)
+        if method is None:
+            self._note_failure(given, "second_factor")
+            raise _refused("the code is wrong, or was used already")
+        if self._store.people.take_ticket(TicketKind.SECOND_FACTOR, _digest(ticket), self._now()) is None:
+            raise _refused("the sign-in took too long, or was finished already")
+        return self._begin_session(user, method, browser)
+
+    def _method_of(self, given: Credentials, code: str) -> SignInMethod | None:
+        """How the code proves the person, used up; None when it does not."""
+        if given.totp_sealed is None:
+            return None
+        user_id = given.user.id
+        if second_factor.is_recovery_code(code):
+            digest = second_factor.digest_of_recovery_code(user_id, code)
+            return SignInMethod.RECOVERY_CODE if self._store.people.take_recovery_code(user_id, digest) else None
+        secret = self._sealer.open(Sealed(given.totp_sealed, place_of_totp(user_id)))
+        step = second_factor.step_of(secret, code, self._now())
+        return SignInMethod.TOTP if step is not None and self._store.people.take_totp_step(user_id, step) else None
+
+    def _begin_session(self, user: User, method: SignInMethod, browser: Browser) -> SignedIn:
+        now = self._now()
+        token = _new_token()
+        session = Session(
+            id=f"ses_{secrets.token_hex(8)}",
+            user_id=user.id,
+            method=method,
+            created_at=now,
+            last_seen_at=now,
+            expires_at=now + self._limits.longest,
+            ended_at=None,
+            address=_cut(browser.address, _MAX_ADDRESS_CHARACTERS),
+            agent=_cut(browser.agent, _MAX_AGENT_CHARACTERS),
+        )
+        self._store.sign_ins.open(session, _digest(token), forget_before=now - _SESSIONS_REMEMBERED)
+        address = None if browser.address is None else _key_of_address(browser.address)
+        self._store.sign_ins.forgive(_key_of_account(user.name), address)
+        return SignedIn(token, session)
+
+    def session(self, token: str | None) -> tuple[User, Session]:
+        """Whose session a token is of; it counts as used.
+
+        Raises:
+            NotAuthenticatedError: it is unknown, ended, unused for too long or over, or the account is disabled.
+        """
+        session = self._store.sign_ins.by_token(_digest(token)) if token else None
+        now = self._now()
+        if session is None or not self.is_running(session):
+            raise _refused("you are not signed in, or no longer")
+        user = self._active(session.user_id, "you are not signed in, or no longer")
+        if now - session.last_seen_at >= _TOUCH_INTERVAL:
+            self._store.sign_ins.touch(session.id, now)
+        return user, session
+
+    def is_running(self, session: Session) -> bool:
+        """Whether a session can still be used."""
+        now = self._now()
+        return session.ended_at is None and now < session.expires_at and now - session.last_seen_at < self._limits.idle
+
+    def confirm_password(self, user: User, password: str, browser: Browser) -> None:
+        """Do nothing when it is the person's password: what is not given to whoever finds a browser open.
+
+        Raises:
+            NotAuthenticatedError: it is not.
+            TooManyAttemptsError: as in `sign_in`.
+        """
+        self._begin_attempt(user.name, browser)
+        given = self._store.people.credentials(user_id=user.id)
+        if not self._passwords.matches(given.password_hash if given else None, password):
+            self._note_failure(given, "confirmation")
+            raise _refused("the password is wrong")
+        address = None if browser.address is None else _key_of_address(browser.address)
+        self._store.sign_ins.forgive(_key_of_account(user.name), address)
+
+    def sign_out(self, session: Session) -> None:
+        """End one's own session."""
+        self._store.sign_ins.end(session.id, now=self._now(), actor=f"user:{session.user_id}")
+
+    def end_sessions(
+        self, user: User, *, session_id: str | None = None, keep_session: str | None = None, actor: str
+    ) -> int:
+        """End one session of a person, or all but `keep_session`; how many.
+
+        Raises:
+            NotFoundError: the person has no such session.
+        """
+        now = self._now()
+        if session_id is None:
+            return self._store.sign_ins.end_all(user.id, now=now, actor=actor, keep_session=keep_session)
+        if session_id not in {session.id for session in self._store.sign_ins.of_user(user.id, limit=10_000)}:
+            message = f"{user.name!r} has no session {session_id[:100]!r}"
+            raise NotFoundError(message, hint=f"`baken user sessions {user.name}` shows them.")
+        return int(self._store.sign_ins.end(session_id, now=now, actor=actor))
+
+    # Second factor
+
+    def offer_totp(self, user: User) -> TotpOffer:
+        """A new secret for the person's device. Nothing changes until `confirm_totp`."""
+        secret = second_factor.new_secret()
+        return TotpOffer(secret, second_factor.text_of(secret), second_factor.address_of(secret, user.name))
+
+    def confirm_totp(self, user: User, secret: bytes, code: str) -> list[str]:
+        """Make an offered secret the second factor, and return recovery codes, which cannot be shown again.
+
+        Raises:
+            InvalidValueError: the code is not the one that the device shows.
+            SealError: there is no key to seal the secret with.
+        """
+        step = second_factor.step_of(secret, code, self._now())
+        if step is None:
+            message = "the code is not the one that belongs to this secret now"
+            raise InvalidValueError(message, hint="Check the clock of the device, and type the code it shows now.")
+        ensure_key(self._sealer, self._store)
+        sealed = self._sealer.seal(secret, place_of_totp(user.id))
+        codes, digests = _recovery_codes(user)
+        self._store.people.set_totp(user.id, sealed, step, digests, actor=user.actor)
+        return codes
+
+    def renew_recovery_codes(self, user: User) -> list[str]:
+        """New recovery codes; the old ones are worth nothing from now on.
+
+        Raises:
+            ConflictError: the person has no second factor.
+        """
+        if not user.has_totp:
+            message = f"{user.name!r} has no second factor"
+            raise ConflictError(message, hint="Recovery codes come with it.")
+        codes, digests = _recovery_codes(user)
+        self._store.people.set_recovery_codes(user.id, digests, actor=user.actor)
+        return codes
+
+    # Within
+
+    def _checked_hash(self, user: User, password: str) -> str:
+        check_password(password, [user.name, *([user.email] if user.email else [])])
+        return self._passwords.hash(password)
+
+    def _active(self, user_id: str | None, otherwise: str) -> User:
+        try:
+            user = None if user_id is None else self._store.people.user(user_id)
+        except NotFoundError:
+            user = None
+        if user is None or user.disabled_at is not None:
+            raise _refused(otherwise)
+        return user
+
+    def _begin_attempt(self, name: str, browser: Browser) -> None:
+        keys = [AttemptKey(_key_of_account(name), lambda count: wait_after(count, _FREE_OF_ACCOUNT))]
+        if browser.address is not None:
+            address = _key_of_address(browser.address)
+            keys.append(AttemptKey(address, lambda count: wait_after(count, _FREE_OF_ADDRESS)))
+        now = self._now()
+        wait = self._store.sign_ins.begin_attempt(keys, now, now - _ATTEMPTS_REMEMBERED)
+        if wait > timedelta(0):
+            seconds = int(wait.total_seconds()) + 1
+            message = f"too many sign-ins have failed; the next one is taken in {seconds} seconds"
+            raise TooManyAttemptsError(message, hint="Wait, or ask an administrator for a new password.")
+
+    def _note_failure(self, given: Credentials | None, step: str) -> None:
+        # Of names that nobody has, nothing is noted: people type passwords there, and strangers whatever they like.
+        if given is not None:
+            event = NewEvent("user.sign_in_failed", "anonymous", given.user.actor, {"step": step})
+            self._store.audit.record(event)
+
+
+def wait_after(count: int, free: int) -> timedelta:
+    """How long the next attempt waits after `count` that were begun and did not succeed."""
+    if count < free:
+        return timedelta(0)
+    return min(timedelta(seconds=2 ** min(count - free, 20)), _LONGEST_WAIT)
+
+
+def check_email(email: str | None) -> str | None:
+    """The address without spaces around it; None for none.
+
+    Raises:
+        InvalidValueError: it cannot be one.
+    """
+    text = (email or "").strip()
+    if not text:
+        return None
+    local, at, domain = text.rpartition("@")
+    if not (local and at and domain) or len(text) > 254 or not text.isprintable() or " " in text:  # noqa: PLR2004 - RFC 5321
+        message = f"the address {text[:80]!r} is not of the form name@domain"
+        raise InvalidValueError(message, hint="Give an address where the person is reached, or none.")
+    return text
+
+
+def _recovery_codes(user: User) -> tuple[list[str], list[bytes]]:
+    codes = second_factor.new_recovery_codes()
+    return codes, [second_factor.digest_of_recovery_code(user.id, code) for code in codes]
+
+
+def _refused(message: str) -> NotAuthenticatedError:
+    return NotAuthenticatedError(message, hint="Sign in again, or ask an administrator.")
+
+
+def _new_token() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+
+
+def _key_of_account(name: str) -> bytes:
+    return hashlib.sha256(b"account\0" + key_of_name(name).encode("utf-8", "backslashreplace")).digest()
+
+
+def _key_of_address(address: str) -> bytes:
+    """The address as it is counted: of IPv6 the site, because one machine has as many addresses as it likes there."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        text = address
+    else:
+        is_site = parsed.version == 6  # noqa: PLR2004 - the version's name
+        text = str(ipaddress.ip_network((int(parsed) >> _IPV6_SITE_BITS << _IPV6_SITE_BITS, 64)) if is_site else parsed)
+    return hashlib.sha256(b"address\0" + text.encode("utf-8", "backslashreplace")).digest()
+
+
+def _cut(text: str | None, characters: int) -> str | None:
+    if text is None:
+        return None
+    return text[:characters].replace("\0", "").encode("utf-8", "backslashreplace").decode("utf-8")

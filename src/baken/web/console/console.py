@@ -1,0 +1,111 @@
+"""The console's routes: who may open which, and where each leads."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request, cookie_parser
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import Scope
+
+from baken.errors import NotAuthenticatedError, NotFoundError, SettingError
+from baken.permissions import Action, require
+from baken.web.console.account import Account
+from baken.web.console.entrance import Entrance
+from baken.web.console.pages import Pages
+from baken.web.console.texts import LANGUAGES
+from baken.web.console.users import Users
+from baken.web.console.visits import Origin, Visit, check_console_url, leave_for
+from baken.web.errors import Problem
+from baken.web.routing import PlainRoute
+from baken.web.service import Service
+
+Handler = Callable[[Visit], Awaitable[Response]]
+HOME = "/console/account"
+
+
+class Console:
+    """The pages under `/console`. They take a session's cookie and no key."""
+
+    def __init__(self, service: Service) -> None:
+        settings = service.baken.settings
+        if settings.console_url is not None and not check_console_url(settings.console_url):
+            message = f"the setting console_url is {settings.console_url!r}, expected http(s)://HOST without a path"
+            raise SettingError(message, hint="Give the address that browsers show, `https://baken.example.org`.")
+        self._service = service
+        self._people = service.baken.people()
+        self._origin = Origin.of(settings)
+        self._pages = Pages(self._origin)
+
+    def routes(self) -> list[BaseRoute]:
+        """The routes; they stand outside the API's document."""
+        entrance = Entrance(self._service, self._people, self._pages)
+        account = Account(self._service, self._people, self._pages)
+        users = Users(self._service, self._people, self._pages)
+        return [
+            self._route("/console", self.home),
+            self._route("/console/console.css", self.stylesheet, is_open=True),
+            self._route("/console/language", self.language, posts=True, is_open=True),
+            self._route("/console/sign-in", entrance.sign_in, posts=False, is_open=True),
+            self._route("/console/sign-in", entrance.begin, posts=True, is_open=True),
+            self._route("/console/second-step", entrance.second_step, is_open=True),
+            self._route("/console/second-step", entrance.finish, posts=True, is_open=True),
+            self._route("/console/set-up", entrance.set_up, is_open=True),
+            self._route("/console/set-up", entrance.take_set_up, posts=True, is_open=True),
+            self._route("/console/sign-out", entrance.sign_out, posts=True),
+            self._route("/console/account", account.show),
+            self._route("/console/account/password", account.set_password, posts=True),
+            self._route("/console/account/sessions", account.end_sessions, posts=True),
+            self._route("/console/account/second-factor", account.offer_totp),
+            self._route("/console/account/second-factor", account.confirm_totp, posts=True),
+            self._route("/console/account/recovery-codes", account.renew_codes, posts=True),
+            self._route("/console/users", users.show, action=Action.SEE_USERS),
+            self._route("/console/users", users.create, posts=True, action=Action.CHANGE_USERS),
+            self._route("/console/users/change", users.change, posts=True, action=Action.CHANGE_USERS),
+        ]
+
+    def error_page(self, scope: Scope, problem: Problem, request_id: str) -> tuple[bytes, dict[str, str]] | None:
+        """The page of an error for a path of the console, with its headers; None for other paths."""
+        path: str = scope["path"]
+        if path != "/console" and not path.startswith("/console/"):
+            return None
+        given = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        cookies = cookie_parser(given.get(b"cookie", ""))
+        page = self._pages.error(problem, request_id, cookies, given.get(b"accept-language"))
+        return page, self._pages.headers()
+
+    async def home(self, visit: Visit) -> Response:
+        """Where a person who signs in begins."""
+        return leave_for(visit, HOME)
+
+    async def stylesheet(self, visit: Visit) -> Response:
+        """How all pages look."""
+        del visit
+        return Response(self._pages.stylesheet, headers=self._pages.headers(), media_type="text/css")
+
+    async def language(self, visit: Visit) -> Response:
+        """Keep the language that was chosen."""
+        wanted = visit.form.get("language", "")
+        if wanted not in LANGUAGES:
+            raise NotFoundError(f"there is no language {wanted[:20]!r}", hint="Choose one of the list.")
+        visit.remember_language(wanted)
+        return leave_for(visit, HOME)
+
+    def _route(
+        self, path: str, handler: Handler, *, posts: bool = False, is_open: bool = False, action: Action | None = None
+    ) -> PlainRoute:
+        async def answer(request: Request) -> Response:
+            visit = Visit.begin(request, self._origin)
+            try:
+                visit.user, visit.session = await self._service.store_pool.run(self._people.session, visit.token)
+            except NotAuthenticatedError:
+                if not is_open:
+                    return leave_for(visit, "/console/sign-in")
+            if action is not None:
+                require(visit.who, action)
+            if posts:
+                await visit.read_form()
+            return await handler(visit)
+
+        return PlainRoute(path, answer, methods=["POST" if posts else "GET"], include_in_schema=False)

@@ -1,0 +1,108 @@
+"""How console pages are made: templates, what all of them know, and the page that every error becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from starlette.responses import Response
+
+from baken.accounts import Role, SignInMethod, User
+from baken.permissions import Action, may
+from baken.web.console.texts import LANGUAGES, Translate, language_of, translator, when
+from baken.web.console.visits import Origin, Visit
+from baken.web.errors import Problem
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HSTS = "max-age=31536000"
+
+
+def role_names(_: Translate) -> dict[Role, str]:
+    """What the roles are called."""
+    return {
+        Role.ADMIN: _("Administrator"),
+        Role.CURATOR: _("Curator"),
+        Role.REVIEWER: _("Reviewer"),
+        Role.LEAD: _("Lead"),
+        Role.AUDITOR: _("Auditor"),
+    }
+
+
+def method_names(_: Translate) -> dict[SignInMethod, str]:
+    """What the ways to sign in are called."""
+    return {
+        SignInMethod.PASSWORD: _("password"),
+        SignInMethod.TOTP: _("password and code"),
+        SignInMethod.RECOVERY_CODE: _("recovery code"),
+        SignInMethod.SET_UP: _("invitation"),
+    }
+
+
+def error_texts(_: Translate) -> Mapping[int, str]:
+    """What an error page says, by status; a person needs to know what to do, and the log has the rest."""
+    return {
+        HTTPStatus.FORBIDDEN: _("You may not do this, or the page was too old. Go back, load it again, and try again."),
+        HTTPStatus.NOT_FOUND: _("There is nothing here."),
+        HTTPStatus.METHOD_NOT_ALLOWED: _("There is nothing here."),
+        HTTPStatus.CONFLICT: _("Something has changed meanwhile. Go back, load the page again, and look."),
+        HTTPStatus.TOO_MANY_REQUESTS: _("Too many attempts have failed. Wait a while, then try again."),
+        HTTPStatus.SERVICE_UNAVAILABLE: _("Baken cannot answer at the moment. Try again soon; nothing was changed."),
+    }
+
+
+class Pages:
+    """Renders the console's pages."""
+
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+        self._environment = Environment(
+            loader=PackageLoader("baken.web.console"),
+            autoescape=select_autoescape(default=True, default_for_string=True),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self.stylesheet = (files("baken.web.console") / "console.css").read_bytes()
+
+    def render(self, visit: Visit, template: str, /, *, status: int = 200, **values: object) -> Response:
+        """A page for this visit."""
+        known = self._known(visit.language, visit.user, visit.form_token)
+        html = self._environment.get_template(template).render(**{**known, **values})
+        return visit.finish(Response(html, status, self.headers(), "text/html"))
+
+    def error(self, problem: Problem, request_id: str, cookies: Mapping[str, str], accepted: str | None) -> bytes:
+        """The page of an error, without anything of the person who sees it."""
+        language = language_of(cookies.get("baken-language"), accepted)
+        _ = translator(language)
+        text = error_texts(_).get(problem.status, _("Something went wrong. The log says more, under the number below."))
+        known = self._known(language, None, "")
+        page = self._environment.get_template("error.html")
+        return page.render(**known, status=problem.status, text=text, request_id=request_id).encode()
+
+    def headers(self) -> dict[str, str]:
+        """What every page is sent with."""
+        headers = {"content-security-policy": CONTENT_SECURITY_POLICY, "referrer-policy": "same-origin"}
+        if self._origin.is_secure:
+            headers["strict-transport-security"] = _HSTS
+        return headers
+
+    def _known(self, language: str, user: User | None, form_token: str) -> dict[str, Any]:
+        _ = translator(language)
+        return {
+            "_": _,
+            "language": language,
+            "languages": LANGUAGES,
+            "user": user,
+            "form_token": form_token,
+            "role_names": role_names(_),
+            "method_names": method_names(_),
+            "may": lambda action: user is not None and may(user, Action(action)),
+            "when": lambda time: when(time, language),
+            "error": None,
+            "note": None,
+        }

@@ -1,0 +1,415 @@
+"""The console's pages: signing in, one's own account, the users; for each role, for nobody, and for strangers."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from html import unescape
+from pathlib import Path
+
+import httpx
+import pytest
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
+from web_client import Api, running_app
+
+from baken import assemble
+from baken.accounts import Role, User
+from baken.passwords import Passwords
+from baken.permissions import Action, actions_of
+from baken.second_factor import code_at
+from baken.settings import load
+from baken.web.console.texts import LANGUAGES, language_of
+
+GOOD, OTHER = "correct horse battery", "staple of another kind"
+SOURCES = Path(assemble.__file__).parent / "web" / "console"
+ORIGIN = "http://baken.test"
+FIELD = re.compile(r'name="(form_token|secret)" value="([^"]*)"')
+
+PAGES: dict[str, Action | None] = {
+    "/console/account": None,
+    "/console/account/second-factor": None,
+    "/console/users": Action.SEE_USERS,
+}
+FORMS: dict[str, Action | None] = {
+    "/console/account/password": None,
+    "/console/account/sessions": None,
+    "/console/account/second-factor": None,
+    "/console/account/recovery-codes": None,
+    "/console/users": Action.CHANGE_USERS,
+    "/console/users/change": Action.CHANGE_USERS,
+}
+OPEN = {"/console/sign-in", "/console/second-step", "/console/set-up", "/console/language", "/console/console.css"}
+
+
+class Person:
+    """A browser: its cookies, and the last page it saw."""
+
+    def __init__(self, api: Api, **given: object) -> None:
+        self.api = api
+        transport = httpx.ASGITransport(app=api.app, client=("192.0.2.7", 1234))
+        self.client = httpx.AsyncClient(transport=transport, base_url=ORIGIN, trust_env=False, **given)
+        self.page = httpx.Response(200)
+
+    def send(self, method: str, path: str, **given: object) -> httpx.Response:
+        """One request; no redirect is followed."""
+        sent = self.client.request(method, path, **given)
+        self.page = asyncio.run_coroutine_threadsafe(sent, self.api.loop).result(timeout=60)
+        return self.page
+
+    def open(self, path: str) -> httpx.Response:
+        """Open a page."""
+        return self.send("GET", path)
+
+    def fill(self, path: str, *, at: str | None = None, **fields: object) -> httpx.Response:
+        """Send the form at `path`, taken from the page that shows it."""
+        shown = self.open(at or path)
+        hidden = {name: unescape(value) for name, value in FIELD.findall(shown.text)}
+        return self.send("POST", path, data={**hidden, **fields}, headers={"origin": ORIGIN})
+
+    def enter(self, name: str = "alice", password: str = GOOD) -> httpx.Response:
+        """Give name and password."""
+        return self.fill("/console/sign-in", name=name, password=password)
+
+    @property
+    def leads_to(self) -> str:
+        """Where the last answer leads."""
+        assert self.page.status_code == 303, self.page.text
+        return self.page.headers["location"]
+
+
+@pytest.fixture(scope="module")
+def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """One application for all tests of this file: starting one costs more than any of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(assemble, "Passwords", lambda: Passwords(time_cost=1, memory_kib=8, parallelism=1))
+        settings = load({}, data_dir=tmp_path_factory.mktemp("console") / "data", decode_threads=1)
+        with running_app(assemble.initialise(settings)) as api:
+            yield api
+
+
+@pytest.fixture
+def sqlite_api(console: Api) -> Api:
+    """The application without any user."""
+    with console.baken.store._database.write() as connection:
+        for table in ("sessions", "tickets", "recovery_codes", "sign_in_attempts", "users"):
+            connection.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608 - names of ours
+    return console
+
+
+@pytest.fixture
+def make(sqlite_api: Api) -> Callable[..., User]:
+    def make_user(name: str, *roles: Role) -> User:
+        return sqlite_api.baken.people().create(name, roles, password=GOOD, actor="test")
+
+    return make_user
+
+
+@pytest.fixture
+def alice(sqlite_api: Api, make: Callable[..., User]) -> Person:
+    """An administrator, signed in."""
+    make("alice", Role.ADMIN)
+    person = Person(sqlite_api)
+    person.enter()
+    assert person.leads_to == "/console"
+    return person
+
+
+@pytest.fixture
+def over_tls(tmp_path: Path, sqlite_api: Api) -> Iterator[Api]:
+    """A console behind a proxy that speaks TLS."""
+    del sqlite_api  # while it runs, passwords are cheap
+    settings = load(
+        {}, data_dir=tmp_path / "tls", console_url="https://baken.test", client_address_header="x-forwarded-for"
+    )
+    with running_app(assemble.initialise(settings)) as api:
+        api.baken.people().create("alice", {Role.ADMIN}, password=GOOD, actor="test")
+        yield api
+
+
+def kinds(api: Api) -> list[str]:
+    return [row.kind for row in api.baken.store.audit.rows() if row.kind.startswith("user.")]
+
+
+def test_every_route_of_the_console_is_named_here(sqlite_api: Api):
+    routes = {(method, route.path) for route in sqlite_api.app.routes for method in route.methods or ()}
+    console = {(method, path) for method, path in routes if path.startswith("/console") and method != "HEAD"}
+    own = {("GET", "/console"), ("POST", "/console/sign-out"), ("POST", "/console/language")}
+    named = {("GET", path) for path in PAGES} | {("POST", path) for path in FORMS} | own
+    entrance = {(method, path) for method in ("GET", "POST") for path in OPEN} & console
+
+    assert console == named | entrance
+
+
+def test_nobody_is_led_to_the_entrance_and_learns_nothing(sqlite_api: Api):
+    stranger = Person(sqlite_api)
+    for method, paths in (("GET", ["/console", *PAGES]), ("POST", [*FORMS, "/console/sign-out"])):
+        for path in paths:
+            answer = stranger.send(method, path, headers={"authorization": f"Bearer {sqlite_api.secret}"})
+            assert (answer.status_code, answer.headers["location"]) == (303, "/console/sign-in"), path
+            assert answer.content == b""
+    for path in sorted(OPEN - {"/console/language", "/console/second-step"}):
+        assert stranger.open(path).status_code == 200
+
+
+@pytest.mark.parametrize("role", Role)
+def test_each_role_opens_exactly_what_it_may(sqlite_api: Api, make: Callable[..., User], role: Role):
+    make("alice", role)
+    person = Person(sqlite_api)
+    person.enter()
+    for path, action in PAGES.items():
+        allowed = action is None or action in actions_of({role})
+        assert person.open(path).status_code == (200 if allowed else 403), path
+    for path, action in FORMS.items():
+        allowed = action is None or action in actions_of({role})
+        answer = person.fill(path, at="/console/account")
+        assert (answer.status_code != 403) is allowed, (path, answer.text)
+
+
+def test_an_api_is_not_opened_by_a_session_and_the_console_not_by_a_key(sqlite_api: Api, alice: Person):
+    assert alice.open("/v1/banks").status_code == 401
+    assert alice.open("/docs").status_code == 401
+    assert sqlite_api.get("/console/account").status_code == 303
+
+
+def test_a_wrong_password_says_no_more_than_that(sqlite_api: Api, make: Callable[..., User]):
+    make("alice", Role.ADMIN)
+    person = Person(sqlite_api)
+    known, unknown = person.enter(password=OTHER), person.enter("bob")
+
+    assert known.status_code == unknown.status_code == 401
+    assert "Name or password are wrong" in known.text
+    hidden = re.compile(r'(name="form_token" value=")[^"]*|name="name" type="text" value="[^"]*"')
+    assert hidden.sub("", known.text) == hidden.sub("", unknown.text)
+    assert OTHER not in known.text
+    # Waits begin with a second and double, so that some attempt comes too early on however slow a machine.
+    assert any(person.enter(password=OTHER).status_code == 429 for _ in range(15))
+
+
+def test_a_second_factor_is_set_up_asked_for_and_replaced_by_a_recovery_code(sqlite_api: Api, alice: Person):
+    path = "/console/account/second-factor"
+    assert "<svg" in alice.open(path).text
+    hidden = dict(FIELD.findall(alice.page.text))
+    secret = base64.b32decode(hidden["secret"])
+    code = code_at(secret, datetime.now(UTC))
+    for wrong in ({"code": "000000", "present": GOOD}, {"code": code, "present": OTHER}):
+        refused = alice.send("POST", path, data={**hidden, **wrong}, headers={"origin": ORIGIN})
+        assert refused.status_code == 422
+    shown = alice.send("POST", path, data={**hidden, "code": code, "present": GOOD}, headers={"origin": ORIGIN})
+    codes = re.findall(r"<li><code>([^<]+)</code>", shown.text)
+    assert len(codes) == 10
+
+    again = Person(sqlite_api)
+    again.enter()
+    assert again.leads_to == "/console/second-step"
+    assert again.open("/console/account").headers["location"] == "/console/sign-in"  # half a sign-in opens nothing
+    assert again.fill("/console/second-step", code=code).status_code == 401  # it was used to set up
+    again.fill("/console/second-step", code=codes[0])
+    assert again.leads_to == "/console"
+    assert again.open("/console/account").status_code == 200
+    assert "user.recovery_code_used" in kinds(sqlite_api)
+
+
+def test_an_invitation_is_made_shown_once_and_used(sqlite_api: Api, alice: Person):
+    made = alice.fill("/console/users", name="bob <b>", email="", role=["reviewer", "lead"])
+    [code] = re.findall(r"<p><code>([^<]+)</code></p>", made.text)
+    assert "bob &lt;b&gt;" in made.text
+    assert "<b>" not in made.text
+    assert code not in alice.open("/console/users").text
+
+    bob = Person(sqlite_api)
+    assert bob.fill("/console/set-up", code=code, password=GOOD, again=OTHER).status_code == 422
+    assert bob.fill("/console/set-up", code=code, password=GOOD[:5], again=GOOD[:5]).status_code == 422
+    assert bob.fill("/console/set-up", code=code, password=GOOD, again=GOOD).status_code == 200
+    assert bob.fill("/console/set-up", code=code, password=GOOD, again=GOOD).status_code == 401
+    bob.enter("bob <b>")
+    assert bob.leads_to == "/console"
+
+
+def test_users_are_changed_disabled_and_signed_out(sqlite_api: Api, alice: Person, make: Callable[..., User]):
+    bob = make("bob", Role.REVIEWER)
+    browser = Person(sqlite_api)
+    browser.enter("bob")
+    people = sqlite_api.baken.store.people
+
+    def change(user: User, what: str, **fields: object) -> int:
+        asked = {"user": user.id, "what": what, **fields}
+        return alice.fill("/console/users/change", at="/console/users", **asked).status_code
+
+    assert change(bob, "roles", role=["auditor"]) == 200
+    assert people.user(bob.id).roles == {Role.AUDITOR}
+    assert browser.open("/console/users").status_code == 200  # what a role gives counts at once
+    assert change(bob, "end-sessions") == 200
+    assert browser.open("/console/account").status_code == 303
+    assert change(bob, "disable") == 200
+    assert browser.enter("bob").status_code == 401
+    assert change(bob, "invite") == 422
+    assert change(bob, "enable") == 200
+    assert change(bob, "roles") == 422
+    assert change(bob, "nonsense") == 422
+    assert change(people.named("alice"), "disable") == 422
+    assert alice.open("/console/users").status_code == 200
+
+
+def test_a_new_password_needs_the_present_one_and_ends_other_sessions(sqlite_api: Api, alice: Person):
+    elsewhere = Person(sqlite_api)
+    elsewhere.enter()
+    path, at = "/console/account/password", "/console/account"
+
+    assert alice.fill(path, at=at, present=OTHER, password=OTHER, again=OTHER).status_code == 422
+    assert elsewhere.open(at).status_code == 200
+    assert alice.fill(path, at=at, present=GOOD, password=OTHER, again=OTHER).status_code == 200
+    assert elsewhere.open(at).status_code == 303
+    assert alice.open(at).status_code == 200
+
+
+def test_signing_out_ends_the_session_for_whoever_kept_the_cookie(sqlite_api: Api, alice: Person):
+    kept = dict(alice.client.cookies)
+    alice.fill("/console/sign-out", at="/console/account")
+    assert alice.leads_to == "/console/sign-in"
+
+    assert Person(sqlite_api, cookies=kept).open("/console/account").status_code == 303
+
+
+def test_a_session_that_was_planted_is_not_the_one_that_is_signed_in(sqlite_api: Api, make: Callable[..., User]):
+    make("alice", Role.ADMIN)
+    victim = Person(sqlite_api, cookies={"baken-session": "planted"})
+    victim.enter()
+
+    assert victim.leads_to == "/console"
+    assert Person(sqlite_api, cookies={"baken-session": "planted"}).open("/console/account").status_code == 303
+
+
+@pytest.mark.parametrize("case", ["no token", "token of another browser", "another site", "no origin, other site"])
+def test_a_form_from_elsewhere_changes_nothing(sqlite_api: Api, alice: Person, case: str):
+    token = dict(FIELD.findall(alice.open("/console/account").text))["form_token"]
+    stranger = dict(FIELD.findall(Person(sqlite_api).open("/console/sign-in").text))["form_token"]
+    given = {"no token": "", "token of another browser": stranger}.get(case, token)
+    headers = {
+        "another site": {"origin": "https://evil.example"},
+        "no origin, other site": {"sec-fetch-site": "cross-site"},
+    }
+    answer = alice.send(
+        "POST", "/console/sign-out", data={"form_token": given}, headers=headers.get(case, {"origin": ORIGIN})
+    )
+
+    assert answer.status_code == 403
+    assert alice.open("/console/account").status_code == 200
+
+
+@pytest.mark.parametrize("text", ["\0", "%00", "é" * 900, "' OR 1=1 --", "<script>alert(1)</script>", "\u202e{{7*7}}"])
+def test_whatever_stands_in_a_field_is_an_answer_and_never_a_fault(alice: Person, text: str):
+    stranger = Person(alice.api)
+    assert stranger.enter(text, text).status_code == 401
+    assert "<script>" not in stranger.page.text
+    assert "49" not in re.findall(r'name="name" type="text" value="([^"]*)"', stranger.page.text)
+    assert stranger.fill("/console/set-up", code=text, password=text, again=text).status_code in {401, 422}
+    assert alice.fill("/console/users/change", at="/console/users", user=text, what=text).status_code in {404, 422}
+    assert alice.fill("/console/users", name=text, email=text, role=["lead"]).status_code == 422
+    assert alice.fill("/console/account/sessions", at="/console/account", session=text).status_code == 404
+
+
+def test_a_form_that_is_none_or_too_large_is_refused(alice: Person):
+    headers = {"origin": ORIGIN}
+    assert alice.send("POST", "/console/sign-out", json={}, headers=headers).status_code == 415
+    assert alice.send("POST", "/console/sign-out", data={"x": "y" * 20_000}, headers=headers).status_code == 413
+    assert (
+        alice.send("POST", "/console/sign-out", data={f"x{n}": "" for n in range(60)}, headers=headers).status_code
+        == 415
+    )
+
+
+def test_pages_are_sent_with_a_policy_that_runs_no_script_and_keeps_no_copy(alice: Person):
+    for path in [*PAGES, "/console/set-up", "/console/nothing"]:
+        answer = alice.open(path)
+        headers = answer.headers
+        assert headers["content-security-policy"].startswith("default-src 'none'; style-src 'self'; img-src 'self';")
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["cache-control"] == "no-store"
+        assert headers["x-frame-options"] == "DENY"
+        assert headers.get_list("referrer-policy") == ["same-origin"]
+        assert not re.search(r"<script|<style|\sstyle=|\son[a-z]+=|javascript:", answer.text)
+
+
+def test_cookies_are_kept_from_scripts_other_sites_and_over_tls_from_plain_connections(over_tls: Api, alice: Person):
+    plain = [cookie for cookie in alice.client.cookies.jar if cookie.name == "baken-session"]
+    assert all(cookie.has_nonstandard_attr("HttpOnly") for cookie in plain)
+    person = Person(over_tls, headers={"x-forwarded-for": "203.0.113.9, 198.51.100.4"})
+    person.client.base_url = httpx.URL("https://baken.test")
+    shown = person.open("/console/sign-in")
+    assert shown.headers["strict-transport-security"] == "max-age=31536000"
+    token = dict(FIELD.findall(shown.text))["form_token"]
+    form = {"form_token": token, "name": "alice", "password": GOOD}
+    assert person.send("POST", "/console/sign-in", data=form, headers={"origin": ORIGIN}).status_code == 403
+    entered = person.send("POST", "/console/sign-in", data=form, headers={"origin": "https://baken.test"})
+
+    [cookie] = entered.headers.get_list("set-cookie")
+    assert cookie.startswith("__Host-baken-session=")
+    for attribute in ("HttpOnly", "Path=/", "SameSite=strict", "Secure"):
+        assert attribute in cookie
+    assert "Domain" not in cookie
+    user = over_tls.baken.store.people.named("alice")
+    assert over_tls.baken.store.sign_ins.of_user(user.id)[0].address == "198.51.100.4"
+
+
+def test_no_secret_stands_in_an_address(alice: Person):
+    alice.fill("/console/users", name="bob", email="", role=["lead"])
+    for path in [*PAGES, "/console/set-up", "/console/second-step"]:
+        page = alice.open(path)
+        assert all("?" not in link for link in re.findall(r'(?:href|action)="([^"]+)"', page.text))
+        assert "?" not in page.headers.get("location", "")
+
+
+def test_errors_are_pages_in_the_console_and_json_elsewhere(sqlite_api: Api, alice: Person):
+    missing = alice.open("/console/nothing")
+    assert missing.status_code == 404
+    assert missing.headers["content-type"] == "text/html; charset=utf-8"
+    assert missing.headers["x-request-id"] in missing.text
+    assert alice.send("DELETE", "/console/account").status_code == 405
+    assert sqlite_api.get("/nothing").headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_each_language_is_shown_whole(alice: Person, language: str):
+    alice.fill("/console/language", at="/console/account", language=language)
+    title = {"en": "Users", "nl": "Gebruikers", "fr": "Utilisateurs", "de": "Benutzer"}[language]
+    page = alice.open("/console/users").text
+
+    assert f'<html lang="{language}">' in page
+    assert f"<h1>{title}</h1>" in page
+    assert alice.open("/console/account").status_code == 200
+    assert alice.fill("/console/language", at="/console/account", language="xx").status_code == 404
+
+
+def test_the_browsers_language_is_taken_unless_one_was_chosen():
+    assert language_of(None, "fr-BE,fr;q=0.9,en;q=0.8") == "fr"
+    assert language_of("nl", "fr") == "nl"
+    assert language_of("xx", "es, de;q=0.5") == "de"
+    for nothing in (None, "", "*", ",;", "x" * 10_000):
+        assert language_of(None, nothing) == "en"
+
+
+@pytest.mark.parametrize("language", sorted(set(LANGUAGES) - {"en"}))
+def test_no_text_lacks_a_translation_and_none_is_left_over(language: str):
+    methods = [("**.py", "python"), ("templates/**.html", "jinja2.ext.babel_extract")]
+    used = {found[2] for found in extract_from_dir(str(SOURCES), method_map=methods)}
+    with (SOURCES / "locales" / f"{language}.po").open("rb") as file:
+        catalogue = {message.id: message for message in read_po(file, locale=language) if message.id}
+
+    assert set(catalogue) == used
+    assert len(used) > 90
+    for message in catalogue.values():
+        assert message.string, message.id
+        assert not message.fuzzy
+        assert str(message.string).count("%s") == message.id.count("%s")
+        assert str(message.string)[-1:] in ".:" or message.id[-1:] not in ".:", message.id
+
+
+def test_templates_say_nothing_that_is_not_translated():
+    for path in sorted((SOURCES / "templates").glob("*.html")):
+        text = re.sub(r"\{%.*?%\}|\{\{.*?\}\}|<[^>]*>|<!doctype html>", " ", path.read_text(), flags=re.DOTALL)
+        words = set(re.findall(r"[A-Za-z]{2,}", text)) - {"Baken"}
+        assert not words, path.name
