@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -396,6 +397,15 @@ def test_the_actor_is_the_user_or_its_number(monkeypatch: pytest.MonkeyPatch):
     assert cli_common.actor() == f"cli:uid-{os.getuid()}"
 
 
+@pytest.fixture
+def ctrl_c_interrupts() -> Iterator[None]:
+    """As in a terminal; a process that runs tests beside others may leave it to its parent."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_interrupts")
 def test_a_second_ctrl_c_interrupts_at_once():
     with cli_common.stopping() as stopper:
         os.kill(os.getpid(), signal.SIGINT)

@@ -86,7 +86,7 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """One application for all tests of this file: starting one costs more than any of them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(assemble, "Passwords", lambda: Passwords(time_cost=1, memory_kib=8, parallelism=1))
-        settings = load({}, data_dir=tmp_path_factory.mktemp("console") / "data", decode_threads=1)
+        settings = load({}, data_dir=tmp_path_factory.mktemp("console") / "data", decode_processes=1)
         with running_app(assemble.initialise(settings)) as api:
             yield api
 
