@@ -109,7 +109,7 @@ $(VENV)/bin/python:
 $(VENV)/.deps: pyproject.toml $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check scikit-build-core nanobind cmake ninja
-	$(BIN)/python scripts/requirements.py dev deep | $(BIN)/python -m pip install --quiet --disable-pip-version-check -r /dev/stdin
+	$(BIN)/python scripts/requirements.py dev deep video | $(BIN)/python -m pip install --quiet --disable-pip-version-check -r /dev/stdin
 	@touch $@
 
 $(VENV)/.built: $(VENV)/.deps $(NATIVE_SOURCES)

@@ -1,4 +1,4 @@
-"""The undamaged files: those of the tests, small, and a film in every format that has films."""
+"""The undamaged files: those of the tests, small, a film in every format that has films, and videos."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from PIL import Image
 
 import hostile_files
 import picture_files
+import video_files
 from baken.samples_files import encoded
 
 _FILMS: dict[str, dict[str, object]] = {
@@ -30,6 +31,13 @@ def all_files() -> Iterator[tuple[str, bytes]]:
     for name, options in _FILMS.items():
         first, *others = [picture.quantize(32) if name == "GIF" else _with_hole(picture) for picture in pictures]
         yield f"film.{name.lower()}", encoded(first, name, save_all=True, append_images=others, **options)
+    yield from _videos()
+
+
+def _videos() -> Iterator[tuple[str, bytes]]:
+    pictures = [(picture_files.original(seed, (64, 48)), 0.5) for seed in range(3)]
+    for kind in ("mp4", "hevc", "webm", "avi", "ts", "mpg", "mjpeg"):
+        yield f"video.{kind}", video_files.clip(pictures, kind)
 
 
 def _with_hole(image: Image.Image) -> Image.Image:

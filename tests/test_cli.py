@@ -102,6 +102,7 @@ def test_json_has_one_object_for_each_file_in_the_order_of_the_walk(baken: Comma
                 "entry_view": WHOLE,
                 "similarity": None,
                 "evidence": None,
+                "frame_shares": None,
             }
         ],
         "suppressed": [],

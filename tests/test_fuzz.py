@@ -11,6 +11,7 @@ from fuzz.driver import run
 from fuzz.mutations import mutated, with_checksums
 
 FORMATS = {"avif", "bmp", "gif", "heic", "jpeg", "png", "tiff", "webp"}
+VIDEOS = {"avi", "matroska", "mp4", "mpeg", "mpegts"}
 REASONS = {"corrupt", "truncated", "too_many_pixels", "unknown_format"}
 
 
@@ -19,6 +20,7 @@ def test_600_damaged_files_of_every_format_are_pictures_or_reasons():
     assert report.faults == {}
     assert sum(report.outcomes.values()) == 600
     assert set(report.outcomes) > FORMATS | REASONS
+    assert len(set(report.outcomes) & VIDEOS) >= 3
 
 
 @pytest.mark.parametrize(
@@ -41,7 +43,15 @@ def test_a_file_is_the_same_for_the_same_number_and_seed():
 
 def test_every_kind_of_file_is_damaged():
     names = {name for name, _ in seeds()}
-    assert {"film.gif", "film.avif", "heic_tiles", "bitstream_bomb.heic", "png_rgba", "looping_directories.tif"} < names
+    assert {
+        "film.gif",
+        "film.avif",
+        "heic_tiles",
+        "bitstream_bomb.heic",
+        "png_rgba",
+        "video.webm",
+        "looping_directories.tif",
+    } < names
 
 
 def test_damage_changes_files_and_mends_checksums():

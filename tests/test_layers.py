@@ -11,6 +11,8 @@ LAYERS = {
     "ground": {"model", "copies", "errors", "settings", "flood", "sealing", "audit", "accounts", "store", "_native"},
     "domain": {
         "images",
+        "videos",
+        "vpdq",
         "fingerprints",
         "matching",
         "decisions",
@@ -37,6 +39,8 @@ LAYERS = {
         "keeping",
         "access",
         "workers",
+        "film_shares",
+        "films",
         "seen",
         "retroaction",
         "housekeeping",

@@ -16,6 +16,7 @@ from baken.workers_pool import Failure, Isolation, WorkerPool
 @pytest.fixture(scope="module")
 def pool() -> Iterator[WorkerPool]:
     with WorkerPool(1, isolation=Isolation(is_required=True)) as confined:
+        confined.refused()  # it has started, whichever test comes first
         yield confined
 
 

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -163,6 +164,28 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "passwords": lambda: _read("/etc/passwd"),
     "environment of the parent": lambda: _read(f"/proc/{os.getppid()}/environ"),
 }
+
+
+def read_and_try_to_write(file: BinaryIO) -> tuple[bytes, str, bool]:
+    """A file that was handed over: its content, what becomes of writing to it, and whether another is there."""
+    content = file.read()
+    try:
+        os.write(file.fileno(), b"escaped")
+        outcome = "written"
+    except OSError as error:
+        outcome = errno.errorcode[error.errno or 0]
+    return content, outcome, bool(os.read(file.fileno(), 1))
+
+
+def pid_with_memory(item: object, size_bytes: int) -> int:
+    """The worker's process, once it has had so much memory."""
+    del item
+    return os.getpid() if bytearray(size_bytes) else 0
+
+
+def crash_with_file(file: BinaryIO) -> int:
+    os.kill(os.getpid(), signal.SIGSEGV)
+    return file.fileno()
 
 
 def environment(item: str) -> dict[str, str]:

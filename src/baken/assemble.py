@@ -29,8 +29,10 @@ from baken.settings import Settings
 from baken.store import Store
 from baken.timestamps import roots_in
 from baken.vectors import Thresholds, VectorStage
+from baken.videos import VideoLimits
 from baken.workers import available_cores
-from baken.workers_pool import Isolation, WorkerPool
+from baken.workers_kinds import FileWorkers
+from baken.workers_pool import Isolation
 
 INDEX_FOLDER = Path("index", "known")
 """Where in the data folder the index of the known entries lies; it may be deleted while nothing runs."""
@@ -56,7 +58,7 @@ class Baken:
     keeper: SeenKeeper
     index_guard: KnownGuard
     keeping: Keeping
-    workers: WorkerPool
+    workers: FileWorkers
 
     def people(self) -> People:
         """What people do with their accounts."""
@@ -99,10 +101,13 @@ def isolation_of(settings: Settings) -> Isolation:
     return Isolation(settings.decode_memory_bytes, settings.require_confinement)
 
 
-def workers_of(settings: Settings, reads: Sequence[str] = ()) -> WorkerPool:
+def workers_of(settings: Settings, reads: Sequence[str] = ()) -> FileWorkers:
     """The worker processes of one server process; they start when the first file comes, or when they are told to."""
-    return WorkerPool(
-        settings.decode_processes or max(1, available_cores() // settings.workers),
+    processes = settings.decode_processes or max(1, available_cores() // settings.workers)
+    return FileWorkers(
+        processes,
+        videos=video_limits(settings),
+        video_processes=max(1, processes // 2),  # each decodes in threads of its own
         timeout_seconds=settings.decode_timeout_seconds,
         isolation=isolation_of(settings),
         readable=reads,
@@ -139,6 +144,15 @@ def open_existing(settings: Settings) -> Baken:
     return _with_store(settings, store)
 
 
+def video_limits(settings: Settings) -> VideoLimits:
+    """What a video may ask of this machine."""
+    return VideoLimits(
+        max_size_bytes=settings.max_video_size_bytes,
+        max_seconds=settings.max_video_seconds,
+        max_processor_seconds=settings.max_video_processor_seconds,
+    )
+
+
 def _remembers(settings: Settings) -> bool:
     return settings.seen_retention_days > 0
 
@@ -162,6 +176,7 @@ def _with_store(settings: Settings, store: Store) -> Baken:
         uses_views=settings.stage_views,
         uses_check=settings.stage_check,
         max_frames=settings.max_frames,
+        videos=video_limits(settings),
     )
     seen = SeenIndex(store, settings.data_dir / SEEN_FOLDER)
     keeper = SeenKeeper(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TextIO, TypeVar
+from typing import BinaryIO, TextIO, TypeVar
 
 from baken import listfiles
 from baken.audit import NewEvent
@@ -230,9 +230,9 @@ def add_files(
 
 @dataclass(frozen=True, slots=True)
 class NewPicture:
-    """A picture to add: the bytes of its file, and what people call it."""
+    """A picture to add: the bytes of its file, or a video's file itself, and what people call it."""
 
-    data: bytes
+    data: bytes | BinaryIO
     label: str | None = None
 
 

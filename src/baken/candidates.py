@@ -16,13 +16,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from baken import film_shares
 from baken.checking import MAX_CHECKS, Banked, CheckedItem, check
 from baken.copies import FIRST_FRAME_VIEW, Evidence, FrameRef, MatchStage, View, ViewKind
 from baken.decisions import verdict_of
 from baken.errors import InvalidValueError, NotFoundError, SealError
 from baken.fingerprints import keypoints
 from baken.fingerprints.views import view_of
-from baken.model import FingerprintKind, Found, Match, Outcome, Purpose, Screening, Transform
+from baken.model import FingerprintKind, Fingerprints, Found, Match, Outcome, Purpose, Screening, Transform
 from baken.overlay import overlay_svg
 from baken.sealing import Sealed, Sealer
 from baken.store import KeptViews
@@ -133,6 +134,10 @@ class CandidateChecker:
             views=None if kept is None else kept.views,
             pdq=pdq,
         )
+
+    def with_shares(self, found: Found, computed: Fingerprints) -> Found:
+        """Say of a film's matches how many of its frames they are about; raises like `with_evidence`."""
+        return film_shares.with_shares(found, computed, self._kept)
 
     def named(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """The same with the region of each banked view that matched, which depends on the size of its picture.

@@ -27,6 +27,7 @@ from baken import (
     cli_screen,
     cli_seen,
     cli_user,
+    cli_vpdq,
 )
 from baken import cli_output as output
 from baken.cli_common import EXIT_FAILURE, EXIT_USAGE, DataDir
@@ -48,6 +49,7 @@ app.add_typer(cli_notice.app, name="notice")
 app.command()(cli_screen.screen)
 app.add_typer(cli_scan.app, name="scan")
 app.command()(cli_screen.fingerprint)
+app.command()(cli_vpdq.vpdq)
 app.command()(cli_overlay.overlay)
 app.add_typer(cli_case.app, name="case")
 app.add_typer(cli_seen.app, name="seen")

@@ -90,7 +90,7 @@ def add(
             paths,
             Provenance(source, actor(), note),
             actor=actor(),
-            fingerprinter=FileFingerprinter(limits, settings.min_quality_percent),
+            fingerprinter=FileFingerprinter(limits, settings.min_quality_percent, videos=baken.gate.videos),
             keeping=baken.keeping,
             view_set=views,
             isolation=assemble.isolation_of(settings),

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from baken.banking import ImportSummary
-from baken.copies import Evidence, View, ViewSet
+from baken.copies import Evidence, FrameShares, View, ViewSet
 from baken.model import (
     ApiKey,
     Bank,
@@ -184,6 +184,18 @@ def match_json(match: Match) -> dict[str, object]:
         "entry_view": _view_json(match.entry_view),
         "similarity": None if match.similarity is None else round(match.similarity, _DECIMALS),
         "evidence": None if match.evidence is None else _evidence_json(match.evidence),
+        "frame_shares": None if match.frame_shares is None else _shares_json(match.frame_shares),
+    }
+
+
+def _shares_json(shares: FrameShares) -> dict[str, object]:
+    return {
+        "item_matched": shares.item_matched,
+        "item_count": shares.item_count,
+        "item_percent": round(shares.item_percent, 1),
+        "entry_matched": shares.entry_matched,
+        "entry_count": shares.entry_count,
+        "entry_percent": round(shares.entry_percent, 1),
     }
 
 

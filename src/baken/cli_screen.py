@@ -41,7 +41,7 @@ from baken.scan_walk import SkippedPath, SkipReason, check_roots, printable
 from baken.scan_walk import files as walked_files
 from baken.store.scans import Asked, Scan, ScanState
 from baken.view_words import match_words
-from baken.workers import DEFAULT_TIMEOUT_SECONDS, Failure, FileFingerprinter, in_order, without_picture
+from baken.workers import DEFAULT_TIMEOUT_SECONDS, Failure, FileFingerprinter, in_order, released, without_picture
 
 MAX_ROWS = 50
 """How many files the table at the end shows; all of them are counted, and recorded."""
@@ -278,14 +278,19 @@ def fingerprint(
     settings = load_settings(context, data_dir)
     limits = DecodeLimits(max_size_bytes=settings.max_upload_size_bytes, max_pixels=settings.max_pixels)
     wanted = ComputedAsked(max_frames=MAX_BANKED_FRAMES)  # a banked animation is led by the first rich one of these
-    job = FileFingerprinter(limits, settings.min_quality_percent, exact=True, asked=wanted)
+    videos = assemble.video_limits(settings)
+    job = FileFingerprinter(limits, settings.min_quality_percent, exact=True, asked=wanted, videos=videos)
     check_roots(paths)
     with stopping() as stopper:
         files = (found.path for found in walked_files(paths, _note_skip))
         isolation = assemble.isolation_of(settings)
         results = in_order(job, files, load=job.read, processes=processes, isolation=isolation, should_stop=stopper)
         for path, result in results:
-            computed = without_picture(job.read(path), result) if isinstance(result, Failure) else result.fingerprints
+            if isinstance(result, Failure):
+                with released(job.read(path)) as content:
+                    computed = without_picture(content, result)
+            else:
+                computed = result.fingerprints
             if as_json:
                 output.print_json_line(_fingerprints_json(path, computed))
             else:

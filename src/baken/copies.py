@@ -124,6 +124,9 @@ class QueryViews:
     codes: NDArray[np.uint8]
 
 
+NO_VIEWS = QueryViews((), np.empty((0, 8, 32), np.uint8))
+
+
 @dataclass(frozen=True, slots=True)
 class Vectors:
     """What a descriptor network made of the views of one picture.
@@ -139,6 +142,33 @@ class Vectors:
     model_sha256: bytes
     views: tuple[View, ...]
     values: NDArray[np.int8]
+
+
+@dataclass(frozen=True, slots=True)
+class FrameShares:
+    """How many of the different frames of a film show a banked file, and how many of the file's are shown.
+
+    Attributes:
+        item_matched: frames of the item that are near a frame of the banked file, or near the banked picture.
+        item_count: different frames of the item.
+        entry_matched: frames of the banked file that are near a frame of the item.
+        entry_count: frames kept of the banked file; 1 for a picture.
+    """
+
+    item_matched: int
+    item_count: int
+    entry_matched: int
+    entry_count: int
+
+    @property
+    def item_percent(self) -> float:
+        """VPDQ's share of the query."""
+        return 100.0 * self.item_matched / self.item_count
+
+    @property
+    def entry_percent(self) -> float:
+        """VPDQ's share of what it is compared with."""
+        return 100.0 * self.entry_matched / self.entry_count
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from baken.fingerprints.descriptor import SHIPPED_MODEL, DescriptorNetwork
 from baken.fingerprints.keypoints import keypoints_of, to_bytes
 from baken.model import Bank, Fingerprints, NewEntry
 from baken.sealing import Sealed, Sealer, place_of_keypoints, place_of_totp
+from baken.videos import VideoLimits
 from baken.workers import FileFingerprinter, FileSource
 
 if TYPE_CHECKING:  # a worker process imports this module, and no database
@@ -125,6 +126,11 @@ class BankFingerprinter:
     def reads(self) -> tuple[str, ...]:
         """Files that it opens beside those it is asked about."""
         return () if self.plan.describer is None else self.plan.describer.reads
+
+    @property
+    def videos(self) -> VideoLimits:
+        """What a video may ask of this machine."""
+        return self.files.videos
 
     def __call__(self, source: FileSource) -> BankedFile:
         """Decode and fingerprint one file; a file that cannot be read is unscreenable, not an error."""

@@ -16,6 +16,7 @@ from baken.copies import (
     BankViews,
     Evidence,
     FrameRef,
+    FrameShares,
     MatchStage,
     QueryViews,
     Vectors,
@@ -413,6 +414,7 @@ class Match:
             banked file (`copies.FIRST_FRAME_VIEW`); 0 for the whole picture.
         similarity: of the two vectors, -1 to 1, when a descriptor network found it.
         evidence: what the check on local features said, when the entry has keypoints and was checked.
+        frame_shares: of a film, how many of its frames show the banked file; None for a still.
         shows_whole_entry: at `stage` views, whether the item, or a view of it, is near the whole of the banked
             picture, though another view of both may be nearer. False when only parts of it were found, and in a
             crowd of entries that are nearer by their whole picture.
@@ -432,6 +434,7 @@ class Match:
     similarity: float | None = None
     evidence: Evidence | None = None
     entry_view_number: int = 0
+    frame_shares: FrameShares | None = None
     shows_whole_entry: bool = True
 
 

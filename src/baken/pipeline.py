@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from baken import decisions
 from baken.candidates import CandidateChecker
@@ -28,6 +28,7 @@ from baken.model import (
     Screening,
 )
 from baken.vectors import ItemDescriber, VectorStage
+from baken.videos import DEFAULT_VIDEO_LIMITS, VideoLimits
 from baken.workers import Failure, FileFingerprinter, without_picture
 from baken.workers_pool import Decoding, InProcess
 
@@ -56,6 +57,7 @@ class Gate:
         uses_views: whether the views of an item are searched beside the whole.
         uses_check: whether candidates are checked.
         max_frames: how many frames or pages of an item are looked at beside its first picture.
+        videos: what a video may ask of this machine.
         now: the clock.
     """
 
@@ -70,6 +72,7 @@ class Gate:
     uses_views: bool = True
     uses_check: bool = True
     max_frames: int = MAX_FRAMES
+    videos: VideoLimits = DEFAULT_VIDEO_LIMITS
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def load(self) -> KnownEntries:
@@ -98,7 +101,13 @@ class Gate:
     @property
     def item_fingerprinter(self) -> FileFingerprinter:
         """What computes an item's fingerprints within the limits, on the fast decoding path; it goes to workers."""
-        return FileFingerprinter(self.limits, self.min_quality_percent, asked=self.asked, describe=self.item_describer)
+        return FileFingerprinter(
+            self.limits,
+            self.min_quality_percent,
+            asked=self.asked,
+            describe=self.item_describer,
+            videos=self.videos,
+        )
 
     @property
     def item_describer(self) -> ItemDescriber | None:
@@ -121,12 +130,12 @@ class Gate:
 
 
 def screen(
-    data: bytes, meta: ItemMeta, gate: Gate, recorder: Recorder, *, idempotency: Idempotency | None = None
+    data: bytes | BinaryIO, meta: ItemMeta, gate: Gate, recorder: Recorder, *, idempotency: Idempotency | None = None
 ) -> Screening:
     """Screen one item and record the result.
 
     Args:
-        data: the file's bytes, hostile or not. They are not kept.
+        data: the file's bytes, hostile or not, or a video that is open. They are not kept.
         meta: what the platform says about the item.
         gate: known entries, policy and limits.
         recorder: where the screening is kept before this function returns.
@@ -139,13 +148,13 @@ def screen(
     return recorder.record(examine(data, meta, gate), idempotency)
 
 
-def examine(data: bytes, meta: ItemMeta, gate: Gate) -> Screening:
+def examine(data: bytes | BinaryIO, meta: ItemMeta, gate: Gate) -> Screening:
     """Everything of `screen` but the recording, for callers that record in their own way before they answer."""
     started = time.perf_counter()
     return judge(fingerprint(data, gate), meta, gate, started)
 
 
-def fingerprint(data: bytes, gate: Gate) -> Fingerprints:
+def fingerprint(data: bytes | BinaryIO, gate: Gate) -> Fingerprints:
     """Compute an item's fingerprints where the gate says; a file that no worker gets through keeps its digests.
 
     Raises:
@@ -170,6 +179,8 @@ def judge(computed: Fingerprints, meta: ItemMeta, gate: Gate, started: float) ->
         found = gate.candidates.with_evidence(found, lumas, known.keeping_banks)
     if gate.vectors is not None:
         found = gate.vectors.settled(found)
+    if gate.candidates is not None:
+        found = gate.candidates.with_shares(found, computed)
     outcome = decisions.decide_found(computed.not_checked, found, gate.policy, gate.max_matches)
     [outcome] = gate.named([outcome])
     kept = replace(computed, query_views=None, vectors=None, working_luma=None, frame_lumas=())

@@ -19,14 +19,17 @@ from baken.scan_tally import Tally
 from baken.scan_walk import SkippedPath, printable
 from baken.store import Store
 from baken.store.scans import Asked, Position, Scan, ScanBatch, ScanClaim, ScanState
+from baken.videos import VideoLimits
 from baken.workers import (
     DEFAULT_TIMEOUT_SECONDS,
     Failure,
+    FileContent,
     FileFingerprinter,
     FileResult,
     FileSource,
     Isolation,
     in_order,
+    released,
     without_picture,
 )
 
@@ -240,7 +243,7 @@ class Scanner:
                 return None
         return count
 
-    def _handed(self, step: Step) -> bytes | Unscreenable | None:
+    def _handed(self, step: Step) -> FileContent | None:
         return step.handed(self._gate.limits.max_size_bytes)
 
     def _take(self, step: Step, result: FileResult | Failure | None) -> None:
@@ -273,10 +276,10 @@ class Scanner:
 
         It is read again: its digests need no decoder, and an entry may have them.
         """
-        data = step.handed(self._gate.limits.max_size_bytes)
-        if data is None:
-            data = Unscreenable(UnscreenableReason.UNREADABLE, "nothing was read")
-        return without_picture(data, failure or Failure("the decoding process gave no answer"))
+        nothing = Unscreenable(UnscreenableReason.UNREADABLE, "nothing was read")
+        with released(step.handed(self._gate.limits.max_size_bytes)) as content:
+            found = nothing if content is None else content
+            return without_picture(found, failure or Failure("the decoding process gave no answer"))
 
     def _recorded(self) -> Iterator[ScannedFile]:
         if self._is_moved:
@@ -303,6 +306,11 @@ class ScanJob:
     def reads(self) -> tuple[str, ...]:
         """Files that it opens."""
         return self.fingerprint.reads
+
+    @property
+    def videos(self) -> VideoLimits:
+        """What a video may ask of this machine."""
+        return self.fingerprint.videos
 
     def __call__(self, source: FileSource | None) -> FileResult | None:
         """Decode and fingerprint one file; one that cannot be read is unscreenable, not an error."""

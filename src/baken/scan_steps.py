@@ -16,7 +16,7 @@ from baken.scan_pace import Pacer
 from baken.scan_remote import CONNECTIONS, RemoteFiles, Unreached, is_address, local_path, open_address
 from baken.scan_walk import Found, FoundFile, SkippedPath, check_roots, printable, walk
 from baken.store.scans import MARK_BYTES, Position
-from baken.workers import read_file
+from baken.workers import FileContent, read_file
 
 # Files that need no work travel in one step, so that three million of them cost seconds.
 _PASSED_FILES = 4_096
@@ -80,20 +80,22 @@ class Step:
     held: Held | None = None
     is_last: bool = False
 
-    def handed(self, max_size_bytes: int) -> bytes | Unscreenable | None:
-        """What a worker gets: the file's bytes, or why there are none; None when there is nothing to do.
+    def handed(self, max_size_bytes: int) -> FileContent | None:
+        """What a worker gets: the file's content, or why there is none; None when there is nothing to do.
 
-        Fetched bytes are not kept beside: whoever needs them again has them fetched again.
+        A video of this machine is an open file, which whoever asks closes (`workers.released`). Fetched bytes are not
+        kept beside: whoever needs them again has them fetched again.
         """
         started = time.perf_counter()
-        content = self.content
-        if isinstance(content, str):
-            content = read_file(content, max_size_bytes)
-        elif self.fetch is not None:
-            if content is None:
-                content = self.fetch()
-            elif self.held is not None and isinstance(content, bytes):
-                self.held.give_back(len(content))
+        content: FileContent | None
+        if isinstance(self.content, str):
+            content = read_file(self.content, max_size_bytes)
+        elif self.fetch is None:
+            content = self.content
+        else:
+            content = self.fetch() if self.content is None else self.content
+            if self.held is not None and isinstance(self.content, bytes):
+                self.held.give_back(len(self.content))
             self.content = None
         self.read_seconds += time.perf_counter() - started
         if isinstance(content, bytes) and len(content) > max_size_bytes:

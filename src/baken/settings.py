@@ -74,7 +74,8 @@ class Settings(BaseSettings):
         0,
         ge=0,
         le=1024,
-        description="Worker processes that decode pictures, for each server process; 0 shares the cores out to them.",
+        description="Worker processes that decode pictures, for each server process; 0 shares the cores out to them. "
+        "Half as many, at least one, decode videos.",
     )
     decode_timeout_seconds: float = Field(
         30.0,
@@ -118,6 +119,25 @@ class Settings(BaseSettings):
         le=1_000,
         description="Frames of an animation, or pages of a document, that are looked at beside the first, spread over "
         "the whole file; those that show what another one shows are not asked. 0 looks at the first alone.",
+    )
+    max_video_size_bytes: int = Field(
+        1024 * 1024 * 1024,
+        ge=1024,
+        description="The largest video that is screened; a larger request is refused with 413. Videos need the extra "
+        "`video` (`pip install 'baken[video]'`); without it they are `unknown_format`.",
+    )
+    max_video_seconds: float = Field(
+        7200.0,
+        gt=0,
+        le=86_400,
+        description="How much of a video is looked at, from its start; a longer one is `partly_seen`.",
+    )
+    max_video_processor_seconds: float = Field(
+        90.0,
+        gt=0,
+        le=3600,
+        description="Processor time for decoding one video; what is left by then was not looked at, and the video is "
+        "`partly_seen`. Ten minutes at 1280 x 720 take about 16. By the clock it may take 50 seconds.",
     )
     seen_retention_days: int = Field(
         90,

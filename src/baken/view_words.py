@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from baken.copies import WHOLE, Evidence, FrameRef, MatchStage, Region, View, ViewKind
+from baken.copies import WHOLE, Evidence, FrameRef, FrameShares, MatchStage, Region, View, ViewKind
 from baken.model import Match, Transform
 
 _OF_ITEM = {
@@ -35,7 +35,17 @@ def match_words(match: Match) -> str:
         said.append(f"similarity {match.similarity:.2f}")
     if match.evidence is not None:
         said.append(evidence_words(match.evidence))
+    if match.frame_shares is not None:
+        said.append(shares_words(match.frame_shares))
     return "; ".join(said)
+
+
+def shares_words(shares: FrameShares) -> str:
+    """How much of a film it is about: `3 of 40 frames of the item show it, and 2 of its 56 frames are shown`."""
+    said = f"{shares.item_matched} of {shares.item_count} frames of the item show it"
+    if shares.entry_count == 1:
+        return said
+    return f"{said}, and {shares.entry_matched} of its {shares.entry_count} frames are shown"
 
 
 def evidence_words(evidence: Evidence) -> str:

@@ -13,18 +13,25 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from io import BytesIO, IOBase
 from itertools import chain, islice
-from typing import Any, Protocol, TypeVar
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 from baken import fingerprints, images
+from baken.films import FilmFingerprinter, is_video
 from baken.images import DecodeLimits
+from baken.images.sniffing import SNIFFED_BYTES
 from baken.model import MIN_QUALITY_PERCENT, Fingerprints, Unscreenable, UnscreenableReason
-from baken.workers_pool import DEFAULT_TIMEOUT_SECONDS, Failure, Isolation, WorkerPool
+from baken.videos import DEFAULT_VIDEO_LIMITS, VideoLimits
+from baken.workers_kinds import FileWorkers
+from baken.workers_pool import DEFAULT_TIMEOUT_SECONDS, Failure, Isolation
 
 __all__ = [
     "DEFAULT_TIMEOUT_SECONDS",
     "Failure",
+    "FileContent",
     "FileFingerprinter",
     "FileResult",
     "FileSource",
@@ -32,6 +39,7 @@ __all__ = [
     "available_cores",
     "in_order",
     "read_file",
+    "released",
     "without_bytes",
     "without_picture",
 ]
@@ -43,8 +51,11 @@ FILES_PER_WORKER = 4
 _WINDOW_ITEMS = 32
 _POLL_SECONDS = 0.2
 
-FileSource = str | bytes | Unscreenable
-"""A file's path, its content, or why that could not be read."""
+FileContent = bytes | BinaryIO | Unscreenable
+"""A file's bytes, a video as a file that is open, or why there are none."""
+
+FileSource = str | FileContent
+"""The same, or a file's path."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -83,6 +94,7 @@ class FileFingerprinter:
     """The job of a worker: a file in, its fingerprints out, with what is `asked` beside digests and PDQ.
 
     `exact` decodes as entries of banks are decoded. `describe` adds what the descriptor network makes of an item.
+    Videos have limits of their own.
     """
 
     limits: DecodeLimits = field(default_factory=DecodeLimits)
@@ -90,6 +102,7 @@ class FileFingerprinter:
     exact: bool = False
     asked: fingerprints.Asked = fingerprints.NOTHING_MORE
     describe: ItemDescribing | None = None
+    videos: VideoLimits = DEFAULT_VIDEO_LIMITS
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -99,31 +112,50 @@ class FileFingerprinter:
     def __call__(self, source: FileSource) -> FileResult:
         """Decode and fingerprint one file; one that cannot be read is unscreenable, not an error."""
         started = time.perf_counter()
-        data = self.read(source) if isinstance(source, str) else source
-        if isinstance(data, Unscreenable):
-            return FileResult(without_bytes(data), (time.perf_counter() - started) * 1000.0)
-        read = time.perf_counter()
-        picture = images.decode(data, limits=self.limits, exact=self.exact)
-        decoded = time.perf_counter()
-        frames = images.further_frames(data, picture, limits=self.limits) if self.asked.max_frames else None
-        computed = fingerprints.compute(
-            data, picture, frames, min_quality_percent=self.min_quality_percent, asked=self.asked
-        )
+        if isinstance(source, str):
+            with released(self.read(source)) as content:
+                return self(content)
+        if isinstance(source, Unscreenable):
+            return FileResult(without_bytes(source), (time.perf_counter() - started) * 1000.0)
+        if isinstance(source, bytes) and not is_video(source[:SNIFFED_BYTES]):
+            picture = images.decode(source, limits=self.limits, exact=self.exact)
+            decoded = time.perf_counter()
+            frames = images.further_frames(source, picture, limits=self.limits) if self.asked.max_frames else None
+            computed = fingerprints.compute(
+                source, picture, frames, min_quality_percent=self.min_quality_percent, asked=self.asked
+            )
+        else:
+            film = FilmFingerprinter(self.videos, self.min_quality_percent, self.asked)
+            computed = film(BytesIO(source) if isinstance(source, bytes) else source)
+            decoded = time.perf_counter()
         computed = computed if self.describe is None else self.describe(computed)
-        return FileResult(computed, (time.perf_counter() - started) * 1000.0, (decoded - read) * 1000.0)
+        return FileResult(computed, (time.perf_counter() - started) * 1000.0, (decoded - started) * 1000.0)
 
-    def read(self, path: str) -> bytes | Unscreenable:
-        """The file's bytes, or why they are not there; what a confined worker cannot do for itself."""
+    def read(self, path: str) -> FileContent:
+        """What a worker gets of a file; a confined one cannot open it for itself."""
         return read_file(path, self.limits.max_size_bytes)
 
 
-def without_picture(data: bytes | Unscreenable, failure: Failure) -> Fingerprints:
+@contextmanager
+def released(content: T) -> Iterator[T]:
+    """The same; a video's file is closed afterwards."""
+    try:
+        yield content
+    finally:
+        if isinstance(content, IOBase):
+            content.close()
+
+
+def without_picture(content: FileContent, failure: Failure) -> Fingerprints:
     """The fingerprints of a file that no worker got through: those of its bytes, which an entry may equal."""
-    if isinstance(data, Unscreenable):
-        return without_bytes(data)
+    if isinstance(content, Unscreenable):
+        return without_bytes(content)
     # What an exception says may quote the file's name or bytes, which no database holds as text.
     detail = failure.detail.encode("utf-8", "backslashreplace").decode().replace("\0", r"\x00")
-    return fingerprints.compute(data, Unscreenable(UnscreenableReason.DECODER_FAILED, detail))
+    why = Unscreenable(UnscreenableReason.DECODER_FAILED, detail)
+    if isinstance(content, bytes):
+        return fingerprints.compute(content, why)
+    return fingerprints.compute_film(content, why)
 
 
 def without_bytes(why: Unscreenable) -> Fingerprints:
@@ -131,15 +163,24 @@ def without_bytes(why: Unscreenable) -> Fingerprints:
     return Fingerprints(sha256=b"", sha1=b"", md5=b"", pdq=None, quality_percent=None, unscreenable=why)
 
 
-def read_file(path: str, max_size_bytes: int) -> bytes | Unscreenable:
-    """Read a regular file of at most `max_size_bytes`; never waits for a pipe or a device."""
+def read_file(path: str, max_size_bytes: int) -> FileContent:
+    """Read a regular file of at most `max_size_bytes`; never waits for a pipe or a device.
+
+    A video is given as an open file, however large it is: it has limits of its own, and whoever asks closes it.
+    """
     try:
         # Without O_NONBLOCK a FIFO put in place of a file after the folder was listed would block here for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
+        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+        with ExitStack() as stack:
+            stack.callback(file.close)
+            status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 return Unscreenable(UnscreenableReason.UNREADABLE, "not a regular file")
+            is_film = is_video(file.read(SNIFFED_BYTES))
+            file.seek(0)
+            if is_film:
+                stack.pop_all()
+                return file
             data = b""
             if status.st_size <= max_size_bytes:
                 data = file.read(status.st_size + 1)  # room for what is there, not for all that is allowed
@@ -172,7 +213,7 @@ def in_order(
 
     Args:
         job: a picklable callable that worker processes can import, and that is annotated with what it gives. Where it
-            has `reads`, those are paths that it opens.
+            has `reads`, those are paths that it opens; where it has `videos`, those are the limits of videos.
         items: any number of items; only a bounded number is held at a time.
         load: makes of an item what `job` is called with, in a thread of this process: workers have no network, and with
             `load` they cannot open files. Without it `job` gets the item itself, which must be picklable, and may open
@@ -191,8 +232,9 @@ def in_order(
     width = min(width, -(-len(first) // FILES_PER_WORKER))
     if not width:
         return
-    pool = WorkerPool(
+    workers = FileWorkers(
         width,
+        videos=getattr(job, "videos", DEFAULT_VIDEO_LIMITS),
         timeout_seconds=timeout_seconds,
         isolation=isolation,
         readable=getattr(job, "reads", ()),
@@ -200,9 +242,12 @@ def in_order(
     )
 
     def work(item: T) -> R | Failure:
-        return pool.run(job, item if load is None else load(item))
+        if load is None:
+            return workers.run(job, item)
+        with released(load(item)) as given:
+            return workers.run(job, given)
 
-    with ThreadPoolExecutor(width + 1, thread_name_prefix="baken-files") as threads, pool:
+    with ThreadPoolExecutor(width + 1, thread_name_prefix="baken-files") as threads, workers:
         window: deque[tuple[T, Future[R | Failure]]] = deque()
         rest = chain(first, rest)
         while not should_stop():

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+import os
 import pickle
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from io import IOBase
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
@@ -19,7 +22,7 @@ from typing import Protocol, Self, TypeVar
 from baken.errors import NotReadyError
 from baken.workers_answers import AnswerDecoder
 from baken.workers_orders import Orders
-from baken.workers_process import ItemFailed, Loss, WorkerLost, WorkerProcess
+from baken.workers_process import Item, ItemFailed, Loss, WorkerLost, WorkerProcess
 
 DEFAULT_TIMEOUT_SECONDS = 60.0
 """A file that takes longer than this is given up; a 100-megapixel PNG takes about 3 s."""
@@ -103,6 +106,7 @@ class WorkerPool:
         isolation: Isolation | None = None,
         readable: Sequence[str] = (),
         reads_everything: bool = False,
+        imports: Sequence[str] = (),
     ) -> None:
         """Make it; nothing starts yet.
 
@@ -112,13 +116,14 @@ class WorkerPool:
             isolation: memory, and whether confinement is a must.
             readable: files and folders that jobs open themselves.
             reads_everything: whether they may open any file that this user may read.
+            imports: modules that jobs need and that may not be installed.
         """
         self.processes = processes
         self.counts: dict[Event, int] = dict.fromkeys(Event, 0)
         self._timeout_seconds = timeout_seconds
         self._isolation = isolation or Isolation()
         path = tuple(str(Path(each).absolute()) for each in sys.path if each)
-        self._orders = Orders(path, self._isolation.memory_bytes, tuple(readable), reads_everything)
+        self._orders = Orders(path, self._isolation.memory_bytes, tuple(readable), reads_everything, tuple(imports))
         self._decoders: dict[object, AnswerDecoder] = {}
         self._state = _State()
         self._changed = threading.Condition()
@@ -131,18 +136,17 @@ class WorkerPool:
 
         Args:
             job: a picklable callable that says by annotations what it gives (`workers_answers.AnswerDecoder`).
-            item: bytes, or something picklable.
+            item: bytes, or something picklable, or a file that is open: the job gets it for reading, from its start.
 
         Raises:
             NotReadyError: no worker starts, or the pool is closed.
         """
         decoder = self._decoder_of(job)
         named = pickle.dumps(job)
-        data = item if isinstance(item, bytes) else b""
-        pickled = b"" if isinstance(item, bytes) else pickle.dumps(item)
         held = self._borrowed()
         try:
-            result: R = decoder.decode(held.process.ask(named, pickled, data, self._timeout_seconds))
+            with _sent(item) as sent:
+                result: R = decoder.decode(held.process.ask(named, sent, self._timeout_seconds))
         except ItemFailed as failed:
             self._count(failed.loss)
             self._give_back(held)
@@ -334,6 +338,22 @@ class WorkerPool:
                 self.counts[Event(loss.value)] += 1
 
 
+@contextmanager
+def _sent(item: object) -> Iterator[Item]:
+    """An item as a worker gets it."""
+    if isinstance(item, bytes):
+        yield Item(data=item)
+    elif isinstance(item, IOBase):
+        # Opened anew: the worker may not write to it, and has a place in it of its own.
+        descriptor = os.open(f"/proc/self/fd/{item.fileno()}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            yield Item(descriptor=descriptor)
+        finally:
+            os.close(descriptor)
+    else:
+        yield Item(pickled=pickle.dumps(item))
+
+
 class Decoding(Protocol):
     """Where jobs that decode files run; `WorkerPool` is one."""
 
@@ -347,4 +367,6 @@ class InProcess:
 
     def run(self, job: Callable[[T], R], item: T) -> R | Failure:
         """What `job` gives for `item`, here."""
+        if isinstance(item, IOBase):
+            item.seek(0)
         return job(item)

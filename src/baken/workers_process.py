@@ -11,6 +11,8 @@ import socket
 import subprocess
 import sys
 import time
+from array import array
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -73,6 +75,15 @@ class ItemFailed(Exception):  # noqa: N818 - likewise
         self.loss = loss
 
 
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What a job is called with: something pickled, or bytes as they are, or an open file, which is read only."""
+
+    pickled: bytes = b""
+    data: bytes = b""
+    descriptor: int | None = None
+
+
 class WorkerProcess:
     """A process that answers one item at a time; not to be used by two threads at once."""
 
@@ -118,20 +129,24 @@ class WorkerProcess:
         """Whether it ended while nobody asked it anything."""
         return bool(select.select([self._socket], [], [], 0)[0]) and self.refused is not None
 
-    def ask(self, job: bytes, item: bytes, data: bytes, timeout_seconds: float) -> bytes:
-        """What the pickled `job` gives for the pickled `item`, or for `data` when that is empty.
+    def ask(self, job: bytes, item: Item, timeout_seconds: float) -> bytes:
+        """What the pickled `job` gives for the item.
 
         Raises:
             ItemFailed: the job raised.
             WorkerLost: there is no answer; the process must be ended.
         """
         until = time.monotonic() + timeout_seconds
-        request = REQUEST.pack(timeout_seconds, len(job), len(item), len(data))
+        data = item.data
+        request = REQUEST.pack(timeout_seconds, len(job), len(item.pickled), len(data), item.descriptor is not None)
+        files = (
+            [] if item.descriptor is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", [item.descriptor]))]
+        )
         try:
             self._socket.settimeout(max(timeout_seconds, START_TIMEOUT_SECONDS))
             # At once: a worker that is woken by the first bytes waits for the rest.
-            head = b"".join((request, job, item))
-            sent = self._socket.sendmsg((head, data))
+            head = b"".join((request, job, item.pickled))
+            sent = self._socket.sendmsg((head, data), files)
             if sent < len(head) + len(data):
                 self._socket.sendall(memoryview(head)[sent:])
                 self._socket.sendall(memoryview(data)[max(0, sent - len(head)) :])

@@ -65,6 +65,7 @@ def test_a_banked_picture_matches_and_the_answer_says_what_was_found(api: Api) -
         "entry_view": WHOLE,
         "similarity": None,
         "evidence": None,
+        "frame_shares": None,
     }
     assert said["fingerprints"] == {
         "pdq": computed.pdq.hex(),
@@ -278,7 +279,7 @@ def test_an_unknown_screening_id_is_not_found_and_never_an_error_of_ours(sqlite_
 
 
 def test_the_bodies_that_were_held_are_given_back(sqlite_api: Api) -> None:
-    budget = sqlite_api.app.state.service.upload_budget
+    budget = sqlite_api.app.state.service.upload_budgets.memory
     sqlite_api.screen(jpeg(1))
     sqlite_api.screen(b"x" * 1_000_001)
     sqlite_api.post("/v1/screenings", files=form(jpeg(1), "{"))
@@ -287,7 +288,7 @@ def test_the_bodies_that_were_held_are_given_back(sqlite_api: Api) -> None:
 
 
 def test_uploads_beyond_the_memory_budget_are_refused_until_some_is_free(sqlite_api: Api) -> None:
-    budget = sqlite_api.app.state.service.upload_budget
+    budget = sqlite_api.app.state.service.upload_budgets.memory
     asyncio.run_coroutine_threadsafe(_take(budget, 8_000_000 - 10), sqlite_api.loop).result(timeout=10)
     refused = sqlite_api.screen(jpeg(1))
     budget.give_back(8_000_000 - 10)

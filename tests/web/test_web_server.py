@@ -34,7 +34,7 @@ def huge_body() -> Iterator[bytes]:
 def test_a_huge_body_is_refused_within_bounded_memory_and_the_next_request_is_answered(
     serve: Serve, headers: dict[str, str], content_type: str
 ) -> None:
-    server = serve(max_upload_size_bytes=8 * 1024 * 1024)
+    server = serve(max_upload_size_bytes=8 * 1024 * 1024, max_video_size_bytes=16 * 1024 * 1024)
     path = "/v1/lookups" if content_type == "application/json" else "/v1/screenings"
     with server.client() as client:
         client.post("/v1/screenings", content=jpeg(1), headers=IMAGE)

@@ -8,15 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from baken.copies import ViewSet
+from baken.copies import NO_VIEWS, ViewSet
 from baken.fingerprints.asked import NOTHING_MORE, Asked
 from baken.fingerprints.digests import Digests, digests_of
 from baken.fingerprints.pictures import Pictures, pictures_of
 from baken.fingerprints.views import bank_views, query_views, with_banked_frames, with_pictures
 from baken.images import DEFAULT_LIMITS, DecodeLimits, Frames, Picture, decode, further_frames, too_large
 from baken.model import MIN_QUALITY_PERCENT, Fingerprints, Unscreenable
+from baken.videos import Film
 
-__all__ = ["NOTHING_MORE", "Asked", "compute", "fingerprint"]
+__all__ = ["NOTHING_MORE", "Asked", "compute", "compute_film", "fingerprint"]
 
 _CHUNK_BYTES = 1 << 20
 
@@ -44,6 +45,26 @@ def compute(
     """
     pictures = pictures_of(picture, frames, asked, min_quality_percent)
     return _combined(digests_of((data,)), pictures, min_quality_percent, asked)
+
+
+def compute_film(
+    file: BinaryIO,
+    film: Film | Unscreenable,
+    *,
+    min_quality_percent: int = MIN_QUALITY_PERCENT,
+    asked: Asked = NOTHING_MORE,
+) -> Fingerprints:
+    """The fingerprints of a video and of the frames of it that are looked at; its bytes are read in pieces.
+
+    Args:
+        file: the video, seekable.
+        film: what `videos.opened_video` made of it.
+        min_quality_percent: the quality gate, of every frame and of every view.
+        asked: what to compute beside digests and PDQ; a film's own limits say how many frames.
+    """
+    pictures = film if isinstance(film, Unscreenable) else pictures_of(None, film, asked, min_quality_percent)
+    file.seek(0)
+    return _combined(digests_of(_chunks(b"", file)), pictures, min_quality_percent, asked)
 
 
 def fingerprint(
@@ -115,9 +136,11 @@ def _combined(
         frame=leading.frame,
         unseen=pictures.unseen,
     )
-    if not asked.needs_luma:
-        return computed
     queried = banked = None
+    if asked.max_frames and asked.bank_views is ViewSet.NONE and others:
+        queried = with_pictures(NO_VIEWS, others, min_quality_percent=min_quality_percent)
+    if not asked.needs_luma:
+        return replace(computed, query_views=queried)
     if asked.query_views:
         queried = query_views(leading.luma, leading.frame, min_quality_percent=min_quality_percent)
         queried = with_pictures(queried, others, min_quality_percent=min_quality_percent)
@@ -130,5 +153,7 @@ def _combined(
         query_views=queried,
         bank_views=banked,
         working_luma=leading.luma if kept else None,
-        frame_lumas=tuple((each.frame, each.luma) for each in others) if kept and asked.query_views else (),
+        frame_lumas=tuple((each.frame, each.luma) for each in others if each.luma.size)
+        if kept and asked.query_views
+        else (),
     )

@@ -13,7 +13,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from baken import _native
 from baken.copies import (
     FIRST_FRAME,
     FIRST_FRAME_VIEW,
@@ -28,6 +27,7 @@ from baken.copies import (
     ViewSet,
 )
 from baken.fingerprints.content_boxes import MAX_CONTENT_VIEWS, content_views
+from baken.fingerprints.content_codes import codes_of, of_frame
 from baken.fingerprints.pictures import Shown
 from baken.fingerprints.tilt_detection import tilt_degrees_of
 from baken.fingerprints.view_table import CROPS, TABLE, TILTED, Tilt
@@ -89,10 +89,10 @@ def bank_views(
     count = {ViewSet.NONE: 0, ViewSet.CROPS: len(CROPS), ViewSet.FULL: len(TABLE)}[view_set]
     height, width = luma.shape
     regions = [view.region(width, height) for view in TABLE[:count]]
-    codes, quality = _codes_of(luma, regions, repeat_edge=False)
+    codes, quality = codes_of(luma, regions, repeat_edge=False)
     # Black corners are detail by themselves and alike in all pictures: what counts is the detail of the picture.
     cornered = [row for row, view in enumerate(TABLE[:count]) if isinstance(view, Tilt)]
-    _, own_quality = _codes_of(luma, [regions[row] for row in cornered], repeat_edge=True)
+    _, own_quality = codes_of(luma, [regions[row] for row in cornered], repeat_edge=True)
     quality[cornered] = np.minimum(quality[cornered], own_quality)
     is_kept = (quality >= min_quality_percent) & np.array([not _is_whole(region) for region in regions], bool)
     numbers = np.arange(1, count + 1, dtype=np.uint8)
@@ -165,9 +165,9 @@ def query_views(
     # What was cropped and then framed must be found too.
     nudged = tuple(_within(nudge, boxes[0].region) for nudge in _FIRST_NUDGES) if boxes else ()
     views = (*boxes, *upright, *_TILES, *_NUDGES, *nudged)
-    codes, quality = _codes_of(luma, [view.region for view in views], repeat_edge=True)
+    codes, quality = codes_of(luma, [view.region for view in views], repeat_edge=True)
     rich = np.flatnonzero(quality >= min_quality_percent)
-    return QueryViews(tuple(_of_frame(views[row], frame) for row in rich), codes[rich])
+    return QueryViews(tuple(of_frame(views[row], frame) for row in rich), codes[rich])
 
 
 def with_pictures(
@@ -179,16 +179,10 @@ def with_pictures(
         if each.pdq.unscreenable(min_quality_percent) is None:
             views.append(replace(WHOLE_VIEW, frame=each.frame))
             codes.append(each.pdq.orientations[None])
-        boxes = content_views(each.luma)
-        found, quality = _codes_of(each.luma, [box.region for box in boxes], repeat_edge=True)
-        rich = np.flatnonzero(quality >= min_quality_percent)
-        views += [_of_frame(boxes[row], each.frame) for row in rich]
-        codes.append(found[rich])
+        if each.boxes is not None:
+            views += each.boxes.views
+            codes.append(each.boxes.codes)
     return QueryViews(tuple(views), np.concatenate(codes)) if others else queried
-
-
-def _of_frame(view: View, frame: FrameRef) -> View:
-    return view if frame == FIRST_FRAME else replace(view, frame=frame)
 
 
 def _within(view: View, box: Region) -> View:
@@ -201,11 +195,3 @@ def _within(view: View, box: Region) -> View:
         box.top + inner.bottom * height,
     )
     return View(view.kind, region)
-
-
-def _codes_of(
-    luma: NDArray[np.uint8], regions: Sequence[Region], *, repeat_edge: bool
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """PDQ in eight orientations, uint8[N, 8, 32], and quality in percent, uint8[N], of each region."""
-    numbers = [(r.left, r.top, r.right, r.bottom, r.tilt_degrees) for r in regions]
-    return _native.pdq_regions(luma, np.array(numbers, np.float64).reshape(-1, 5), repeat_edge)

@@ -69,6 +69,25 @@ _FILMS = {
     b"qt  ": "a QuickTime video",
 }
 
+_QUICKTIME_BOXES = (b"moov", b"mdat", b"wide", b"free", b"skip")
+"""What a QuickTime film without a `ftyp` box, as old cameras wrote it, begins with."""
+
+_NO_FILMS = (b"crx ", b"jp2 ", b"jxl ")
+
+_VIDEOS = (
+    (b"\x1aE\xdf\xa3", "matroska"),
+    (b"\0\0\1\xba", "mpeg"),
+)
+VIDEO_FORMATS = ("avi", "matroska", "mp4", "mpeg", "mpegts")
+"""What `video_format` tells apart: `mp4` with MOV and 3GP, `matroska` with WebM, `mpeg` for program streams."""
+
+_TRANSPORT_PACKET_BYTES = (188, 192)  # the longer ones begin with four bytes of time
+_TRANSPORT_SYNC = 0x47
+_TRANSPORT_PACKETS = 3
+
+SNIFFED_BYTES = max(_TRANSPORT_PACKET_BYTES) * _TRANSPORT_PACKETS
+"""How much of a file's beginning tells what it is."""
+
 _TEXT_SAMPLE_BYTES = 512
 _SHORTEST_TEXT = 4
 _TEXT_CONTROLS = frozenset(b"\t\n\r\f\x1b")
@@ -91,12 +110,35 @@ def _picture_brand(data: bytes) -> str | None:
     return ("avif" if "avif" in known else "heic") if known else None
 
 
+def video_format(data: bytes) -> str | None:
+    """Which of `VIDEO_FORMATS` `data` starts as, or None; a file may be one and still hold no film."""
+    if data[:4] == b"RIFF":
+        return "avi" if data[8:12] == b"AVI " else None
+    if data[4:8] == b"ftyp":
+        return None if _picture_brand(data) or data[8:12] in _NO_FILMS else "mp4"
+    if data[4:8] in _QUICKTIME_BOXES:
+        return "mp4"
+    if any(_is_transport_stream(data, size) for size in _TRANSPORT_PACKET_BYTES):
+        return "mpegts"
+    return next((name for magic, name in _VIDEOS if data.startswith(magic)), None)
+
+
+def _is_transport_stream(data: bytes, packet_bytes: int) -> bool:
+    first = packet_bytes % _TRANSPORT_PACKET_BYTES[0]
+    starts = data[first : packet_bytes * _TRANSPORT_PACKETS : packet_bytes]
+    return len(starts) == _TRANSPORT_PACKETS and set(starts) == {_TRANSPORT_SYNC}
+
+
 def describe(data: bytes) -> str:
     """What `data` looks like, in words, when it is no picture Baken decodes."""
     if data[4:8] == b"ftyp":
         return next((name for brand, name in _FILMS.items() if data[8:12].startswith(brand)), "an MP4 video")
     if data[:4] == b"RIFF":
         return _RIFF_OTHERS.get(data[8:12], "a RIFF file that is no WebP")
+    if video_format(data) == "mpegts":
+        return "an MPEG transport stream"
+    if video_format(data) == "mp4":
+        return "a QuickTime video"
     known = next((name for magic, name in _OTHERS if data.startswith(magic)), None)
     return known or _describe_text(data[:_TEXT_SAMPLE_BYTES]) or "of no kind Baken knows"
 

@@ -6,7 +6,7 @@ import logging
 from dataclasses import astuple, fields
 from typing import Any
 
-from baken.copies import FIRST_FRAME, WHOLE_VIEW, Evidence, FrameRef, MatchStage, Region, View, ViewKind
+from baken.copies import FIRST_FRAME, WHOLE_VIEW, Evidence, FrameRef, FrameShares, MatchStage, Region, View, ViewKind
 from baken.copies_json import evidence_from_json, evidence_to_json
 from baken.errors import InvalidValueError
 from baken.model import FingerprintKind, Match, Purpose, Transform, Verdict
@@ -39,6 +39,8 @@ def match_row(match: Match) -> dict[str, Any]:
         row["similarity"] = match.similarity
     if match.evidence is not None:
         row["evidence"] = evidence_to_json(match.evidence)
+    if match.frame_shares is not None:
+        row["frame_shares"] = list(astuple(match.frame_shares))
     if not match.shows_whole_entry:
         row["shows_whole_entry"] = False
     return row
@@ -61,6 +63,7 @@ def match_of(stored: dict[str, Any]) -> Match:
         similarity=stored.get("similarity"),
         evidence=_evidence(stored.get("evidence")),
         entry_view_number=stored.get("entry_view_number", 0),
+        frame_shares=FrameShares(*stored["frame_shares"]) if "frame_shares" in stored else None,
         shows_whole_entry=stored.get("shows_whole_entry", True),
     )
 

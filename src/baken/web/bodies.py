@@ -16,6 +16,9 @@ from baken.web.errors import ClientGoneError, InvalidFieldError, OverloadedError
 IDLE_TIMEOUT_SECONDS = 30.0
 """How long a client may send nothing in the middle of a body."""
 
+ITEM_TYPES = "image/*, video/*, application/octet-stream"
+"""What a body that is an item may be announced as."""
+
 T = TypeVar("T")
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -53,7 +56,7 @@ class Holding:
         self._budget = budget
         self._held_bytes = 0
 
-    def taking(self, take: Callable[[bytes], None]) -> Callable[[bytes], None]:
+    def taking(self, take: Callable[[bytes], object]) -> Callable[[bytes], None]:
         """`take`, with memory reserved for each piece before it is taken."""
 
         def hold(piece: bytes) -> None:
@@ -79,6 +82,17 @@ def media_type(headers: Headers) -> str:
     return (header(headers, b"content-type") or "").partition(";")[0].strip().lower()
 
 
+def announced_bytes(headers: Headers) -> int | None:
+    """The size that `Content-Length` gives; None without one."""
+    announced = header(headers, b"content-length")
+    return int(announced) if announced is not None and announced.isdecimal() else None
+
+
+def is_item(kind: str) -> bool:
+    """Whether a body of this media type may be an item to screen; what it is, its content tells."""
+    return kind == "application/octet-stream" or kind.startswith(("image/", "video/"))
+
+
 def check_plain(headers: Headers) -> None:
     """Refuse a compressed body: a few kilobytes of gzip can be gigabytes, and pictures gain nothing from it.
 
@@ -99,8 +113,7 @@ async def read_into(take: Callable[[bytes], None], headers: Headers, receive: Re
         SlowRequestError: nothing came for `IDLE_TIMEOUT_SECONDS`.
         ClientGoneError: the connection ended before the body did.
     """
-    announced = header(headers, b"content-length")
-    if announced is not None and announced.isdecimal() and int(announced) > limit_bytes:
+    if (announced_bytes(headers) or 0) > limit_bytes:
         raise too_large(limit_bytes)
     now = asyncio.get_running_loop().time
     try:

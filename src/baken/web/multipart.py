@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from python_multipart import MultipartParser
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import parse_options_header
@@ -18,18 +20,23 @@ _HINT = "Send one part named `file` and, if there is something to say, one named
 
 
 class UploadForm:
-    """Collects the two parts. Feed it with `write`, end with `finish`; every method raises `InvalidValueError`."""
+    """Takes the two parts apart. Feed it with `write`, end with `finish`; every method raises `InvalidValueError`.
 
-    def __init__(self, content_type: str) -> None:
+    The file goes to `take_file` piece by piece, as it comes.
+    """
+
+    def __init__(self, content_type: str, take_file: Callable[[bytes], None]) -> None:
         _, options = parse_options_header(content_type)
         boundary = options.get(b"boundary", b"")
         if not boundary:
             raise InvalidValueError("the form's Content-Type names no boundary", hint=_HINT)
-        self._parts: dict[str, bytearray] = {}
+        self._take_file = take_file
+        self._parts: set[str] = set()
+        self._meta = bytearray()
         self._header_name = b""
         self._header_value = b""
         self._disposition = b""
-        self._current = bytearray()
+        self._is_file = False
         self._ended = False
         self._parser = _parser_for(boundary, self)
 
@@ -41,14 +48,13 @@ class UploadForm:
             message = f"the form is malformed: {str(error)[:200]}"
             raise InvalidValueError(message, hint=_HINT) from None
 
-    def finish(self) -> tuple[bytes, bytes | None]:
-        """The file, and the meta field or None."""
+    def finish(self) -> bytes | None:
+        """The meta field, or None; the file has been taken."""
         if not self._ended:
             raise InvalidValueError("the form ends before its last boundary", hint=_HINT)
         if FILE_PART not in self._parts:
             raise InvalidValueError("the form has no part named file", hint=_HINT)
-        meta = self._parts.get(META_PART)
-        return bytes(self._parts[FILE_PART]), None if meta is None else bytes(meta)
+        return bytes(self._meta) if META_PART in self._parts else None
 
     def on_part_begin(self) -> None:
         """A part starts."""
@@ -78,12 +84,16 @@ class UploadForm:
         if name in self._parts:
             message = f"the form has two parts named {name}, expected one"
             raise InvalidValueError(message, hint=_HINT)
-        self._current = self._parts[name] = bytearray()
+        self._parts.add(name)
+        self._is_file = name == FILE_PART
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         """A piece of a part."""
-        self._current += data[start:end]
-        if self._current is self._parts.get(META_PART) and len(self._current) > MAX_META_SIZE_BYTES:
+        if self._is_file:
+            self._take_file(data[start:end])
+            return
+        self._meta += data[start:end]
+        if len(self._meta) > MAX_META_SIZE_BYTES:
             message = f"the meta field is over {MAX_META_SIZE_BYTES} bytes"
             raise TooLargeError(message, hint="Shorten the caption; /docs shows the limits.")
 

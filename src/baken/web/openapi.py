@@ -104,7 +104,7 @@ def document(
     if takes is not None:
         extra["openapi_extra"] = {"requestBody": {"required": True, "content": _json(takes.__name__)}}
     if takes_picture:
-        content = {"image/*": _PICTURE, "application/octet-stream": _PICTURE}
+        content = {"image/*": _PICTURE, "video/*": _PICTURE, "application/octet-stream": _PICTURE}
         extra["openapi_extra"] = {"requestBody": {"required": True, "content": content}}
     if status != HTTPStatus.OK:
         extra["status_code"] = status
@@ -158,6 +158,7 @@ def _create_screening() -> dict[str, Any]:
             "required": True,
             "content": {
                 "image/*": _PICTURE,
+                "video/*": _PICTURE,
                 "application/octet-stream": _PICTURE,
                 "multipart/form-data": {"schema": form, "encoding": {"meta": {"contentType": "application/json"}}},
             },

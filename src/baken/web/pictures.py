@@ -1,4 +1,4 @@
-"""`POST /v1/banks/{name}/pictures`: one picture into a bank, with what the bank keeps of it; its bytes are not kept."""
+"""`POST /v1/banks/{name}/pictures`: one picture or video into a bank, with what the bank keeps; not its bytes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from baken import banking
 from baken.banking import NewPicture
 from baken.copies import ViewSet
 from baken.errors import UnsupportedMediaTypeError
-from baken.images import DecodeLimits
 from baken.model import ApiKey, Entry, Provenance
 from baken.web import bodies, wire
 from baken.web.banks import BankName
 from baken.web.openapi import document
 from baken.web.service import Service
+from baken.web.uploads import Collector, UploadLimits
 from baken.workers import FileFingerprinter
 
 _NO_NUL = "^[^\\x00]*$"
@@ -33,9 +33,9 @@ class Pictures:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        settings = service.baken.settings
-        limits = DecodeLimits(max_size_bytes=settings.max_upload_size_bytes, max_pixels=settings.max_pixels)
-        self._fingerprinter = FileFingerprinter(limits, settings.min_quality_percent)
+        gate = service.baken.gate
+        self._limits = UploadLimits.of(service.baken.settings)
+        self._fingerprinter = FileFingerprinter(gate.limits, gate.min_quality_percent, videos=gate.videos)
 
     def routes(self) -> list[BaseRoute]:
         """The route, documented."""
@@ -54,28 +54,27 @@ class Pictures:
         label: Label = None,
         views: Views = None,
     ) -> Response:
-        """Add one picture: the raw body. It is fingerprinted exactly, and what the bank keeps of it is kept.
+        """Add one picture or video: the raw body. It is fingerprinted exactly, and what the bank keeps of it is kept.
 
         Answers the entry, with status 201 when it is new and 200 when the bank held it already; it then got what it
         lacked. A file that cannot be compared is added by its digests. It counts on the very next request.
         """
         headers = request.scope["headers"]
         kind = bodies.media_type(headers)
-        if kind != "application/octet-stream" and not kind.startswith("image/"):
-            message = f"Content-Type is {kind[:80]!r}, expected image/* or application/octet-stream"
-            raise UnsupportedMediaTypeError(message, hint="Send the picture itself as the body.")
+        if not bodies.is_item(kind):
+            message = f"Content-Type is {kind[:80]!r}, expected {bodies.ITEM_TYPES}"
+            raise UnsupportedMediaTypeError(message, hint="Send the file itself as the body.")
         bodies.check_plain(headers)
         key: ApiKey = request.scope["baken.key"]
         provenance = Provenance(source, f"key:{key.id}", note)
-        holding, pieces = bodies.Holding(self._service.upload_budget), list[bytes]()
+        collector = Collector.of(headers, self._limits, self._service.upload_budgets)
         try:
-            limit_bytes = self._fingerprinter.limits.max_size_bytes
-            await bodies.read_into(holding.taking(pieces.append), headers, request.receive, limit_bytes)
-            entry, is_new = await self._service.screening_pool.run(
-                self._added, name, NewPicture(b"".join(pieces), label), provenance, views
-            )
+            await bodies.read_into(collector.write, headers, request.receive, self._limits.of_kind(kind))
+            data = collector.finish()
+            pool = self._service.screening_pool if isinstance(data, bytes) else self._service.video_pool
+            entry, is_new = await pool.run(self._added, name, NewPicture(data, label), provenance, views)
         finally:
-            holding.release()
+            collector.release()
         self._service.housekeeper.wake()
         location = {"location": f"/v1/banks/{name}/entries/{entry.id}"}
         return Response(wire.encode(wire.entry(entry)), 201 if is_new else 200, location, "application/json")

@@ -6,7 +6,7 @@ import hashlib
 import re
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, BinaryIO
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -24,6 +24,7 @@ from baken.web.multipart import META_PART, OVERHEAD_SIZE_BYTES, UploadForm
 from baken.web.openapi import document
 from baken.web.routing import PlainRoute, send_json
 from baken.web.service import Service
+from baken.web.uploads import Collector, UploadLimits
 
 PATH = "/v1/screenings"
 _META_DECODER = msgspec.json.Decoder(wire.ItemMeta)
@@ -35,9 +36,17 @@ _DRAWING_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestor
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One request's item: the bytes, what was said about them, and the idempotency token it came with."""
+    """One request's item: a picture's bytes or a video's file, and what came with it.
 
-    data: bytes
+    Attributes:
+        data: the item.
+        sha256: of its bytes.
+        meta: what was said about it.
+        token: the idempotency token it came with.
+    """
+
+    data: bytes | BinaryIO
+    sha256: bytes
     meta: wire.ItemMeta
     token: str | None
 
@@ -47,7 +56,7 @@ class Screenings:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._max_size_bytes = service.baken.settings.max_upload_size_bytes
+        self._limits = UploadLimits.of(service.baken.settings)
 
     def routes(self) -> list[BaseRoute]:
         """The routes; the first is documented by hand in `openapi.py`, since it is none of FastAPI's."""
@@ -61,8 +70,8 @@ class Screenings:
         return [PlainRoute(PATH, self, methods=["POST"]), *router.routes]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Screen one picture: as the raw body with metadata in the query, or as a form with `file` and `meta`."""
-        reading = _Reading(scope, self._max_size_bytes, self._service.upload_budget)
+        """Screen one picture or video: as the raw body with metadata in the query, or as a form with `file`, `meta`."""
+        reading = _Reading(scope, Collector.of(scope["headers"], self._limits, self._service.upload_budgets))
         key: ApiKey = scope["baken.key"]
         try:
             upload = await reading.upload(receive)
@@ -111,7 +120,9 @@ class Screenings:
         This is `pipeline.screen` in two halves: a thread decodes and judges, and none waits for the disk, so that
         another picture is decoded meanwhile and the more screenings wait, the more share one sync.
         """
-        baken, pool = self._service.baken, self._service.screening_pool
+        baken = self._service.baken
+        # Videos take seconds: they have threads of their own, so that no picture waits for one.
+        pool = self._service.screening_pool if isinstance(upload.data, bytes) else self._service.video_pool
         examined_id = ""
 
         def begin() -> Future[Screening]:
@@ -134,13 +145,12 @@ def _known_already(screening: Screening) -> Future[Screening]:
 
 
 class _Reading:
-    """Reads one request, holding memory from the budget for what has arrived."""
+    """Reads one request, holding memory or disk from the budgets for what has arrived."""
 
-    def __init__(self, scope: Scope, max_size_bytes: int, budget: bodies.MemoryBudget) -> None:
+    def __init__(self, scope: Scope, collector: Collector) -> None:
         self._headers: bodies.Headers = scope["headers"]
         self._query: bytes = scope["query_string"]
-        self._max_size_bytes = max_size_bytes
-        self._holding = bodies.Holding(budget)
+        self._collector = collector
 
     async def upload(self, receive: Receive) -> Upload:
         token = _token(self._headers)
@@ -148,31 +158,30 @@ class _Reading:
         kind = bodies.media_type(self._headers)
         if kind == "multipart/form-data":
             return await self._form(receive, token)
-        if kind != "application/octet-stream" and not kind.startswith("image/"):
-            message = (
-                f"Content-Type is {kind[:80]!r}, expected image/*, application/octet-stream or multipart/form-data"
-            )
-            raise UnsupportedMediaTypeError(message, hint="Send the picture itself, or a form with a part named file.")
+        if not bodies.is_item(kind):
+            message = f"Content-Type is {kind[:80]!r}, expected {bodies.ITEM_TYPES} or multipart/form-data"
+            raise UnsupportedMediaTypeError(message, hint="Send the file itself, or a form with a part named file.")
         meta = _meta_from_query(self._query)
-        pieces: list[bytes] = []
-        await bodies.read_into(self._holding.taking(pieces.append), self._headers, receive, self._max_size_bytes)
-        return Upload(b"".join(pieces), meta, token)
+        take, limit_bytes = self._collector.write, self._collector.limits.of_kind(kind)
+        await bodies.read_into(take, self._headers, receive, limit_bytes)
+        return self._upload(meta, token)
 
     async def _form(self, receive: Receive, token: str | None) -> Upload:
         if self._query:
             message = "a form was sent with a query string, expected its metadata in the part named meta"
             raise InvalidValueError(message, hint="Move the query's fields into the meta part, as JSON.")
-        form = UploadForm(bodies.header(self._headers, b"content-type") or "")
-        limit_bytes = self._max_size_bytes + OVERHEAD_SIZE_BYTES
-        await bodies.read_into(self._holding.taking(form.write), self._headers, receive, limit_bytes)
-        data, meta = form.finish()
-        if len(data) > self._max_size_bytes:
-            raise bodies.too_large(self._max_size_bytes)
+        form = UploadForm(bodies.header(self._headers, b"content-type") or "", self._collector.write)
+        limit_bytes = self._collector.limits.of_kind("multipart/form-data") + OVERHEAD_SIZE_BYTES
+        await bodies.read_into(form.write, self._headers, receive, limit_bytes)
+        meta = form.finish()
         known = wire.ItemMeta() if meta is None else bodies.decode_json(meta, _META_DECODER, META_PART)
-        return Upload(data, known, token)
+        return self._upload(known, token)
+
+    def _upload(self, meta: wire.ItemMeta, token: str | None) -> Upload:
+        return Upload(self._collector.finish(), self._collector.sha256.digest(), meta, token)
 
     def release(self) -> None:
-        self._holding.release()
+        self._collector.release()
 
 
 def _token(headers: bodies.Headers) -> str | None:
@@ -210,6 +219,6 @@ def _idempotency(upload: Upload, api_key_id: str) -> Idempotency | None:
     """Two requests are the same when their bytes and their metadata are, however they were packed."""
     if upload.token is None:
         return None
-    digest = hashlib.sha256(hashlib.sha256(upload.data).digest())
+    digest = hashlib.sha256(upload.sha256)
     digest.update(msgspec.json.encode(upload.meta, order="deterministic"))
     return Idempotency(api_key_id, upload.token, digest.digest())

@@ -13,6 +13,7 @@ from baken.errors import NotReadyError
 from baken.housekeeping import Housekeeper
 from baken.web.bodies import MemoryBudget
 from baken.web.metrics import Metrics
+from baken.web.uploads import UploadBudgets
 from baken.web.work import WorkPool
 
 # A waiting picture costs its bytes, which the budget bounds; this bounds the time that the last one waits.
@@ -21,6 +22,8 @@ _JUDGING_THREADS = 2
 _STORE_THREADS = 4
 _STORE_WAITING = 256
 _FULL_BODIES_HELD = 8
+_FULL_VIDEOS_HELD = 4
+_WAITING_VIDEOS = 8
 _RETRY_SECONDS = 1.0
 
 _log = structlog.stdlib.get_logger("baken.web")
@@ -40,7 +43,11 @@ class Service:
         self.metrics = Metrics()
         self.screening_pool = WorkPool("screening", threads=threads, max_waiting=threads * _WAITING_PER_THREAD)
         self.store_pool = WorkPool("the database", threads=_STORE_THREADS, max_waiting=_STORE_WAITING)
-        self.upload_budget = MemoryBudget(_FULL_BODIES_HELD * settings.max_upload_size_bytes)
+        self.video_pool = WorkPool("a video", threads=baken.workers.video_processes, max_waiting=_WAITING_VIDEOS)
+        self.upload_budgets = UploadBudgets(
+            MemoryBudget(_FULL_BODIES_HELD * settings.max_upload_size_bytes),
+            MemoryBudget(_FULL_VIDEOS_HELD * settings.max_video_size_bytes),
+        )
         self.reads_locally = settings.resolved_database_url.startswith("sqlite")
         """SQLite answers a small read in microseconds; another machine's answer must not be waited for on the loop."""
         self.housekeeper = Housekeeper(baken.keeper)
@@ -82,6 +89,7 @@ class Service:
     def close(self) -> None:
         """Stop; idempotent. Blocks until running work has ended."""
         self.screening_pool.close()
+        self.video_pool.close()
         self.store_pool.close()
         self.housekeeper.close()
         self.baken.close()

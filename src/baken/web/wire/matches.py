@@ -57,13 +57,27 @@ class Evidence(msgspec.Struct):
     is_mirrored: bool
 
 
+class FrameShares(msgspec.Struct):
+    """Of the different frames of a film, how many show the banked file, and how many of its frames are shown.
+
+    `item_percent` and `entry_percent` are the two shares of vPDQ.
+    """
+
+    item_matched: int
+    item_count: int
+    item_percent: float
+    entry_matched: int
+    entry_count: int
+    entry_percent: float
+
+
 class Match(msgspec.Struct):
     """An entry that the item copies, or may copy.
 
     `transform` is what was done to the banked picture to get the item. `stage` is what found it: `fingerprint` (whole
     pictures, or equal bytes), `views` (parts), `descriptor` (a network). `view` is what of the item was compared,
     `entry_view` what of the banked picture. `distance_bits` is that of the two views at stage `views`, else that of
-    the whole pictures. `evidence` is null when nothing was checked.
+    the whole pictures. `evidence` is null when nothing was checked, `frame_shares` when the item is no film.
     """
 
     bank: str
@@ -78,6 +92,7 @@ class Match(msgspec.Struct):
     entry_view: View
     similarity: float | None
     evidence: Evidence | None
+    frame_shares: FrameShares | None = None
 
 
 def match(given: model.Match) -> Match:
@@ -95,6 +110,18 @@ def match(given: model.Match) -> Match:
         _view(given.entry_view),
         None if given.similarity is None else round(given.similarity, _DECIMALS),
         None if given.evidence is None else _evidence(given.evidence),
+        None if given.frame_shares is None else _shares(given.frame_shares),
+    )
+
+
+def _shares(given: copies.FrameShares) -> FrameShares:
+    return FrameShares(
+        given.item_matched,
+        given.item_count,
+        round(given.item_percent, 1),
+        given.entry_matched,
+        given.entry_count,
+        round(given.entry_percent, 1),
     )
 
 
