@@ -8,7 +8,19 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src" / "baken"
 LAYERS = {
-    "ground": {"model", "copies", "errors", "settings", "flood", "sealing", "audit", "accounts", "store", "_native"},
+    "ground": {
+        "model",
+        "cases",
+        "copies",
+        "errors",
+        "settings",
+        "flood",
+        "sealing",
+        "audit",
+        "accounts",
+        "store",
+        "_native",
+    },
     "domain": {
         "images",
         "videos",
@@ -27,6 +39,11 @@ LAYERS = {
         "permissions",
         "passwords",
         "second_factor",
+        "case_rules",
+        "priorities",
+        "jurisdictions",
+        "exposure",
+        "previews",
     },
     "flow": {
         "pipeline",
@@ -46,6 +63,12 @@ LAYERS = {
         "housekeeping",
         "auditing",
         "people",
+        "providers",
+        "review",
+        "case_keeping",
+        "queues",
+        "looking",
+        "media",
     },
     "entry": {"cli", "web", "demo", "assemble", "checks", "__init__"},
 }

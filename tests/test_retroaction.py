@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from baken.model import BankState, EntryState, MatchOrigin, Purpose
+from baken.cases import MatchOrigin
+from baken.model import BankState, EntryState, Purpose
 from seen_world import World, code, flat, pdq_entry, picture, sha256_entry, turned
 
 

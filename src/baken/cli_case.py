@@ -8,8 +8,8 @@ import typer
 
 from baken import assemble
 from baken import cli_output as output
+from baken.cases import Case, CaseItem
 from baken.cli_common import AsJson, DataDir, load_settings
-from baken.model import Case, CaseItem
 
 app = typer.Typer(no_args_is_help=True, help="Read cases: one picture, or one entry, with all its items.")
 

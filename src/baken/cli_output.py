@@ -15,12 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from baken.banking import ImportSummary
+from baken.cases import Case, CaseItem
 from baken.copies import Evidence, FrameShares, View, ViewSet
 from baken.model import (
     ApiKey,
     Bank,
-    Case,
-    CaseItem,
     Entry,
     EntryState,
     Finding,

@@ -288,6 +288,7 @@ class Bank:
 
     `flood_accounts_per_hour` (0: off) and `flood_factor` say when the flood breaker quarantines an entry: `flood.py`.
     `view_set` and `keeps_keypoints` say what is kept of a picture that is added, beside its fingerprints.
+    `follows_decisions` says whether new copies of what was decided follow that decision, or open a case again.
     """
 
     id: int
@@ -303,6 +304,7 @@ class Bank:
     flood_factor: int = DEFAULT_FLOOD_FACTOR
     view_set: ViewSet = ViewSet.FULL
     keeps_keypoints: bool = False
+    follows_decisions: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -564,52 +566,6 @@ class SeenStats:
     newest_at: datetime | None
     asked_seq: int
     head_seq: int
-
-
-class CaseState(StrEnum):
-    """Whether a case still takes new items."""
-
-    OPEN = "open"
-
-
-class MatchOrigin(StrEnum):
-    """How an item came into a case."""
-
-    RETROACTIVE = "retroactive"
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """The unit of review: one picture, or one entry, with all its items. One purpose each: halves are not mixed.
-
-    Attributes:
-        entries: bank and id of the entries that its items match.
-    """
-
-    id: str
-    purpose: Purpose
-    state: CaseState
-    opened_at: datetime
-    updated_at: datetime
-    item_count: int
-    account_count: int
-    entries: tuple[tuple[str, int], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class CaseItem:
-    """An item of a case, with why it is there. It stays when the seen item is forgotten: it is evidence by then."""
-
-    id: int
-    case_id: str
-    screening_id: str
-    item_ref: str | None
-    account_ref: str | None
-    album_ref: str | None
-    seen_at: datetime
-    joined_at: datetime
-    origin: MatchOrigin
-    matches: tuple[Match, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from babel.messages.extract import extract_from_dir
-from babel.messages.pofile import read_po
 from web_client import Api, running_app
 
 from baken import assemble
@@ -22,10 +20,9 @@ from baken.passwords import Passwords
 from baken.permissions import Action, actions_of
 from baken.second_factor import code_at
 from baken.settings import load
-from baken.web.console.texts import LANGUAGES, language_of
+from baken.web.console.texts import LANGUAGES
 
 GOOD, OTHER = "correct horse battery", "staple of another kind"
-SOURCES = Path(assemble.__file__).parent / "web" / "console"
 ORIGIN = "http://baken.test"
 FIELD = re.compile(r'name="(form_token|secret)" value="([^"]*)"')
 
@@ -382,34 +379,3 @@ def test_each_language_is_shown_whole(alice: Person, language: str):
     assert f"<h1>{title}</h1>" in page
     assert alice.open("/console/account").status_code == 200
     assert alice.fill("/console/language", at="/console/account", language="xx").status_code == 404
-
-
-def test_the_browsers_language_is_taken_unless_one_was_chosen():
-    assert language_of(None, "fr-BE,fr;q=0.9,en;q=0.8") == "fr"
-    assert language_of("nl", "fr") == "nl"
-    assert language_of("xx", "es, de;q=0.5") == "de"
-    for nothing in (None, "", "*", ",;", "x" * 10_000):
-        assert language_of(None, nothing) == "en"
-
-
-@pytest.mark.parametrize("language", sorted(set(LANGUAGES) - {"en"}))
-def test_no_text_lacks_a_translation_and_none_is_left_over(language: str):
-    methods = [("**.py", "python"), ("templates/**.html", "jinja2.ext.babel_extract")]
-    used = {found[2] for found in extract_from_dir(str(SOURCES), method_map=methods)}
-    with (SOURCES / "locales" / f"{language}.po").open("rb") as file:
-        catalogue = {message.id: message for message in read_po(file, locale=language) if message.id}
-
-    assert set(catalogue) == used
-    assert len(used) > 90
-    for message in catalogue.values():
-        assert message.string, message.id
-        assert not message.fuzzy
-        assert str(message.string).count("%s") == message.id.count("%s")
-        assert str(message.string)[-1:] in ".:" or message.id[-1:] not in ".:", message.id
-
-
-def test_templates_say_nothing_that_is_not_translated():
-    for path in sorted((SOURCES / "templates").glob("*.html")):
-        text = re.sub(r"\{%.*?%\}|\{\{.*?\}\}|<[^>]*>|<!doctype html>", " ", path.read_text(), flags=re.DOTALL)
-        words = set(re.findall(r"[A-Za-z]{2,}", text)) - {"Baken"}
-        assert not words, path.name

@@ -288,4 +288,5 @@ def _bank(row: Row[Any]) -> Bank:
         flood_factor=row.flood_factor,
         view_set=ViewSet(row.view_set),
         keeps_keypoints=row.keeps_keypoints,
+        follows_decisions=row.follows_decisions,
     )

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
 
+from baken.cases import Awaits, Case, CaseItem, CaseState, DecisionKind, MatchOrigin, Signal
 from baken.errors import NotFoundError
-from baken.model import Case, CaseItem, CaseState, Match, MatchOrigin, Purpose, SeenItem
+from baken.model import Match, Purpose, SeenItem, Visibility
 from baken.store import schema
 from baken.store.engine import Database
 from baken.store.match_rows import match_of, match_row
@@ -25,6 +27,14 @@ _SCREENINGS = schema.screenings.c
 
 _KeyKind = Literal["cluster", "entry"]
 _Key = tuple[str, _KeyKind, int]
+
+_ENUMS: Mapping[str, type[StrEnum]] = {
+    "purpose": Purpose,
+    "state": CaseState,
+    "awaits": Awaits,
+    "decision": DecisionKind,
+    "widest_visibility": Visibility,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,31 +232,35 @@ def new_case_id(now: datetime) -> str:
 
 
 def _cases(connection: Connection, rows: Sequence[Row[Any]]) -> list[Case]:
-    entries: dict[str, list[tuple[str, int]]] = {row.id: [] for row in rows}
-    banks, known = schema.banks.c, schema.entries.c
+    ids = [row.id for row in rows]
+    entries: dict[str, list[tuple[str, int]]] = {case_id: [] for case_id in ids}
+    banks, known, reach = schema.banks.c, schema.entries.c, schema.case_banks.c
     joined = schema.case_keys.join(schema.entries, known.id == _KEYS.key_id).join(
         schema.banks, banks.id == known.bank_id
     )
     query = select(_KEYS.case_id, banks.name, known.id).select_from(joined).where(_KEYS.kind == "entry")
-    for case_id, bank, entry_id in connection.execute(query.where(_KEYS.case_id.in_(entries)).order_by(known.id)):
+    for case_id, bank, entry_id in connection.execute(query.where(_KEYS.case_id.in_(ids)).order_by(known.id)):
         entries[case_id].append((bank, entry_id))
-    return [
-        Case(
-            id=row.id,
-            purpose=Purpose(row.purpose),
-            state=CaseState(row.state),
-            opened_at=row.opened_at,
-            updated_at=row.updated_at,
-            item_count=row.item_count,
-            account_count=row.account_count,
-            entries=tuple(entries[row.id]),
-        )
-        for row in rows
-    ]
+    bank_ids: dict[str, list[int]] = {case_id: [] for case_id in ids}
+    for case_id, bank_id in connection.execute(
+        select(reach.case_id, reach.bank_id).where(reach.case_id.in_(ids)).order_by(reach.bank_id)
+    ):
+        bank_ids[case_id].append(bank_id)
+    return [case_of(row, entries[row.id], bank_ids[row.id]) for row in rows]
+
+
+def case_of(row: Row[Any], entries: Sequence[tuple[str, int]] = (), bank_ids: Sequence[int] = ()) -> Case:
+    """A row of `cases` as a value."""
+    fields = dict(row._mapping)
+    for name, kind in _ENUMS.items():
+        fields[name] = None if fields[name] is None else kind(fields[name])
+    fields["signals"] = tuple(Signal(**signal) for signal in fields["signals"] or ())
+    return Case(**fields, entries=tuple(entries), bank_ids=tuple(bank_ids))
 
 
 def _case_item(row: Row[Any]) -> CaseItem:
     fields = dict(row._mapping)
     fields["origin"] = MatchOrigin(row.origin)
+    fields["visibility"] = None if row.visibility is None else Visibility(row.visibility)
     fields["matches"] = tuple(match_of(stored) for stored in row.matches)
     return CaseItem(**fields)

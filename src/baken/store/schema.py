@@ -2,109 +2,86 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from sqlalchemy import (
-    JSON,
-    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
-    DateTime,
-    Dialect,
     Float,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
     Text,
-    TypeDecorator,
     false,
     text,
+    true,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 
 from baken.copies import ViewSet
-from baken.errors import InvalidValueError
 from baken.model import DEFAULT_FLOOD_ACCOUNTS_PER_HOUR, DEFAULT_FLOOD_FACTOR, MAX_RADIUS_BITS
+from baken.store.columns import Id, Json, PlainText, UtcTime, metadata
+from baken.store.schema_review import (
+    case_actions,
+    case_banks,
+    case_events,
+    case_items,
+    case_keys,
+    case_queue,
+    cases,
+    exposure_lifts,
+    exposure_optouts,
+    identities,
+    provider_visits,
+    reveals,
+    saved_views,
+    vault_objects,
+)
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+__all__ = [  # the tables of `schema_review.py`, so that every table is `schema.<name>`
+    "case_actions",
+    "case_banks",
+    "case_events",
+    "case_items",
+    "case_keys",
+    "case_queue",
+    "cases",
+    "exposure_lifts",
+    "exposure_optouts",
+    "identities",
+    "metadata",
+    "provider_visits",
+    "reveals",
+    "saved_views",
+    "vault_objects",
+]
+
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 """Every schema revision this version knows, oldest first; the last one is what it works with."""
-
-
-class UtcTime(TypeDecorator[datetime]):
-    """An aware time, kept in UTC: `timestamptz` on PostgreSQL, sortable ISO text on SQLite."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Refuse a naive time: nobody could say when it was."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise InvalidValueError(
-                f"time {value.isoformat()} has no time zone, expected an aware datetime",
-                hint="use datetime.now(UTC)",
-            )
-        return value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """SQLite gives back naive times, PostgreSQL aware ones in the zone of the session."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class PlainText(TypeDecorator[str]):
-    """Text that both engines can hold: PostgreSQL takes no NUL, neither takes a lone surrogate."""
-
-    impl = Text()
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        """Refuse the same text on both engines, so that a move from one to the other loses nothing."""
-        if value is None or (value.isascii() and "\0" not in value):
-            return value
-        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
-            raise InvalidValueError(
-                f"text {value[:80]!r} holds a NUL or a lone surrogate, which no database can store as text",
-                hint="send valid UTF-8 without NUL characters",
-            )
-        return value
-
-
-# SQLite numbers rows by itself only in a column declared INTEGER; there INTEGER is 64 bits wide.
-_Id = BigInteger().with_variant(Integer(), "sqlite")
-_Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
-
-metadata = MetaData()
 
 change_head = Table(
     "change_head",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("seq", _Id, nullable=False),
-    Column("last_entry_id", _Id, nullable=False),
+    Column("seq", Id, nullable=False),
+    Column("last_entry_id", Id, nullable=False),
 )
 
 changes = Table(
     "changes",
     metadata,
-    Column("seq", _Id, primary_key=True, autoincrement=False),
+    Column("seq", Id, primary_key=True, autoincrement=False),
     Column("kind", Text, nullable=False),
-    Column("bank_id", _Id),
-    Column("first_entry_id", _Id),
-    Column("last_entry_id", _Id),
+    Column("bank_id", Id),
+    Column("first_entry_id", Id),
+    Column("last_entry_id", Id),
     Column("created_at", UtcTime, nullable=False),
 )
 
 banks = Table(
     "banks",
     metadata,
-    Column("id", _Id, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("name", PlainText, nullable=False),
     Column("purpose", Text, nullable=False),
     Column("radius_bits", Integer, nullable=False),
@@ -120,6 +97,8 @@ banks = Table(
     Column("flood_factor", Integer, nullable=False, server_default=text(str(DEFAULT_FLOOD_FACTOR))),
     Column("view_set", Text, nullable=False, server_default=ViewSet.FULL.value),
     Column("keeps_keypoints", Boolean, nullable=False, server_default=false()),
+    # Whether new copies of what was decided follow that decision, or open a case again.
+    Column("follows_decisions", Boolean, nullable=False, server_default=true()),
     CheckConstraint(f"radius_bits BETWEEN 0 AND {MAX_RADIUS_BITS}", name="radius_bits_is_within_the_limit"),
     CheckConstraint("NOT (purpose = 'own_photo' AND verdict = 'block')", name="own_photo_never_blocks"),
     sqlite_autoincrement=True,
@@ -132,16 +111,16 @@ Index("banks_name", banks.c.name, banks.c.id)
 bank_events = Table(
     "bank_events",
     metadata,
-    Column("id", _Id, primary_key=True),
-    Column("bank_id", _Id, ForeignKey("banks.id"), nullable=False),
+    Column("id", Id, primary_key=True),
+    Column("bank_id", Id, ForeignKey("banks.id"), nullable=False),
     Column("what", Text, nullable=False),
     Column("actor", PlainText, nullable=False),
     Column("reason", PlainText),
     Column("entry_count", Integer),
-    Column("first_entry_id", _Id),
-    Column("last_entry_id", _Id),
+    Column("first_entry_id", Id),
+    Column("last_entry_id", Id),
     Column("created_at", UtcTime, nullable=False),
-    Column("facts", _Json),
+    Column("facts", Json),
     sqlite_autoincrement=True,
 )
 Index("bank_events_bank", bank_events.c.bank_id, bank_events.c.id)
@@ -150,7 +129,7 @@ Index("bank_events_bank", bank_events.c.bank_id, bank_events.c.id)
 provenances = Table(
     "provenances",
     metadata,
-    Column("id", _Id, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("source", PlainText, nullable=False),
     Column("added_by", PlainText, nullable=False),
     Column("note", PlainText),
@@ -160,9 +139,9 @@ provenances = Table(
 entries = Table(
     "entries",
     metadata,
-    Column("id", _Id, primary_key=True, autoincrement=False),
-    Column("bank_id", _Id, ForeignKey("banks.id"), nullable=False),
-    Column("provenance_id", _Id, ForeignKey("provenances.id"), nullable=False),
+    Column("id", Id, primary_key=True, autoincrement=False),
+    Column("bank_id", Id, ForeignKey("banks.id"), nullable=False),
+    Column("provenance_id", Id, ForeignKey("provenances.id"), nullable=False),
     Column("state", Text, nullable=False),
     Column("state_reason", PlainText),
     Column("label", PlainText),
@@ -178,8 +157,8 @@ fingerprints = Table(
     "fingerprints",
     metadata,
     Column("kind", Text, primary_key=True),
-    Column("entry_id", _Id, ForeignKey("entries.id"), primary_key=True, autoincrement=False),
-    Column("bank_id", _Id, nullable=False),
+    Column("entry_id", Id, ForeignKey("entries.id"), primary_key=True, autoincrement=False),
+    Column("bank_id", Id, nullable=False),
     Column("active", Boolean, nullable=False),
     Column("value", LargeBinary, nullable=False),
     Column("quality_percent", Integer),
@@ -196,8 +175,8 @@ Index("fingerprints_inactive", fingerprints.c.value, sqlite_where=is_inactive, p
 entry_views = Table(
     "entry_views",
     metadata,
-    Column("entry_id", _Id, ForeignKey("entries.id"), primary_key=True, autoincrement=False),
-    Column("bank_id", _Id, nullable=False),
+    Column("entry_id", Id, ForeignKey("entries.id"), primary_key=True, autoincrement=False),
+    Column("bank_id", Id, nullable=False),
     Column("width_px", Integer, nullable=False),
     Column("height_px", Integer, nullable=False),
     Column("numbers", LargeBinary, nullable=False),
@@ -211,8 +190,8 @@ entry_vectors = Table(
     "entry_vectors",
     metadata,
     Column("model_sha256", LargeBinary, primary_key=True),
-    Column("entry_id", _Id, ForeignKey("entries.id"), primary_key=True, autoincrement=False),
-    Column("bank_id", _Id, nullable=False),
+    Column("entry_id", Id, ForeignKey("entries.id"), primary_key=True, autoincrement=False),
+    Column("bank_id", Id, nullable=False),
     Column("model_id", PlainText, nullable=False),
     Column("views", Text, nullable=False),
     Column("components", LargeBinary, nullable=False),
@@ -223,8 +202,8 @@ Index("entry_vectors_bank", entry_vectors.c.bank_id, entry_vectors.c.entry_id)
 entry_keypoints = Table(
     "entry_keypoints",
     metadata,
-    Column("entry_id", _Id, ForeignKey("entries.id"), primary_key=True, autoincrement=False),
-    Column("bank_id", _Id, nullable=False),
+    Column("entry_id", Id, ForeignKey("entries.id"), primary_key=True, autoincrement=False),
+    Column("bank_id", Id, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
 )
 Index("entry_keypoints_bank", entry_keypoints.c.bank_id, entry_keypoints.c.entry_id)
@@ -232,13 +211,13 @@ Index("entry_keypoints_bank", entry_keypoints.c.bank_id, entry_keypoints.c.entry
 notices = Table(
     "notices",
     metadata,
-    Column("id", _Id, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("created_at", UtcTime, nullable=False),
     Column("kind", Text, nullable=False),
-    Column("bank_id", _Id, ForeignKey("banks.id"), nullable=False),
-    Column("entry_id", _Id, ForeignKey("entries.id"), nullable=False),
+    Column("bank_id", Id, ForeignKey("banks.id"), nullable=False),
+    Column("entry_id", Id, ForeignKey("entries.id"), nullable=False),
     Column("reason", PlainText, nullable=False),
-    Column("facts", _Json, nullable=False),
+    Column("facts", Json, nullable=False),
     Column("resolved_at", UtcTime),
     Column("resolved_by", PlainText),
     sqlite_autoincrement=True,
@@ -252,7 +231,7 @@ Index("notices_open", notices.c.entry_id, notices.c.kind, unique=True, sqlite_wh
 flood_hours = Table(
     "flood_hours",
     metadata,
-    Column("entry_id", _Id, primary_key=True, autoincrement=False),
+    Column("entry_id", Id, primary_key=True, autoincrement=False),
     Column("hour", Integer, primary_key=True, autoincrement=False),
     Column("sighting_count", Integer, nullable=False),
     Column("without_account_count", Integer, nullable=False),
@@ -266,7 +245,7 @@ flood_sightings = Table(
     "flood_sightings",
     metadata,
     Column("hour", Integer, primary_key=True, autoincrement=False),
-    Column("entry_id", _Id, primary_key=True, autoincrement=False),
+    Column("entry_id", Id, primary_key=True, autoincrement=False),
     Column("key", LargeBinary, primary_key=True),
     sqlite_with_rowid=False,
 )
@@ -276,7 +255,7 @@ api_keys = Table(
     metadata,
     Column("id", PlainText, primary_key=True),
     Column("name", PlainText, nullable=False),
-    Column("scopes", _Json, nullable=False),
+    Column("scopes", Json, nullable=False),
     Column("secret_sha256", LargeBinary, nullable=False, unique=True),
     Column("created_at", UtcTime, nullable=False),
     Column("created_by", PlainText, nullable=False),
@@ -309,9 +288,9 @@ screenings = Table(
     Column("finding", Text, nullable=False),
     Column("verdict", Text, nullable=False),
     Column("reason", PlainText),
-    Column("matches", _Json, nullable=False),
-    Column("suppressed", _Json, nullable=False),
-    Column("unlisted_count", _Id, nullable=False, server_default="0"),
+    Column("matches", Json, nullable=False),
+    Column("suppressed", Json, nullable=False),
+    Column("unlisted_count", Id, nullable=False, server_default="0"),
     Column("elapsed_ms", Float, nullable=False),
     Column("case_id", PlainText),
     Column("idempotency_key_id", PlainText),
@@ -335,9 +314,9 @@ Index(
 seen_queue = Table(
     "seen_queue",
     metadata,
-    Column("id", _Id, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("screening_id", Text, nullable=False),
-    Column("known_seq", _Id, nullable=False),
+    Column("known_seq", Id, nullable=False),
     Column("mirrorings", LargeBinary),
 )
 
@@ -345,14 +324,14 @@ seen_queue = Table(
 seen_files = Table(
     "seen_files",
     metadata,
-    Column("id", _Id, primary_key=True, autoincrement=False),
+    Column("id", Id, primary_key=True, autoincrement=False),
     Column("key", LargeBinary, nullable=False, unique=True),
     Column("sha256", LargeBinary, nullable=False),
     Column("sha1", LargeBinary, nullable=False),
     Column("md5", LargeBinary, nullable=False),
     Column("quality_percent", Integer),
     Column("mirrorings", LargeBinary),
-    Column("cluster_id", _Id, nullable=False),
+    Column("cluster_id", Id, nullable=False),
     Column("item_count", Integer, nullable=False),
 )
 Index("seen_files_cluster", seen_files.c.cluster_id)
@@ -360,7 +339,7 @@ Index("seen_files_cluster", seen_files.c.cluster_id)
 seen_clusters = Table(
     "seen_clusters",
     metadata,
-    Column("id", _Id, primary_key=True, autoincrement=False),
+    Column("id", Id, primary_key=True, autoincrement=False),
     Column("pdq", LargeBinary),
     Column("item_count", Integer, nullable=False),
 )
@@ -369,8 +348,8 @@ Index("seen_clusters_size", seen_clusters.c.item_count, seen_clusters.c.id)
 seen_items = Table(
     "seen_items",
     metadata,
-    Column("id", _Id, primary_key=True, autoincrement=False),
-    Column("file_id", _Id, nullable=False),
+    Column("id", Id, primary_key=True, autoincrement=False),
+    Column("file_id", Id, nullable=False),
     Column("screening_id", PlainText, nullable=False),
     Column("item_ref", PlainText),
     Column("account_ref", PlainText),
@@ -386,9 +365,9 @@ Index("seen_items_account_ref", seen_items.c.account_ref)
 seen_removals = Table(
     "seen_removals",
     metadata,
-    Column("seq", _Id, primary_key=True, autoincrement=False),
-    Column("file_id", _Id),
-    Column("cluster_id", _Id),
+    Column("seq", Id, primary_key=True, autoincrement=False),
+    Column("file_id", Id),
+    Column("cluster_id", Id),
 )
 
 # One row: how far the seen index is, and which process keeps it at the moment.
@@ -397,62 +376,21 @@ seen_state = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("database_id", Text, nullable=False),
-    Column("seq", _Id, nullable=False),
-    Column("last_item_id", _Id, nullable=False),
-    Column("removals_after", _Id, nullable=False),
-    Column("asked_seq", _Id, nullable=False),
-    Column("asked_entry_id", _Id, nullable=False),
+    Column("seq", Id, nullable=False),
+    Column("last_item_id", Id, nullable=False),
+    Column("removals_after", Id, nullable=False),
+    Column("asked_seq", Id, nullable=False),
+    Column("asked_entry_id", Id, nullable=False),
     Column("holder", Text),
     Column("held_until", Float, nullable=False),
 )
-
-cases = Table(
-    "cases",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("purpose", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("opened_at", UtcTime, nullable=False),
-    Column("updated_at", UtcTime, nullable=False),
-    Column("item_count", Integer, nullable=False),
-    Column("account_count", Integer, nullable=False),
-)
-
-# What leads a match to the open case it belongs to: the cluster of its picture, or the entry it matched.
-case_keys = Table(
-    "case_keys",
-    metadata,
-    Column("purpose", Text, primary_key=True),
-    Column("kind", Text, primary_key=True),
-    Column("key_id", _Id, primary_key=True, autoincrement=False),
-    Column("case_id", Text, ForeignKey("cases.id"), nullable=False),
-)
-Index("case_keys_case", case_keys.c.case_id)
-
-case_items = Table(
-    "case_items",
-    metadata,
-    Column("id", _Id, primary_key=True),
-    Column("case_id", Text, ForeignKey("cases.id"), nullable=False),
-    Column("screening_id", PlainText, nullable=False),
-    Column("item_ref", PlainText),
-    Column("account_ref", PlainText),
-    Column("album_ref", PlainText),
-    Column("seen_at", UtcTime, nullable=False),
-    Column("joined_at", UtcTime, nullable=False),
-    Column("origin", Text, nullable=False),
-    Column("matches", _Json, nullable=False),
-    sqlite_autoincrement=True,
-)
-Index("case_items_screening", case_items.c.screening_id, case_items.c.case_id, unique=True)
-Index("case_items_account", case_items.c.case_id, case_items.c.account_ref)
 
 # A scan of a back catalogue: one row, however many files. `roots` are the bytes of the addresses, parted by NUL: a path
 # need not be text. `cursor` is the key of the last file of root `root_number` that is dealt with.
 scans = Table(
     "scans",
     metadata,
-    Column("id", _Id, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("name", PlainText, nullable=False, unique=True),
     Column("is_named", Boolean, nullable=False),
     Column("roots", LargeBinary, nullable=False),
@@ -464,7 +402,7 @@ scans = Table(
     Column("updated_at", UtcTime, nullable=False),
     Column("root_number", Integer, nullable=False),
     Column("cursor", LargeBinary, nullable=False),
-    Column("counts", _Json, nullable=False),
+    Column("counts", Json, nullable=False),
     Column("holder", Text),
     Column("held_until", Float, nullable=False),
     sqlite_autoincrement=True,
@@ -475,7 +413,7 @@ scans = Table(
 scan_pages = Table(
     "scan_pages",
     metadata,
-    Column("scan_id", _Id, primary_key=True, autoincrement=False),
+    Column("scan_id", Id, primary_key=True, autoincrement=False),
     Column("run", Integer, primary_key=True, autoincrement=False),
     Column("root_number", Integer, primary_key=True, autoincrement=False),
     Column("last_key", LargeBinary, primary_key=True),
@@ -486,7 +424,7 @@ scan_pages = Table(
 audit_events = Table(
     "audit_events",
     metadata,
-    Column("seq", _Id, primary_key=True, autoincrement=False),
+    Column("seq", Id, primary_key=True, autoincrement=False),
     Column("kind", Text, nullable=False),
     Column("actor", PlainText, nullable=False),
     Column("subject", PlainText),
@@ -501,15 +439,15 @@ audit_head = Table(
     "audit_head",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("seq", _Id, nullable=False),
+    Column("seq", Id, nullable=False),
     Column("digest", LargeBinary, nullable=False),
 )
 
 audit_stamps = Table(
     "audit_stamps",
     metadata,
-    Column("id", _Id, primary_key=True),
-    Column("seq", _Id, nullable=False),
+    Column("id", Id, primary_key=True),
+    Column("seq", Id, nullable=False),
     Column("digest", LargeBinary, nullable=False),
     Column("stamped_at", UtcTime, nullable=False),
     Column("authority", PlainText, nullable=False),
@@ -527,11 +465,11 @@ users = Table(
     Column("name", PlainText, nullable=False),
     Column("name_key", PlainText, nullable=False, unique=True),
     Column("email", PlainText),
-    Column("roles", _Json, nullable=False),
-    Column("bank_ids", _Json),
+    Column("roles", Json, nullable=False),
+    Column("bank_ids", Json),
     Column("password_hash", Text),
     Column("totp_sealed", LargeBinary),
-    Column("totp_step", _Id, nullable=False, server_default="0"),
+    Column("totp_step", Id, nullable=False, server_default="0"),
     Column("created_at", UtcTime, nullable=False),
     Column("created_by", PlainText, nullable=False),
     Column("disabled_at", UtcTime),

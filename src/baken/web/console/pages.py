@@ -67,7 +67,8 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self.stylesheet = (files("baken.web.console") / "console.css").read_bytes()
+        sheets = sorted((files("baken.web.console") / "styles").iterdir(), key=lambda sheet: sheet.name)
+        self.stylesheet = b"\n".join(sheet.read_bytes() for sheet in sheets)
 
     def render(self, visit: Visit, template: str, /, *, status: int = 200, **values: object) -> Response:
         """A page for this visit."""

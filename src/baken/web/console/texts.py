@@ -24,9 +24,13 @@ def translations(language: str) -> dict[str, str]:
     """The texts of a language by the English ones; empty for English."""
     if language == "en":
         return {}
-    with (files("baken.web.console") / "locales" / f"{language}.po").open("rb") as file:
-        catalogue = read_po(file, locale=language)
-    return {str(message.id): str(message.string) for message in catalogue if message.id and message.string}
+    texts: dict[str, str] = {}
+    parts = (files("baken.web.console") / "locales" / language).iterdir()
+    for part in sorted(parts, key=lambda part: part.name):  # each for some pages; a text stands in one of them
+        with part.open("rb") as file:
+            catalogue = read_po(file, locale=language)
+        texts |= {str(message.id): str(message.string) for message in catalogue if message.id and message.string}
+    return texts
 
 
 def translator(language: str) -> Translate:

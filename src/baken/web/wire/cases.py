@@ -6,8 +6,9 @@ from datetime import datetime
 
 import msgspec
 
-from baken import model
-from baken.model import CaseState, MatchOrigin, Purpose
+from baken import cases
+from baken.cases import CaseState, MatchOrigin
+from baken.model import Purpose
 from baken.web.wire.matches import Match, match
 
 
@@ -58,7 +59,7 @@ class CaseItemPage(msgspec.Struct):
     next_cursor: str | None
 
 
-def case(given: model.Case) -> Case:
+def case(given: cases.Case) -> Case:
     """A case as it is answered."""
     return Case(
         given.id,
@@ -72,7 +73,7 @@ def case(given: model.Case) -> Case:
     )
 
 
-def case_item(given: model.CaseItem) -> CaseItem:
+def case_item(given: cases.CaseItem) -> CaseItem:
     """An item of a case as it is answered."""
     return CaseItem(
         given.screening_id,
