@@ -52,3 +52,8 @@ def when(time: datetime | None, language: str) -> str:
     if time is None:
         return ""
     return format_datetime(time.astimezone(UTC), "medium", locale=Locale.parse(language)) + " UTC"
+
+
+def fill(text: str, /, **values: object) -> str:
+    """A text with what belongs into its `{places}`; the values are not escaped, which templates do."""
+    return text.format(**values)
