@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from baken.cases import CaseItem
 from baken.copies import WHOLE, Evidence, FrameRef, FrameShares, MatchStage, Region, View, ViewKind
-from baken.model import Match, Transform
+from baken.model import DEFAULT_RADIUS_BITS, Match, Transform
 from baken.web.console.texts import Translate, fill
 from baken.web.console.words import entry_view_names, item_view_names, stage_names, transform_names
 
-# How a distance of two PDQ codes reads. Copies that were only saved again lie within a few bits; the radius of most
-# banks is 31; unrelated pictures are about 128 apart.
-_VERY_NEAR_BITS, _NEAR_BITS, _WITHIN_BITS = 8, 20, 31
+# How a distance of two PDQ codes reads. Copies that were only saved again lie within a few bits; unrelated pictures are
+# about 128 apart, and most banks take what is within the default radius.
+_VERY_NEAR_BITS, _NEAR_BITS, _WITHIN_BITS = 8, 20, DEFAULT_RADIUS_BITS
 
 
 @dataclass(frozen=True, slots=True)
