@@ -42,6 +42,7 @@ from baken.store.asking import Question
 from baken.store.audit import AuditRows
 from baken.store.banks import BankEvent
 from baken.store.case_ranks import CaseRankRows
+from baken.store.case_search import CaseSearchRows
 from baken.store.cases import CaseRows
 from baken.store.changes import Change, HeadReader
 from baken.store.engine import Database
@@ -73,6 +74,7 @@ class Store:
         cases: what is to be reviewed.
         queues: cases in the order in which they are worked on.
         case_ranks: what that order follows from.
+        case_search: cases and accounts by what names them.
         saved_views: queues that people keep under a name.
         scans: how far the scans of back catalogues are.
         audit: what was done, by whom.
@@ -90,6 +92,7 @@ class Store:
         self.cases = CaseRows(database)
         self.queues = QueueRows(database)
         self.case_ranks = CaseRankRows(database)
+        self.case_search = CaseSearchRows(database)
         self.saved_views = SavedViewRows(database)
         self.scans = ScanRows(database, remembers=remembers)
         self.audit = AuditRows(database)
