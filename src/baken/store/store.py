@@ -41,6 +41,9 @@ from baken.store.address import parse_address
 from baken.store.asking import Question
 from baken.store.audit import AuditRows
 from baken.store.banks import BankEvent
+from baken.store.case_actions import CaseActionRows
+from baken.store.case_events import CaseEventRows
+from baken.store.case_queue import CaseQueueRows
 from baken.store.cases import CaseRows
 from baken.store.changes import Change, HeadReader
 from baken.store.engine import Database
@@ -68,6 +71,9 @@ class Store:
     Attributes:
         seen: what is remembered of screened items.
         cases: what is to be reviewed.
+        case_events: what happened to it.
+        case_actions: what is to be done because of what was decided.
+        case_queue: what matched and joins a case next.
         scans: how far the scans of back catalogues are.
         audit: what was done, by whom.
         people: accounts of people who sign in.
@@ -82,6 +88,9 @@ class Store:
         self._closed = False
         self.seen = SeenRows(database)
         self.cases = CaseRows(database)
+        self.case_events = CaseEventRows(database)
+        self.case_actions = CaseActionRows(database)
+        self.case_queue = CaseQueueRows(database)
         self.scans = ScanRows(database, remembers=remembers)
         self.audit = AuditRows(database)
         self.people = PeopleRows(database)
