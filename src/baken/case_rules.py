@@ -72,6 +72,9 @@ SIDE_EVENTS = frozenset(
 )
 """The events that say nothing of who works on a case or what was decided."""
 
+_NO_BANK = 0
+"""No bank has this id: nobody reaches it but those who reach all."""
+
 NameOf = Callable[[str], str]
 """The name of the person with an id."""
 
@@ -259,7 +262,7 @@ def require(user: User, action: Action, case: Case) -> None:
         NotAuthorisedError: they do not.
     """
     reached = [bank_id for bank_id in case.bank_ids if user.reaches(bank_id)]
-    permissions.require(user, action, next(iter(reached or case.bank_ids), None))
+    permissions.require(user, action, next(iter(reached or case.bank_ids), _NO_BANK))
 
 
 def check_claim(case: Case, status: CaseStatus, user: User, now: datetime, name_of: NameOf) -> None:

@@ -271,6 +271,12 @@ class Settings(BaseSettings):
         description="The categories of confirmed cases, `key=Name` with commas between them. Keys are kept with "
         "decisions: never give an old one another meaning. Nothing: no category is asked for.",
     )
+    priority_weights: str = Field(
+        "",
+        description="What counts how much for which case comes first, `known_abuse=120,per_day=10`; what is not named "
+        "keeps its default. [The queue](../how-to/queue-and-priority.md) lists the weights; `baken case weights "
+        "--dry-run` says what others would change.",
+    )
     console_url: str | None = Field(
         None,
         description="The address under which browsers reach the console, `https://baken.example.org`. With https, "

@@ -6,7 +6,6 @@ Repeating a batch changes nothing: an item is in a case once, and a match of it 
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from baken.model import Match, Purpose, SeenItem
 from baken.store import schema
 from baken.store.case_actions import add_actions
 from baken.store.case_events import insert_events, locked_cases
-from baken.store.cases import known_entries_of
+from baken.store.cases import known_entries_of, new_case_id
 from baken.store.match_rows import match_row
 
 _CASES = schema.cases.c
@@ -328,11 +327,6 @@ class _Batch:
             {"screened": each.item.screening_id, "case": target.case.id} for target in chosen for each in target.members
         ]
         self._connection.execute(pointing.values(case_id=bindparam("case")), rows)
-
-
-def new_case_id(now: datetime) -> str:
-    """A new id: `case_`, 48 bits of milliseconds so that ids sort by time, and 56 random bits, in hexadecimal."""
-    return f"case_{int(now.timestamp() * 1000):012x}{os.urandom(7).hex()}"
 
 
 def _keys_of(found: Found) -> list[_Key]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -97,20 +98,29 @@ def known_entries_of(connection: Connection, screening_ids: Sequence[str]) -> di
     return known
 
 
-def read_cases(connection: Connection, rows: Sequence[Row[Any]]) -> list[Case]:
-    """Rows of `cases` as values, with their entries and banks."""
+def new_case_id(now: datetime) -> str:
+    """A new id: `case_`, 48 bits of milliseconds so that ids sort by time, and 56 random bits, in hexadecimal."""
+    return f"case_{int(now.timestamp() * 1000):012x}{os.urandom(7).hex()}"
+
+
+def read_cases(
+    connection: Connection, rows: Sequence[Row[Any]], within_banks: Collection[int] | None = None
+) -> list[Case]:
+    """Rows of `cases` as values, with their entries and banks; of other banks than `within_banks`, they have none."""
     ids = [row.id for row in rows]
     entries: dict[str, list[tuple[str, int]]] = {case_id: [] for case_id in ids}
     banks, known, reach = schema.banks.c, schema.entries.c, schema.case_banks.c
     joined = schema.case_entries.join(schema.entries, known.id == _MATCHED.entry_id)
     joined = joined.join(schema.banks, banks.id == known.bank_id)
     query = select(_MATCHED.case_id, banks.name, known.id).select_from(joined)
+    reached = select(reach.case_id, reach.bank_id).where(reach.case_id.in_(ids))
+    if within_banks is not None:
+        query = query.where(banks.id.in_(sorted(within_banks)))
+        reached = reached.where(reach.bank_id.in_(sorted(within_banks)))
     for case_id, bank, entry_id in connection.execute(query.where(_MATCHED.case_id.in_(ids)).order_by(known.id)):
         entries[case_id].append((bank, entry_id))
     bank_ids: dict[str, list[int]] = {case_id: [] for case_id in ids}
-    for case_id, bank_id in connection.execute(
-        select(reach.case_id, reach.bank_id).where(reach.case_id.in_(ids)).order_by(reach.bank_id)
-    ):
+    for case_id, bank_id in connection.execute(reached.order_by(reach.bank_id)):
         bank_ids[case_id].append(bank_id)
     return [case_of(row, entries[row.id], bank_ids[row.id]) for row in rows]
 

@@ -44,6 +44,7 @@ from baken.store.banks import BankEvent
 from baken.store.case_actions import CaseActionRows
 from baken.store.case_events import CaseEventRows
 from baken.store.case_queue import CaseQueueRows
+from baken.store.case_ranks import CaseRankRows
 from baken.store.cases import CaseRows
 from baken.store.changes import Change, HeadReader
 from baken.store.engine import Database
@@ -52,7 +53,9 @@ from baken.store.failures import not_initialised
 from baken.store.kept import KeptCounts
 from baken.store.kept_reading import KeptViews, VectorChunk, ViewChunk
 from baken.store.people import PeopleRows
+from baken.store.queues import QueueRows
 from baken.store.recorder import Recorder
+from baken.store.saved_views import SavedViewRows
 from baken.store.scans import ScanRows
 from baken.store.seen import SeenRows
 from baken.store.sign_ins import SignInRows
@@ -74,6 +77,9 @@ class Store:
         case_events: what happened to it.
         case_actions: what is to be done because of what was decided.
         case_queue: what matched and joins a case next.
+        queues: cases in the order in which they are worked on.
+        case_ranks: what that order follows from.
+        saved_views: queues that people keep under a name.
         scans: how far the scans of back catalogues are.
         audit: what was done, by whom.
         people: accounts of people who sign in.
@@ -91,6 +97,9 @@ class Store:
         self.case_events = CaseEventRows(database)
         self.case_actions = CaseActionRows(database)
         self.case_queue = CaseQueueRows(database)
+        self.queues = QueueRows(database)
+        self.case_ranks = CaseRankRows(database)
+        self.saved_views = SavedViewRows(database)
         self.scans = ScanRows(database, remembers=remembers)
         self.audit = AuditRows(database)
         self.people = PeopleRows(database)
