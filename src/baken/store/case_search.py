@@ -19,11 +19,15 @@ from baken.store.queues import Asker
 _CASES = schema.cases.c
 _ITEMS = schema.case_items.c
 _KEYS = schema.case_keys.c
+_MATCHED = schema.case_entries.c
 _SEEN = schema.seen_items.c
 _SCREENINGS = schema.screenings.c
 
 _MAX_ITEMS = 2_000
 """Of how many items with one reference, the latest ones, it is asked in which cases they are."""
+
+_MAX_CASES = 500
+"""How many cases of the entries that one picture matches are looked at, the newest ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +81,12 @@ class CaseSearchRows:
 
     def with_pictures(self, cluster_ids: Collection[int], entry_ids: Collection[int]) -> set[str]:
         """The cases of clusters and of entries."""
-        found: set[str] = set()
+        of_cluster = _KEYS.purpose.in_([purpose.value for purpose in Purpose]) & (_KEYS.kind == "cluster")
+        by_cluster = select(_KEYS.case_id).where(of_cluster, _KEYS.key_id.in_(sorted(cluster_ids)))
+        by_entry = select(_MATCHED.case_id).where(_MATCHED.entry_id.in_(sorted(entry_ids)))
+        newest = by_entry.order_by(_MATCHED.case_id.desc()).limit(_MAX_CASES)
         with self._database.read() as connection:
-            for kind, ids in (("cluster", cluster_ids), ("entry", entry_ids)):
-                of_any_purpose = _KEYS.purpose.in_([purpose.value for purpose in Purpose])
-                query = select(_KEYS.case_id).where(of_any_purpose, _KEYS.kind == kind, _KEYS.key_id.in_(sorted(ids)))
-                found |= set(connection.execute(query).scalars())
-        return found
+            return {case_id for query in (by_cluster, newest) for case_id in connection.execute(query).scalars()}
 
     def _cases_of(self, condition: ColumnElement[bool], latest_by: ColumnElement[Any]) -> set[str]:
         latest = select(_ITEMS.case_id).where(condition).order_by(latest_by.desc()).limit(_MAX_ITEMS).subquery()
