@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from baken.accounts import Role
 from baken.errors import SettingError
 from baken.model import MAX_FRAMES, MAX_MATCHES, MIN_QUALITY_PERCENT, UnscreenableReason, Verdict
 
@@ -24,7 +25,7 @@ DATABASE_FILE_NAME = "baken.sqlite3"
 FEATURE_KEY_FILE_NAME = "feature.key"
 DEFAULT_DATA_DIR = Path("baken-data")
 
-SECRET_NAMES = ("database_url",)
+SECRET_NAMES = ("database_url", "oidc_client_secret")
 """Settings that may carry a password: readable from `BAKEN_<NAME>_FILE`, never printed."""
 
 _BOOLEANS = {"true": True, "false": False}
@@ -41,6 +42,20 @@ def _strict_bool(value: object) -> object:
 
 
 StrictBool = Annotated[bool, BeforeValidator(_strict_bool)]
+
+
+def _roles(value: object) -> object:
+    """Roles between commas, in the order of `Role`; empty for none."""
+    if not isinstance(value, str):
+        return value
+    given = {part.strip() for part in value.split(",") if part.strip()}
+    if unknown := sorted(given - set(Role)):
+        message = f"must be some of {', '.join(Role)} between commas, got {unknown[0]!r}"
+        raise ValueError(message)
+    return ",".join(role for role in Role if role in given)
+
+
+Roles = Annotated[str, BeforeValidator(_roles)]
 
 
 class Settings(BaseSettings):
@@ -232,6 +247,39 @@ class Settings(BaseSettings):
         le=2_592_000,
         description="How long a person stays signed in at all.",
     )
+    require_second_factor_roles: Roles = Field(
+        ",".join(Role),
+        description="Whoever has one of these roles needs a second factor, and is led to set one up before anything "
+        "else. Empty: nobody.",
+    )
+    oidc_issuer: str | None = Field(
+        None,
+        description="The identity provider (OpenID Connect) with whose accounts people may sign in too, by its own "
+        "name for itself, `https://login.example.org`. It needs `oidc_client_id` and `console_url`.",
+    )
+    oidc_client_id: str | None = Field(None, description="This service's name at the identity provider.")
+    oidc_client_secret: SecretStr | None = Field(
+        None,
+        description="What proves that name; give it as a file, `BAKEN_OIDC_CLIENT_SECRET_FILE`. Unset for a client "
+        "without a secret.",
+    )
+    oidc_name: str | None = Field(
+        None, description="What people call the identity provider; the page of signing in says it. Its host when unset."
+    )
+    oidc_is_second_factor: StrictBool = Field(
+        False,
+        description="Whether every sign-in at the identity provider counts as one with a second factor, because it "
+        "asks for one. Without it, one counts when the provider says `amr: mfa`, or the `oidc_second_factor_acr`.",
+    )
+    oidc_second_factor_acr: str | None = Field(
+        None,
+        description="The `acr` with which the identity provider says that a second factor was used; it is asked for.",
+    )
+    oidc_auto_link: StrictBool = Field(
+        False,
+        description="Whether an account here is linked with one at the identity provider that has its e-mail address, "
+        "if the provider has verified that. Else an administrator links them.",
+    )
     audit_timestamp_url: str | None = Field(
         None,
         description="The address of a time stamp authority (RFC 3161) that `baken audit stamp` asks; it gets a digest "
@@ -271,6 +319,11 @@ class Settings(BaseSettings):
     def resolved_feature_key_file(self) -> Path:
         """The file with the keys that seal keypoints: the setting, or in the data folder."""
         return self.feature_key_file or self.data_dir / FEATURE_KEY_FILE_NAME
+
+    @property
+    def two_factor_roles(self) -> frozenset[Role]:
+        """The roles that need a second factor."""
+        return frozenset(Role(each) for each in self.require_second_factor_roles.split(",") if each)
 
     def told(self) -> dict[str, object]:
         """The settings that were given, for the audit log: without secrets, and without paths, which may name people.
