@@ -53,7 +53,7 @@ def test_a_secret_file_that_is_missing_is_named(tmp_path: Path):
     [
         ("BAKEN_PORT", "many", "the setting port from the variable BAKEN_PORT is 'many'"),
         ("BAKEN_VERDICT_EMPTY", "clear", "the setting verdict_empty from the variable BAKEN_VERDICT_EMPTY is 'clear'"),
-        ("BAKEN_REQUIRE_SECOND_FACTOR_ROLES", "admin,boss", "must be some of admin, curator, reviewer, lead, auditor"),
+        ("BAKEN_REQUIRE_SECOND_FACTOR_ROLES", "admin,boss", "'boss' is not a valid Role"),
         ("BAKEN_ACCESS_LOG", "yes", "must be exactly true or false, got 'yes'"),
     ],
 )

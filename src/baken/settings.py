@@ -7,17 +7,19 @@ Precedence: arguments of `load`, then `BAKEN_*` in the environment, then `BAKEN_
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from baken.accounts import Role
+from baken.cases import Category
 from baken.errors import SettingError
-from baken.model import MAX_FRAMES, MAX_MATCHES, MIN_QUALITY_PERCENT, UnscreenableReason, Verdict
+from baken.model import MAX_FRAMES, MAX_MATCHES, MIN_QUALITY_PERCENT, Purpose, UnscreenableReason, Verdict
 
 ENV_PREFIX = "BAKEN_"
 CONFIG_FILE_NAME = "baken.toml"
@@ -28,6 +30,7 @@ DEFAULT_DATA_DIR = Path("baken-data")
 SECRET_NAMES = ("database_url", "oidc_client_secret")
 """Settings that may carry a password: readable from `BAKEN_<NAME>_FILE`, never printed."""
 
+_CATEGORY_KEY = re.compile(r"[a-z0-9_-]{1,40}")
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -44,18 +47,53 @@ def _strict_bool(value: object) -> object:
 StrictBool = Annotated[bool, BeforeValidator(_strict_bool)]
 
 
-def _roles(value: object) -> object:
-    """Roles between commas, in the order of `Role`; empty for none."""
-    if not isinstance(value, str):
-        return value
-    given = {part.strip() for part in value.split(",") if part.strip()}
-    if unknown := sorted(given - set(Role)):
-        message = f"must be some of {', '.join(Role)} between commas, got {unknown[0]!r}"
-        raise ValueError(message)
-    return ",".join(role for role in Role if role in given)
+def roles_in(text: str) -> frozenset[Role]:
+    """The roles in a list with commas.
+
+    Raises:
+        ValueError: one of them is none.
+    """
+    return frozenset(Role(word.strip()) for word in text.split(",") if word.strip())
 
 
-Roles = Annotated[str, BeforeValidator(_roles)]
+def purposes_in(text: str) -> frozenset[Purpose]:
+    """The bank purposes in a list with commas.
+
+    Raises:
+        ValueError: one of them is none.
+    """
+    return frozenset(Purpose(word.strip()) for word in text.split(",") if word.strip())
+
+
+def categories_in(text: str) -> tuple[Category, ...]:
+    """The categories in a list `key=Name,key=Name`.
+
+    Raises:
+        ValueError: one of them has another form, or a key is there twice.
+    """
+    found: dict[str, Category] = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        key, equals, name = (piece.strip() for piece in part.partition("="))
+        if not (equals and name) or not _CATEGORY_KEY.fullmatch(key) or key in found:
+            message = f"{part!r} is not key=Name, with a key of a-z, 0-9, _ and - that is there once"
+            raise ValueError(message)
+        found[key] = Category(key, name)
+    return tuple(found.values())
+
+
+def _listed_purposes(text: str) -> str:
+    purposes_in(text)
+    return text
+
+
+def _listed_roles(text: str) -> str:
+    roles_in(text)
+    return text
+
+
+def _listed_categories(text: str) -> str:
+    categories_in(text)
+    return text
 
 
 class Settings(BaseSettings):
@@ -225,6 +263,29 @@ class Settings(BaseSettings):
         description="Verdict for a file that matched nothing and was only `partly_seen`: some of its frames or pages "
         "cannot be decoded, or there are too many.",
     )
+    case_lease_seconds: float = Field(
+        300.0,
+        ge=30,
+        le=86_400,
+        description="How long a person keeps a claimed case without giving a sign of life; then others may claim it. "
+        "An open page gives one by itself.",
+    )
+    decision_undo_seconds: float = Field(
+        300.0,
+        ge=0,
+        le=604_800,
+        description="How long a decision can be undone. Its actions wait as long, before the platform is given them.",
+    )
+    two_person_purposes: Annotated[str, AfterValidator(_listed_purposes)] = Field(
+        "",
+        description="Bank purposes, with commas between them (`known_abuse`), of which a decision that blocks or "
+        "reports (`confirmed`, `refer`) waits for a second, different person. Nothing: one person decides.",
+    )
+    decision_categories: Annotated[str, AfterValidator(_listed_categories)] = Field(
+        "unlawful=Unlawful,rights=Violates rights of others,rules=Against our rules,other=Other",
+        description="The categories of confirmed cases, `key=Name` with commas between them. Keys are kept with "
+        "decisions: never give an old one another meaning. Nothing: no category is asked for.",
+    )
     priority_weights: str = Field(
         "",
         description="What counts how much for which case comes first, `known_abuse=120,per_day=10`; what is not named "
@@ -253,7 +314,7 @@ class Settings(BaseSettings):
         le=2_592_000,
         description="How long a person stays signed in at all.",
     )
-    require_second_factor_roles: Roles = Field(
+    require_second_factor_roles: Annotated[str, AfterValidator(_listed_roles)] = Field(
         ",".join(Role),
         description="Whoever has one of these roles needs a second factor, and is led to set one up before anything "
         "else. Empty: nobody.",
@@ -329,7 +390,7 @@ class Settings(BaseSettings):
     @property
     def two_factor_roles(self) -> frozenset[Role]:
         """The roles that need a second factor."""
-        return frozenset(Role(each) for each in self.require_second_factor_roles.split(",") if each)
+        return roles_in(self.require_second_factor_roles)
 
     def told(self) -> dict[str, object]:
         """The settings that were given, for the audit log: without secrets, and without paths, which may name people.
