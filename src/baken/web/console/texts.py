@@ -81,6 +81,11 @@ def when(time: datetime | None, language: str) -> str:
     return format_datetime(time.astimezone(UTC), "medium", locale=Locale.parse(language)) + " UTC"
 
 
+def fill(text: str, /, **values: object) -> str:
+    """A text with what belongs into its `{places}`; the values are not escaped, which templates do."""
+    return text.format(**values)
+
+
 def ago(time: datetime, now: datetime, language: str) -> str:
     """How long ago a time was, or how soon it is, as the language says it in short."""
     return format_timedelta(time - now, add_direction=True, format="short", locale=Locale.parse(language))
