@@ -83,7 +83,7 @@ def factor_words(_: Translate, _n: Count) -> Callable[[Factor], str]:
             case FactorName.FURTHER_ALBUMS:
                 return _n("%d further album", "%d further albums", int(facts["count"]))
             case FactorName.AGE:
-                return _n("waiting for %d day", "waiting for %d days", int(facts["days"]))
+                return _n("waiting for %d day", "waiting for %d days", round(float(facts["days"]), 1))
 
     return told
 
