@@ -210,9 +210,9 @@ def test_in_a_browser_the_whole_way_works_with_cookies_that_other_sites_do_not_g
         page.get_by_role("link", name="Sign in with Kantoor & Co").click()
         page.locator("input[name=sub]").fill("erin-there")
         page.get_by_role("button", name="Authorize", exact=True).click()
-        page.wait_for_url("**/console/account")
+        page.wait_for_url("**/console/cases*")
 
-        assert page.get_by_role("heading", name="Account").is_visible()
+        assert page.get_by_text("erin", exact=True).is_visible()
         browser.close()
 
 
