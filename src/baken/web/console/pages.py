@@ -41,9 +41,12 @@ def method_names(_: Translate) -> dict[SignInMethod, str]:
     """What the ways to sign in are called."""
     return {
         SignInMethod.PASSWORD: _("password"),
-        SignInMethod.TOTP: _("password and code"),
+        SignInMethod.TOTP: _("code of a device"),
         SignInMethod.RECOVERY_CODE: _("recovery code"),
         SignInMethod.SET_UP: _("invitation"),
+        SignInMethod.ONCE: _("one-time link"),
+        SignInMethod.PROVIDER: _("identity provider"),
+        SignInMethod.PROVIDER_FACTOR: _("identity provider, two factors"),
     }
 
 
@@ -60,6 +63,7 @@ class Place:
 def places(_: Translate, user: User | None) -> list[Place]:
     """Where a person may go."""
     known = [
+        (Action.SEE_CASES, Place("cases", "/console/cases", _("Cases"), "g c")),
         (Action.SEE_USERS, Place("users", "/console/users", _("Users"), "g u")),
     ]
     return [place for action, place in known if user is not None and may(user, action)]
