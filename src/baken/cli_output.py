@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from baken.banking import ImportSummary
-from baken.cases import Case, CaseItem
+from baken.cases import CaseItem
 from baken.copies import Evidence, FrameShares, View, ViewSet
 from baken.model import (
     ApiKey,
@@ -32,6 +32,8 @@ from baken.model import (
     SeenStats,
     Verdict,
 )
+from baken.priorities import Factor, FactorName, Points
+from baken.queues import QueueRow
 
 PLAIN_WIDTH = 10_000
 """Columns when the output is no terminal: wider than any path, so that nothing is cut or folded in a log."""
@@ -318,18 +320,47 @@ def key_json(key: ApiKey) -> dict[str, object]:
     }
 
 
-def case_json(case: Case) -> dict[str, object]:
+def case_json(row: QueueRow) -> dict[str, object]:
     """A case, as in the HTTP API."""
+    case = row.case
     return {
         "id": case.id,
         "purpose": case.purpose,
-        "state": case.state,
+        "state": row.state,
         "opened_at": case.opened_at.isoformat(),
         "updated_at": case.updated_at.isoformat(),
         "item_count": case.item_count,
         "account_count": case.account_count,
         "entries": [{"bank": bank, "entry_id": entry_id} for bank, entry_id in case.entries],
+        "awaits": case.awaits,
+        "is_escalated": case.is_escalated,
+        "visibility": case.widest_visibility,
+        "decision": case.decision,
+        "category": case.category,
+        "decided_at": None if case.decided_at is None else case.decided_at.isoformat(),
+        "points": points_json(row.points),
     }
+
+
+def factor_text(factor: Factor) -> str:
+    """What a factor says, in a few words."""
+    words = {
+        FactorName.PURPOSE: "{purpose}",
+        FactorName.ITEMS: "{items} items",
+        FactorName.ACCOUNTS: "{accounts} accounts",
+        FactorName.VISIBILITY: "visibility {visibility}",
+        FactorName.ESCALATED: "escalated",
+        FactorName.REPEAT_ACCOUNT: "{count} of its accounts in a confirmed case",
+        FactorName.FURTHER_ALBUMS: "{count} albums beside the first",
+        FactorName.AGE: "{days:.1f} days old",
+    }
+    return words[factor.name].format(**factor.facts)
+
+
+def points_json(points: Points) -> dict[str, object]:
+    """Points with what they are the sum of, as in the HTTP API."""
+    factors = [{"name": each.name, "points": each.points, "facts": dict(each.facts)} for each in points.factors]
+    return {"total": points.total, "factors": factors}
 
 
 def case_item_json(item: CaseItem) -> dict[str, object]:
