@@ -51,6 +51,7 @@ from baken.store.changes import Change, HeadReader
 from baken.store.engine import Database
 from baken.store.entries import AddedEntries, CodeChunk, Finder
 from baken.store.failures import not_initialised
+from baken.store.identities import IdentityRows
 from baken.store.kept import KeptCounts
 from baken.store.kept_reading import KeptViews, VectorChunk, ViewChunk
 from baken.store.people import PeopleRows
@@ -86,6 +87,7 @@ class Store:
         audit: what was done, by whom.
         people: accounts of people who sign in.
         sign_ins: their sessions, and attempts to get one.
+        identities: who they are at the identity provider, and sign-ins that are there.
     """
 
     def __init__(self, database: Database, *, remembers: bool = False) -> None:
@@ -107,6 +109,7 @@ class Store:
         self.audit = AuditRows(database)
         self.people = PeopleRows(database)
         self.sign_ins = SignInRows(database)
+        self.identities = IdentityRows(database)
 
     @classmethod
     def open(
@@ -227,6 +230,7 @@ class Store:
         flood_factor: int | None = None,
         view_set: ViewSet | None = None,
         keeps_keypoints: bool | None = None,
+        follows_decisions: bool | None = None,
         actor: str,
         reason: str | None = None,
     ) -> Bank:
@@ -250,6 +254,7 @@ class Store:
             flood_factor=flood_factor,
             view_set=view_set,
             keeps_keypoints=keeps_keypoints,
+            follows_decisions=follows_decisions,
             actor=actor,
             reason=reason,
         )
