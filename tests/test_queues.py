@@ -316,7 +316,6 @@ def test_a_dry_run_says_which_cases_would_change_places_and_why(store: Store, qu
     banks = make_banks(store)
     cases = [open_case(random_case(generator, banks, [ANN])) for _ in range(60)]
     write_cases(store, cases)
-    CaseRanker(store, Weights()).run()
     other = Weights.parse("per_day=1,public=90")
 
     run = queues.dry_run(other, places=10)

@@ -224,9 +224,9 @@ class Queues:
         return self._store.queues.count(query, asker_of(user), self._now(), at_most=at_most)
 
     def cases(self, user: User, case_ids: Collection[str]) -> list[Case]:
-        """Those of the cases that there are and that the person may see, the newest first, at most `MAX_PAGE`."""
+        """Those of the cases that there are and that the person may see, the newest first."""
         require(user, Action.SEE_CASES)
-        return self._store.queues.cases(case_ids, asker_of(user), limit=MAX_PAGE)
+        return self._store.queues.cases(case_ids, asker_of(user), limit=max(1, len(case_ids)))
 
     def row(self, user: User, case: Case) -> QueueRow:
         """A case that the person was given elsewhere, with how urgent it is and why."""
