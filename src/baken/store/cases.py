@@ -252,6 +252,7 @@ def _cases(connection: Connection, rows: Sequence[Row[Any]]) -> list[Case]:
 def case_of(row: Row[Any], entries: Sequence[tuple[str, int]] = (), bank_ids: Sequence[int] = ()) -> Case:
     """A row of `cases` as a value."""
     fields = dict(row._mapping)
+    del fields["ranked_at"]
     for name, kind in _ENUMS.items():
         fields[name] = None if fields[name] is None else kind(fields[name])
     fields["signals"] = tuple(Signal(**signal) for signal in fields["signals"] or ())

@@ -359,7 +359,7 @@ seen_items = Table(
 Index("seen_items_file", seen_items.c.file_id, seen_items.c.id)
 Index("seen_items_seen_at", seen_items.c.seen_at)
 Index("seen_items_item_ref", seen_items.c.item_ref)
-Index("seen_items_account_ref", seen_items.c.account_ref)
+Index("seen_items_account_ref", seen_items.c.account_ref, seen_items.c.screening_id)
 
 # Which files and clusters are gone, so that each machine's index drops them too. Numbered with the files' own ids.
 seen_removals = Table(

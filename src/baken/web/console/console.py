@@ -12,6 +12,7 @@ from starlette.types import Scope
 from baken.errors import NotAuthenticatedError, NotFoundError, SettingError
 from baken.permissions import Action, require
 from baken.web.console.account import Account
+from baken.web.console.assets import Assets
 from baken.web.console.entrance import Entrance
 from baken.web.console.pages import Pages
 from baken.web.console.texts import LANGUAGES
@@ -36,7 +37,8 @@ class Console:
         self._service = service
         self._people = service.baken.people()
         self._origin = Origin.of(settings)
-        self._pages = Pages(self._origin)
+        self._assets = Assets()
+        self._pages = Pages(self._origin, self._assets)
 
     def routes(self) -> list[BaseRoute]:
         """The routes; they stand outside the API's document."""
@@ -45,7 +47,7 @@ class Console:
         users = Users(self._service, self._people, self._pages)
         return [
             self._route("/console", self.home),
-            self._route("/console/console.css", self.stylesheet, is_open=True),
+            *self._assets.routes(),
             self._route("/console/language", self.language, posts=True, is_open=True),
             self._route("/console/sign-in", entrance.sign_in, posts=False, is_open=True),
             self._route("/console/sign-in", entrance.begin, posts=True, is_open=True),
@@ -78,11 +80,6 @@ class Console:
     async def home(self, visit: Visit) -> Response:
         """Where a person who signs in begins."""
         return leave_for(visit, HOME)
-
-    async def stylesheet(self, visit: Visit) -> Response:
-        """How all pages look."""
-        del visit
-        return Response(self._pages.stylesheet, headers=self._pages.headers(), media_type="text/css")
 
     async def language(self, visit: Visit) -> Response:
         """Keep the language that was chosen."""

@@ -25,7 +25,7 @@ from baken.web import bodies
 from baken.web.console.texts import language_of
 
 FORM_SIZE_BYTES = 16 * 1024
-_MAX_FIELDS = 50
+_MAX_FIELDS = 250
 _YEAR_SECONDS = 31_536_000
 _LANGUAGE_COOKIE = "baken-language"
 
@@ -81,9 +81,9 @@ class Visit:
     language: str
     seed: str
     form: dict[str, str] = field(default_factory=dict)
-    roles: list[str] = field(default_factory=list)
     user: User | None = None
     session: Session | None = None
+    _fields: dict[str, list[str]] = field(default_factory=dict)
     _cookies: dict[str, tuple[str, int | None]] = field(default_factory=dict)
 
     @classmethod
@@ -133,14 +133,22 @@ class Visit:
             raise UnsupportedMediaTypeError("the body is no form", hint="Use the form on the page.")
         data = await bodies.read(headers, self.request.receive, FORM_SIZE_BYTES)
         try:
-            fields = parse_qs(data.decode("utf-8"), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+            self._fields = parse_qs(data.decode("utf-8"), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
         except ValueError as error:
             raise UnsupportedMediaTypeError("the form cannot be read", hint="Use the form on the page.") from error
-        self.form = {name: values[-1] for name, values in fields.items()}
-        self.roles = fields.get("role", [])  # the one field that may be given several times
+        self.form = {name: values[-1] for name, values in self._fields.items()}
         given = self.form.get("form_token", "")
         if not self.origin.accepts(self.request) or not hmac.compare_digest(given.encode(), self.form_token.encode()):
             raise NotAuthorisedError("the form does not come from a page of this browser", hint="Load the page again.")
+
+    def chosen(self, name: str) -> list[str]:
+        """Every value of a field of the form that may be given several times."""
+        return self._fields.get(name, [])
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether htmx asks, for a part of a page that it puts into the one that is shown."""
+        return self.request.headers.get("hx-request") == "true"
 
     def set_cookie(self, what: str, value: str, *, seconds: int | None = None) -> None:
         """Let the answer set a cookie, until the browser is closed unless for a time."""
@@ -171,6 +179,8 @@ class Visit:
 
 def leave_for(visit: Visit, path: str) -> Response:
     """Lead the browser to another page of ours with GET; only paths written in the code come here."""
+    if visit.is_partial:  # a redirect would put the other page into the middle of this one
+        return visit.finish(Response(headers={"hx-redirect": path}))
     return visit.finish(RedirectResponse(path, HTTPStatus.SEE_OTHER))
 
 

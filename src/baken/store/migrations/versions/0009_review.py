@@ -68,16 +68,27 @@ def _widen_cases() -> None:
         sa.Column("widest_visibility", sa.Text()),
         sa.Column("signals", _json_type()),
         sa.Column("rank", sa.Float(), nullable=False, server_default="0"),
+        _time("ranked_at", nullable=True),
     ):
         op.add_column("cases", column)
-    op.create_index("cases_queue", "cases", ["state", "rank", "id"])
+    op.create_index("cases_queue", "cases", ["state", sa.text("rank DESC"), "id"])
+    op.create_index("cases_opened", "cases", ["state", "opened_at", "id"])
     op.create_index("cases_decided", "cases", ["decided_at", "id"])
-    for name, indexed in (("cases_holder", "holder_id"), ("cases_hold_until", "hold_until")):
+    is_unranked = sa.text("(ranked_at IS NULL OR ranked_at <> updated_at)")
+    op.create_index("cases_unranked", "cases", ["id"], sqlite_where=is_unranked, postgresql_where=is_unranked)
+    for name, indexed in (
+        ("cases_holder", "holder_id"),
+        ("cases_hold_until", "hold_until"),
+        ("cases_assignee", "assignee_id"),
+    ):
         is_set = sa.text(f"{indexed} IS NOT NULL")
         op.create_index(name, "cases", [indexed], sqlite_where=is_set, postgresql_where=is_set)
     op.add_column("case_items", sa.Column("visibility", sa.Text()))
     op.create_index("case_items_item_ref", "case_items", ["item_ref"])
-    op.create_index("case_items_account_ref", "case_items", ["account_ref", "id"])
+    op.create_index("case_items_account_ref", "case_items", ["account_ref", "screening_id"])
+    op.create_index("case_items_case", "case_items", ["case_id", "id"])
+    op.drop_index("seen_items_account_ref", "seen_items")
+    op.create_index("seen_items_account_ref", "seen_items", ["account_ref", "screening_id"])
 
 
 def _make_case_tables() -> None:
