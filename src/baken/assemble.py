@@ -15,19 +15,27 @@ from baken.auditing import HEAD_FILE_NAME, AuditLog
 from baken.candidates import CandidateChecker
 from baken.decisions import Policy
 from baken.errors import SettingError
+from baken.exposure import Budgets
 from baken.images import DecodeLimits
+from baken.jurisdictions import Profile, parse, shipped
 from baken.keeping import Keeping
 from baken.known import KnownFollower
 from baken.known_guard import KnownGuard
+from baken.looking import Looking, LookRules
+from baken.looking_bytes import Bytes
+from baken.looking_holding import Holding, HoldRules
+from baken.looking_shown import Shown
+from baken.media import Media, MediaRules, hosts_in
 from baken.passwords import Passwords
 from baken.people import People, SessionLimits
 from baken.pipeline import Gate
 from baken.sealing import Sealer
 from baken.seen import SeenKeeper
 from baken.seen_index import SeenIndex
-from baken.settings import Settings
+from baken.settings import Settings, purposes_in
 from baken.store import Store
 from baken.timestamps import roots_in
+from baken.vault import Vault
 from baken.vectors import Thresholds, VectorStage
 from baken.videos import VideoLimits
 from baken.workers import available_cores
@@ -59,6 +67,9 @@ class Baken:
     index_guard: KnownGuard
     keeping: Keeping
     workers: FileWorkers
+    profile: Profile
+    vault: Vault
+    holding: Holding
 
     def people(self) -> People:
         """What people do with their accounts."""
@@ -67,6 +78,14 @@ class Baken:
             timedelta(seconds=self.settings.session_longest_seconds),
         )
         return People(self.store, self.keeping.sealer, Passwords(), limits=limits)
+
+    def looking(self) -> Looking:
+        """What people do with pictures."""
+        settings = self.settings
+        budgets = Budgets(settings.exposure_per_hour, settings.exposure_per_day)
+        rules = LookRules(self.profile, budgets, timedelta(seconds=settings.reveal_seconds))
+        shown = Shown(self.workers, self.gate.limits, self.gate.videos)
+        return Looking(self.store, rules, Bytes(self.vault, Media(media_rules(settings))), shown)
 
     def audit_log(self) -> AuditLog:
         """The log of what was done.
@@ -94,6 +113,47 @@ class Baken:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def profile_of(settings: Settings) -> Profile:
+    """The jurisdiction's profile: the operator's own file, or a shipped one.
+
+    Raises:
+        SettingError: the file cannot be read, or is no profile.
+    """
+    path = settings.jurisdiction_file
+    if path is None:
+        return shipped(settings.jurisdiction)
+    try:
+        return parse(str(path), path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"the setting jurisdiction_file names {str(path)!r}, which cannot be read: {error}"
+        raise SettingError(message, hint="Give a text file that this user may read.") from error
+
+
+def media_rules(settings: Settings) -> MediaRules:
+    """Whom to ask for the bytes of an item.
+
+    Raises:
+        SettingError: a host is none, or an inner host is not among the hosts.
+    """
+    named: dict[str, frozenset[str]] = {}
+    for setting, text in (("media_hosts", settings.media_hosts), ("media_inner_hosts", settings.media_inner_hosts)):
+        try:
+            named[setting] = hosts_in(text)
+        except ValueError as error:
+            message = f"the setting {setting} is {text!r}: {error}"
+            raise SettingError(message, hint="Name hosts as addresses do, without scheme and path.") from None
+    if unknown := sorted(named["media_inner_hosts"] - named["media_hosts"]):
+        message = f"the setting media_inner_hosts names {unknown[0]!r}, which media_hosts does not"
+        raise SettingError(message, hint="Name it in both, or in media_hosts alone.")
+    return MediaRules(
+        hosts=named["media_hosts"],
+        inner_hosts=named["media_inner_hosts"],
+        token_file=settings.media_token_file,
+        max_size_bytes=settings.max_upload_size_bytes,
+        timeout_seconds=settings.media_timeout_seconds,
+    )
 
 
 def isolation_of(settings: Settings) -> Isolation:
@@ -158,7 +218,13 @@ def _remembers(settings: Settings) -> bool:
 
 
 def _with_store(settings: Settings, store: Store) -> Baken:
+    profile = profile_of(settings)
+    media_rules(settings)  # so that a wrong one is told now, and not when somebody looks
     sealer = Sealer(settings.resolved_feature_key_file)
+    vault = Vault(store, sealer, settings.resolved_vault_dir)
+    holds = HoldRules(
+        profile, settings.vault_hold_days, purposes_in(settings.vault_purposes), settings.max_upload_size_bytes
+    )
     keeping = Keeping(sealer)
     thresholds = Thresholds(settings.descriptor_similarity, settings.descriptor_candidate_similarity)
     workers = workers_of(settings, keeping.describer.reads)
@@ -193,4 +259,5 @@ def _with_store(settings: Settings, store: Store) -> Baken:
         seen=seen if _remembers(settings) else None,
         also_check_history=gate.check_history,
     )
-    return Baken(settings, store, gate, keeper, guard, keeping, workers)
+    holding = Holding(store, vault, sealer, holds)
+    return Baken(settings, store, gate, keeper, guard, keeping, workers, profile, vault, holding)

@@ -41,18 +41,6 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
-class Lift:
-    """A lead let a person go on: `extra_points` more than the budgets, until a time."""
-
-    user_id: str
-    lifted_by: str
-    lifted_at: datetime
-    until: datetime
-    extra_points: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class BudgetState:
     """How far a person's budgets are spent now.
 

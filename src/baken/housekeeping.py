@@ -1,18 +1,23 @@
 """The thread of a server process that keeps the seen index: at once when something changed, and every second anyway.
 
-Another process may have changed something, or have died in the middle; a look costs one small read.
+Another process may have changed something, or have died in the middle; a look costs one small read. Once a minute it
+also destroys what the vault holds beyond its end, and once a day what killed processes left in the vault's folder.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 
 from baken.errors import BakenError
 from baken.seen import SeenKeeper
+from baken.vault import Vault
 
 POLL_SECONDS = 1.0
 _AFTER_FAILURE_SECONDS = 10.0
+_SWEEP_SECONDS = 60.0
+_STRAYS_SECONDS = 86_400.0
 
 _log = logging.getLogger(__name__)
 
@@ -20,8 +25,10 @@ _log = logging.getLogger(__name__)
 class Housekeeper:
     """Starts with `start`, ends with `close`."""
 
-    def __init__(self, keeper: SeenKeeper, *, poll_seconds: float = POLL_SECONDS) -> None:
+    def __init__(self, keeper: SeenKeeper, vault: Vault | None = None, *, poll_seconds: float = POLL_SECONDS) -> None:
         self._keeper = keeper
+        self._vault = vault
+        self._sweep_at = self._strays_at = 0.0
         self._poll_seconds = poll_seconds
         self._woken = threading.Event()
         self._stopped = False
@@ -48,6 +55,7 @@ class Housekeeper:
             self._woken.wait(wait_seconds)
             self._woken.clear()
             wait_seconds = self._poll_seconds if self._keep() else _AFTER_FAILURE_SECONDS
+            self._sweep()
 
     def _keep(self) -> bool:
         """Do what waits; whether nothing failed."""
@@ -61,3 +69,19 @@ class Housekeeper:
             _log.exception("keeping the seen index failed, and is tried again; this is a fault in Baken")
             return False
         return True
+
+    def _sweep(self) -> None:
+        """Destroy what is held beyond its end, when it is time for that; a failure waits for the next time."""
+        now = time.monotonic()
+        if self._vault is None or self._stopped or now < self._sweep_at:
+            return
+        self._sweep_at = now + _SWEEP_SECONDS
+        try:
+            self._vault.sweep()
+            if now >= self._strays_at:
+                self._vault.remove_strays()
+                self._strays_at = now + _STRAYS_SECONDS
+        except BakenError as error:
+            _log.warning("the vault is not swept, and it is tried again: %s; %s", error.message, error.hint)
+        except Exception:  # noqa: BLE001 - likewise
+            _log.exception("sweeping the vault failed, and it is tried again; this is a fault in Baken")

@@ -162,9 +162,7 @@ class _File:
         table = self._typed(key, given, dict, "a table")
         self._exactly(key, table, ("says", "where", "is_verified"))
         is_verified: bool = self._typed(f"{key}.is_verified", table["is_verified"], bool, "true or false")
-        return Source(
-            self._text(f"{key}.says", table["says"]), self._text(f"{key}.where", table["where"]), is_verified
-        )
+        return Source(self._text(f"{key}.says", table["says"]), self._text(f"{key}.where", table["where"]), is_verified)
 
     def _level(self, key: str, given: object, *, least: int = 0) -> Level:
         if type(given) is not int or not least <= given <= Level.ORIGINAL:

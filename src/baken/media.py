@@ -11,7 +11,8 @@ import asyncio
 import hashlib
 import ipaddress
 import socket
-from collections.abc import Callable, Iterable, Sequence
+import ssl
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
@@ -75,9 +76,10 @@ class MediaRules:
 class Media:
     """Fetches; safe to use from many threads."""
 
-    def __init__(self, rules: MediaRules, *, resolve: Resolve | None = None) -> None:
-        """Make it; `resolve` gives the addresses of a host and port, the system's unless given."""
+    def __init__(self, rules: MediaRules, *, resolve: Resolve | None = None, tls: ssl.SSLContext | None = None) -> None:
+        """Make it; `resolve` gives the addresses of a host and port, `tls` whom to trust: the system's unless given."""
         self._rules = rules
+        self._tls = tls or ssl.create_default_context()
         self._resolve = resolve or _resolved
 
     def may_fetch(self, url: str | None) -> bool:
@@ -115,7 +117,8 @@ class Media:
         if name not in self._rules.hosts:
             return NoMedia(MediaFault.HOST, f"{name} is not one of the hosts in media_hosts")
         if parts.scheme != "https" and name not in self._rules.inner_hosts:
-            return NoMedia(MediaFault.ADDRESS, f"{name} is asked over https alone; media_inner_hosts may be asked over http")
+            detail = f"{name} is asked over https alone; those in media_inner_hosts may be asked over http"
+            return NoMedia(MediaFault.ADDRESS, detail)
         return parts
 
     def _addresses(self, host: str, port: int, *, is_inner: bool) -> list[str] | NoMedia:
@@ -150,7 +153,7 @@ class Media:
         target += f"?{parts.query}" if parts.query else ""
         # trust_env=False: a proxy would resolve the name again, to whatever it likes.
         async with httpx.AsyncClient(
-            follow_redirects=False, trust_env=False, timeout=self._rules.timeout_seconds
+            follow_redirects=False, trust_env=False, verify=self._tls, timeout=self._rules.timeout_seconds
         ) as client:
             request = client.build_request("GET", target, headers=headers)
             request.extensions["sni_hostname"] = parts.hostname
@@ -189,18 +192,13 @@ class Media:
         return {"authorization": f"Bearer {token}"}
 
 
-def rules_of(hosts: Iterable[str], inner_hosts: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
-    """Both lists as `MediaRules` takes them.
+def hosts_in(text: str) -> frozenset[str]:
+    """The hosts in a list with commas, as `MediaRules` takes them.
 
     Raises:
-        SettingError: one is no `host` or `host:port`, or an inner host is not among the hosts.
+        ValueError: one is no `host` or `host:port`.
     """
-    named = {"media_hosts": frozenset(_checked_hosts("media_hosts", hosts))}
-    named["media_inner_hosts"] = frozenset(_checked_hosts("media_inner_hosts", inner_hosts))
-    for host in sorted(named["media_inner_hosts"] - named["media_hosts"]):
-        message = f"the setting media_inner_hosts names {host!r}, which media_hosts does not"
-        raise SettingError(message, hint="Name it in both, or in media_hosts alone.")
-    return named["media_hosts"], named["media_inner_hosts"]
+    return frozenset(_checked_host(word.strip().lower()) for word in text.split(",") if word.strip())
 
 
 def is_public(address: str) -> bool:
@@ -231,17 +229,12 @@ def _name_of(parts: SplitResult) -> str:
     return host if parts.port in (None, _PORTS.get(parts.scheme)) else f"{host}:{parts.port}"
 
 
-def _checked_hosts(setting: str, hosts: Iterable[str]) -> Iterable[str]:
-    for host in hosts:
-        parts = urlsplit(f"//{host.lower()}")
-        try:
-            is_host = parts.netloc == host.lower() and bool(parts.hostname) and "@" not in host and parts.port != 0
-        except ValueError:
-            is_host = False
-        if not is_host:
-            message = f"the setting {setting} names {host!r}, expected HOST or HOST:PORT"
-            raise SettingError(message, hint="Name each host as addresses do, without a scheme and a path.")
-        yield host.lower()
+def _checked_host(host: str) -> str:
+    parts = urlsplit(f"//{host}")
+    if parts.netloc != host or not parts.hostname or "@" in host or parts.port == 0:
+        message = f"{host!r} is not HOST or HOST:PORT"
+        raise ValueError(message)
+    return host
 
 
 def _resolved(host: str, port: int) -> list[str]:

@@ -26,6 +26,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -39,13 +40,14 @@ from baken.store import Store
 from baken.store.vault_rows import VaultObject
 
 CHUNK_BYTES = 65_536
-FOLDER_NAME = "vault"
 
 _MAGIC = b"BKV\x01"
 _TAG_BYTES = 16
 _COUNTER_BYTES = 11
 _STRAY_SECONDS = 3600.0
 """A file without a row that is older than this belongs to nobody who is still writing it."""
+
+_STRAYS_AT_ONCE = 500
 
 _PROLONGED_FROM = timedelta(days=1)
 """Copies of what is held come in by the thousand; a new end that is nearer than this is not worth a row in the log."""
@@ -150,7 +152,7 @@ class Vault:
         return destroyed
 
     def sweep(self) -> int:
-        """Destroy what has ended, and delete files that belong to no object; how many objects were destroyed.
+        """Destroy what has ended; how many objects.
 
         Raises:
             NotReadyError: the database or a file failed; what was done so far stays done.
@@ -160,14 +162,22 @@ class Vault:
             for each in ended:
                 self.destroy(each.id, reason="its end date has come")
                 count += 1
-        strays = {}
-        for path, object_id, age_seconds in self._files():
-            if age_seconds > _STRAY_SECONDS:
-                strays[path] = object_id
-        held = self._store.vault.held_of(set(strays.values())) if strays else set()
-        for path, object_id in strays.items():
-            if object_id not in held or path.name != object_id:
-                self._delete(path)
+        return count
+
+    def remove_strays(self) -> int:
+        """Delete files that killed processes left and that belong to no object; how many.
+
+        Raises:
+            NotReadyError: the database or a file failed; what was done so far stays done.
+        """
+        count = 0
+        files = self._old_files()
+        while some := dict(islice(files, _STRAYS_AT_ONCE)):
+            held = self._store.vault.held_of(set(some.values()))
+            for path, object_id in some.items():
+                if object_id not in held or path.name != object_id:
+                    self._delete(path)
+                    count += 1
         return count
 
     def _add(self, new: VaultObject, data: bytes, actor: str) -> VaultObject:
@@ -210,13 +220,15 @@ class Vault:
             hint = "Its key is gone, so it says nothing. Check owner and mode of the folder vault_dir."
             raise VaultError(message, hint=hint) from error
 
-    def _files(self) -> Iterator[tuple[Path, str, float]]:
+    def _old_files(self) -> Iterator[tuple[Path, str]]:
+        """The folder's files, with the object whose name each bears, but those that may still be written."""
         with contextlib.suppress(FileNotFoundError):
             for entry in os.scandir(self._folder):
                 found = _FILE.fullmatch(entry.name)
                 if found is not None:
                     with contextlib.suppress(FileNotFoundError):
-                        yield Path(entry.path), found[1], time.time() - entry.stat().st_mtime
+                        if time.time() - entry.stat().st_mtime > _STRAY_SECONDS:
+                            yield Path(entry.path), found[1]
 
     def _path(self, object_id: str) -> Path:
         return self._folder / object_id

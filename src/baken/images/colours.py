@@ -36,7 +36,7 @@ def _shown(container: Container, limits: DecodeLimits) -> NDArray[np.uint8] | Un
     if refusal is not None:
         return refusal
     image = load(container, exact=True, in_colour=True)
-    if image.mode not in _COLOURED or container.colour_key is not None and image.mode == "P":
+    if image.mode not in _COLOURED or (container.colour_key is not None and image.mode == "P"):
         return luma_of(image, container).over_white
     opacity = _opacity(image, container)
     channels = _srgb(image, container)
@@ -61,5 +61,3 @@ def _opacity(image: Image.Image, container: Container) -> NDArray[np.uint8] | No
     if not image.has_transparency_data:
         return None
     return np.asarray(image.convert("RGBA").getchannel("A"))
-
-

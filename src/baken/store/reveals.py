@@ -176,7 +176,9 @@ class RevealRows:
         query = query.where(_REVEALS.shown_at >= since).group_by(*columns).order_by(*columns)
         with self._database.read() as connection:
             rows = connection.execute(query).all()
-        return [Total(row.user_id, Level(row.level), Purpose(row.purpose), row.count_, float(row.shown)) for row in rows]
+        return [
+            Total(row.user_id, Level(row.level), Purpose(row.purpose), row.count_, float(row.shown)) for row in rows
+        ]
 
     def purposes_of(self, screening_id: str) -> frozenset[Purpose]:
         """The purposes of all cases that an item belongs to."""
@@ -184,6 +186,12 @@ class RevealRows:
         with self._database.read() as connection:
             found = connection.execute(query.where(_ITEMS.screening_id == screening_id)).scalars()
             return frozenset(Purpose(purpose) for purpose in found)
+
+    def is_item(self, case_id: str, screening_id: str) -> bool:
+        """Whether an item belongs to a case."""
+        query = select(_ITEMS.id).where(_ITEMS.screening_id == screening_id, _ITEMS.case_id == case_id)
+        with self._database.read() as connection:
+            return connection.execute(query).first() is not None
 
     def lift(self, new: NewLift, *, at: datetime, actor: str) -> LiftRow:
         """Lift a person's budget, and say so in the audit log."""

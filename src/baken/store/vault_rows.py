@@ -62,8 +62,8 @@ class VaultRows:
         """Keep a new object's row; what is held already with the same bytes is given instead."""
         with audited(self._database) as write:
             insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
-            added = write.connection.execute(insert(_TABLE).values(_row_of(new)).on_conflict_do_nothing())
-            if added.rowcount:
+            adding = insert(_TABLE).values(_row_of(new)).on_conflict_do_nothing().returning(_OBJECTS.id)
+            if write.connection.execute(adding).first() is not None:
                 _tell(write, "vault.held", new, actor, reason=new.reason)
                 return new
             present = _held(write.connection, new.sha256)
@@ -152,7 +152,8 @@ class VaultRows:
         """Every object that is held, with its sealed key."""
         after = ""
         while True:
-            query = select(_OBJECTS.id, _OBJECTS.key_sealed).where(_OBJECTS.key_sealed.is_not(None), _OBJECTS.id > after)
+            query = select(_OBJECTS.id, _OBJECTS.key_sealed).where(_OBJECTS.key_sealed.is_not(None))
+            query = query.where(_OBJECTS.id > after)
             with self._database.read() as connection:
                 rows = connection.execute(query.order_by(_OBJECTS.id).limit(_CHUNK_ROWS)).all()
             yield from ((row.id, bytes(row.key_sealed)) for row in rows)
