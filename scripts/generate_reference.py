@@ -83,8 +83,8 @@ marked *not verified*; law changes: have counsel check the profile that you use.
 [settings](settings.md) chooses one, and `baken jurisdiction show` prints it.
 
 * **Levels.** 0: facts of the match and no picture. 1: a preview of at most 160 px, greyscale and strongly blurred. 2:
-  of at most 480 px, greyscale. 3: the picture, decoded and encoded anew, at most 4,096 px, without metadata. Roles that are
-  not named see level 0.
+  of at most 480 px, greyscale. 3: the picture, decoded and encoded anew, at most 4,096 px, without metadata.
+  Roles that are not named see level 0.
 * **Reason at.** These levels ask the person for a reason, which stands in the record of the look.
 * **Held.** For how long bytes of what matched [may be held](../how-to/vault.md) at most; what the operator chooses may
   be less.

@@ -120,7 +120,7 @@ def test_the_same_bytes_are_held_once_for_as_long_as_anyone_needs_them(
 
 
 def test_destroying_leaves_the_row_and_neither_key_nor_file(
-    store: Store, vault: Vault, hold: Callable[..., VaultObject], tmp_path: Path
+    store: Store, vault: Vault, hold: Callable[..., VaultObject], clock: Clock, tmp_path: Path
 ):
     held = hold()
     copy = file_of(tmp_path, held).read_bytes()
@@ -137,6 +137,7 @@ def test_destroying_leaves_the_row_and_neither_key_nor_file(
     assert kinds(store) == ["vault.held", "vault.destroyed"]
     with pytest.raises(ConflictError, match="was destroyed"):
         store.vault.set_end(held.id, START + timedelta(days=99), actor="test", reason="too late")
+    clock.now += timedelta(seconds=1)
     again = hold()
     assert again.id != held.id
     assert store.vault.objects(with_destroyed=True) == [again, gone]
