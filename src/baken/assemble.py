@@ -13,8 +13,9 @@ from cryptography.x509 import Certificate
 
 from baken.auditing import HEAD_FILE_NAME, AuditLog
 from baken.candidates import CandidateChecker
+from baken.case_rules import ReviewPolicy
 from baken.decisions import Policy
-from baken.errors import SettingError
+from baken.errors import InvalidValueError, SettingError
 from baken.exposure import Budgets
 from baken.images import DecodeLimits
 from baken.jurisdictions import Profile, parse, shipped
@@ -29,10 +30,14 @@ from baken.media import Media, MediaRules, hosts_in
 from baken.passwords import Passwords
 from baken.people import People, SessionLimits
 from baken.pipeline import Gate
+from baken.priorities import Weights
+from baken.queues import Queues
+from baken.queues_ranking import CaseRanker
+from baken.review import Review
 from baken.sealing import Sealer
 from baken.seen import SeenKeeper
 from baken.seen_index import SeenIndex
-from baken.settings import Settings, purposes_in
+from baken.settings import Settings, categories_in, purposes_in
 from baken.store import Store
 from baken.timestamps import roots_in
 from baken.vault import Vault
@@ -67,6 +72,7 @@ class Baken:
     index_guard: KnownGuard
     keeping: Keeping
     workers: FileWorkers
+    weights: Weights
     profile: Profile
     vault: Vault
     holding: Holding
@@ -86,6 +92,18 @@ class Baken:
         rules = LookRules(self.profile, budgets, timedelta(seconds=settings.reveal_seconds))
         shown = Shown(self.workers, self.gate.limits, self.gate.videos)
         return Looking(self.store, rules, Bytes(self.vault, Media(media_rules(settings))), shown)
+
+    def review(self) -> Review:
+        """What people do with cases."""
+        return Review(self.store, review_policy(self.settings))
+
+    def queues(self) -> Queues:
+        """What people can find of cases."""
+        return Queues(self.store, self.weights)
+
+    def ranker(self) -> CaseRanker:
+        """What keeps the cases in their order."""
+        return CaseRanker(self.store, self.weights)
 
     def audit_log(self) -> AuditLog:
         """The log of what was done.
@@ -156,6 +174,16 @@ def media_rules(settings: Settings) -> MediaRules:
     )
 
 
+def review_policy(settings: Settings) -> ReviewPolicy:
+    """What the operator decides about review."""
+    return ReviewPolicy(
+        lease=timedelta(seconds=settings.case_lease_seconds),
+        undo=timedelta(seconds=settings.decision_undo_seconds),
+        two_person_purposes=purposes_in(settings.two_person_purposes),
+        categories=categories_in(settings.decision_categories),
+    )
+
+
 def isolation_of(settings: Settings) -> Isolation:
     """How worker processes are kept apart."""
     return Isolation(settings.decode_memory_bytes, settings.require_confinement)
@@ -186,8 +214,10 @@ def _roots(path: Path | None) -> list[Certificate]:
 
 def initialise(settings: Settings) -> Baken:
     """Make the data folder and its database if need be, bring the schema up to date, and open it."""
+    weights, profile = weights_of(settings), profile_of(settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return _with_store(settings, Store.initialise(settings.resolved_database_url, remembers=_remembers(settings)))
+    store = Store.initialise(settings.resolved_database_url, remembers=_remembers(settings))
+    return _with_store(settings, store, weights, profile)
 
 
 def open_existing(settings: Settings) -> Baken:
@@ -196,12 +226,13 @@ def open_existing(settings: Settings) -> Baken:
     Raises:
         NotInitialisedError: there is no database yet, or its schema is of another release.
     """
+    weights, profile = weights_of(settings), profile_of(settings)
     store = Store.open(
         settings.resolved_database_url,
         busy_timeout_seconds=settings.database_busy_timeout_seconds,
         remembers=_remembers(settings),
     )
-    return _with_store(settings, store)
+    return _with_store(settings, store, weights, profile)
 
 
 def video_limits(settings: Settings) -> VideoLimits:
@@ -217,9 +248,20 @@ def _remembers(settings: Settings) -> bool:
     return settings.seen_retention_days > 0
 
 
-def _with_store(settings: Settings, store: Store) -> Baken:
-    profile = profile_of(settings)
-    media_rules(settings)  # so that a wrong one is told now, and not when somebody looks
+def weights_of(settings: Settings) -> Weights:
+    """What counts how much for which case comes first.
+
+    Raises:
+        SettingError: a weight is unknown or out of bounds.
+    """
+    try:
+        return Weights.parse(settings.priority_weights)
+    except InvalidValueError as error:
+        message = f"the setting priority_weights is {settings.priority_weights!r}: {error.message}"
+        raise SettingError(message, hint=error.hint) from error
+
+
+def _with_store(settings: Settings, store: Store, weights: Weights, profile: Profile) -> Baken:
     sealer = Sealer(settings.resolved_feature_key_file)
     vault = Vault(store, sealer, settings.resolved_vault_dir)
     holds = HoldRules(
@@ -251,6 +293,7 @@ def _with_store(settings: Settings, store: Store) -> Baken:
         gate.policy,
         seen,
         retention=timedelta(days=settings.seen_retention_days) if _remembers(settings) else None,
+        review=review_policy(settings),
         named=gate.named,
     )
     guard = KnownGuard(
@@ -260,4 +303,4 @@ def _with_store(settings: Settings, store: Store) -> Baken:
         also_check_history=gate.check_history,
     )
     holding = Holding(store, vault, sealer, holds)
-    return Baken(settings, store, gate, keeper, guard, keeping, workers, profile, vault, holding)
+    return Baken(settings, store, gate, keeper, guard, keeping, workers, weights, profile, vault, holding)

@@ -11,6 +11,7 @@ BakenError
 │   └── TooManyAttemptsError          too many sign-ins have failed; the next one has to wait
 ├── NotFoundError                 the named bank, entry, screening or key does not exist
 ├── ConflictError                 the request contradicts what is already stored
+│   ├── LeaseLostError                somebody else claimed the case meanwhile
 │   ├── BudgetSpentError              a person has looked at as much as the operator allows for now
 │   └── UnshowableError               there is nothing of a picture that can be shown
 ├── TooLargeError                 a body, a batch or a field is over its limit
@@ -137,6 +138,12 @@ class UnshowableError(ConflictError):
     """There is nothing of a picture that can be shown: no bytes, other bytes than were screened, or no decoder."""
 
     code = "cannot_be_shown"
+
+
+class LeaseLostError(ConflictError):
+    """A claim of a case ended, and somebody else claimed it; what was asked was not done."""
+
+    code = "lease_lost"
 
 
 class TooLargeError(BakenError):

@@ -18,7 +18,7 @@ LANGUAGES = {"en": "English", "nl": "Nederlands", "fr": "Français", "de": "Deut
 _MAX_HEADER_CHARACTERS = 200
 
 Translate = Callable[[str], str]
-Count = Callable[[str, str, int], str]
+Count = Callable[[str, str, float], str]
 """Given the text for one, the text for several and how many: the text of that many, with the number where `%d` is."""
 
 _Texts = dict[str, tuple[str, ...]]
@@ -58,7 +58,7 @@ def counter(language: str) -> Count:
     """
     known, locale = translations(language), Locale.parse(language)
 
-    def count(one: str, several: str, how_many: int) -> str:
+    def count(one: str, several: str, how_many: float) -> str:
         forms = known.get(one, (one, several))
         form = forms[0 if locale.plural_form(how_many) == "one" else -1]
         return form.replace("%d", number(how_many, language))
@@ -79,6 +79,11 @@ def when(time: datetime | None, language: str) -> str:
     if time is None:
         return ""
     return format_datetime(time.astimezone(UTC), "medium", locale=Locale.parse(language)) + " UTC"
+
+
+def fill(text: str, /, **values: object) -> str:
+    """A text with what belongs into its `{places}`; the values are not escaped, which templates do."""
+    return text.format(**values)
 
 
 def ago(time: datetime, now: datetime, language: str) -> str:
