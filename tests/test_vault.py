@@ -304,7 +304,7 @@ class Idle:
 def test_the_housekeeper_sweeps(store: Store, vault: Vault, hold: Callable[..., VaultObject], clock: Clock):
     hold(days=1)
     clock.now += timedelta(days=2)
-    housekeeper = Housekeeper(Idle(), vault)  # type: ignore[arg-type]
+    housekeeper = Housekeeper(Idle(), None, vault)  # type: ignore[arg-type]
     housekeeper.start()
     deadline = datetime.now(UTC) + timedelta(seconds=20)
     while store.vault.objects():
