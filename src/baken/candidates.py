@@ -181,8 +181,16 @@ def overlay(kept_pictures: KeptPictures, screening: Screening, number: int) -> s
             f"screening {screening.id} lists {len(matches)} matches and none with number {number}",
             hint="matches are numbered from 0, in the order of the screening",
         )
-    match = matches[number]
-    item_px = (screening.fingerprints.width_px or 1, screening.fingerprints.height_px or 1)
+    return overlay_of(kept_pictures, matches[number], screening.fingerprints)
+
+
+def overlay_of(kept_pictures: KeptPictures, match: Match, item: Fingerprints) -> str:
+    """The drawing of a match, as SVG; of `item`, what was screened, only the size is drawn.
+
+    Raises:
+        NotReadyError: the database could not be read.
+    """
+    item_px = (item.width_px or 1, item.height_px or 1)
     kept = kept_pictures.entry_views_of([match.entry_id]).get(match.entry_id)
     banked_px = _size_seen(match, item_px) if kept is None else (kept.width_px, kept.height_px)
     return overlay_svg(
