@@ -14,7 +14,7 @@ from cryptography.x509 import Certificate
 from baken.auditing import HEAD_FILE_NAME, AuditLog
 from baken.candidates import CandidateChecker
 from baken.decisions import Policy
-from baken.errors import SettingError
+from baken.errors import InvalidValueError, SettingError
 from baken.images import DecodeLimits
 from baken.keeping import Keeping
 from baken.known import KnownFollower
@@ -22,6 +22,9 @@ from baken.known_guard import KnownGuard
 from baken.passwords import Passwords
 from baken.people import People, SessionLimits
 from baken.pipeline import Gate
+from baken.priorities import Weights
+from baken.queues import Queues
+from baken.queues_ranking import CaseRanker
 from baken.sealing import Sealer
 from baken.seen import SeenKeeper
 from baken.seen_index import SeenIndex
@@ -59,6 +62,7 @@ class Baken:
     index_guard: KnownGuard
     keeping: Keeping
     workers: FileWorkers
+    weights: Weights
 
     def people(self) -> People:
         """What people do with their accounts."""
@@ -67,6 +71,14 @@ class Baken:
             timedelta(seconds=self.settings.session_longest_seconds),
         )
         return People(self.store, self.keeping.sealer, Passwords(), limits=limits)
+
+    def queues(self) -> Queues:
+        """What people can find of cases."""
+        return Queues(self.store, self.weights)
+
+    def ranker(self) -> CaseRanker:
+        """What keeps the cases in their order."""
+        return CaseRanker(self.store, self.weights)
 
     def audit_log(self) -> AuditLog:
         """The log of what was done.
@@ -126,8 +138,10 @@ def _roots(path: Path | None) -> list[Certificate]:
 
 def initialise(settings: Settings) -> Baken:
     """Make the data folder and its database if need be, bring the schema up to date, and open it."""
+    weights = weights_of(settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return _with_store(settings, Store.initialise(settings.resolved_database_url, remembers=_remembers(settings)))
+    store = Store.initialise(settings.resolved_database_url, remembers=_remembers(settings))
+    return _with_store(settings, store, weights)
 
 
 def open_existing(settings: Settings) -> Baken:
@@ -136,12 +150,13 @@ def open_existing(settings: Settings) -> Baken:
     Raises:
         NotInitialisedError: there is no database yet, or its schema is of another release.
     """
+    weights = weights_of(settings)
     store = Store.open(
         settings.resolved_database_url,
         busy_timeout_seconds=settings.database_busy_timeout_seconds,
         remembers=_remembers(settings),
     )
-    return _with_store(settings, store)
+    return _with_store(settings, store, weights)
 
 
 def video_limits(settings: Settings) -> VideoLimits:
@@ -157,7 +172,20 @@ def _remembers(settings: Settings) -> bool:
     return settings.seen_retention_days > 0
 
 
-def _with_store(settings: Settings, store: Store) -> Baken:
+def weights_of(settings: Settings) -> Weights:
+    """What counts how much for which case comes first.
+
+    Raises:
+        SettingError: a weight is unknown or out of bounds.
+    """
+    try:
+        return Weights.parse(settings.priority_weights)
+    except InvalidValueError as error:
+        message = f"the setting priority_weights is {settings.priority_weights!r}: {error.message}"
+        raise SettingError(message, hint=error.hint) from error
+
+
+def _with_store(settings: Settings, store: Store, weights: Weights) -> Baken:
     sealer = Sealer(settings.resolved_feature_key_file)
     keeping = Keeping(sealer)
     thresholds = Thresholds(settings.descriptor_similarity, settings.descriptor_candidate_similarity)
@@ -193,4 +221,4 @@ def _with_store(settings: Settings, store: Store) -> Baken:
         seen=seen if _remembers(settings) else None,
         also_check_history=gate.check_history,
     )
-    return Baken(settings, store, gate, keeper, guard, keeping, workers)
+    return Baken(settings, store, gate, keeper, guard, keeping, workers, weights)

@@ -210,6 +210,12 @@ class Settings(BaseSettings):
         description="Verdict for a file that matched nothing and was only `partly_seen`: some of its frames or pages "
         "cannot be decoded, or there are too many.",
     )
+    priority_weights: str = Field(
+        "",
+        description="What counts how much for which case comes first, `known_abuse=120,per_day=10`; what is not named "
+        "keeps its default. [The queue](../how-to/queue-and-priority.md) lists the weights; `baken case weights "
+        "--dry-run` says what others would change.",
+    )
     console_url: str | None = Field(
         None,
         description="The address under which browsers reach the console, `https://baken.example.org`. With https, "

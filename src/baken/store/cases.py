@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -61,7 +61,7 @@ class CaseRows:
             row = connection.execute(select(schema.cases).where(_CASES.id == case_id)).one_or_none()
             if row is None:
                 raise NotFoundError(f"there is no case {case_id!r}", hint="`baken case list` shows the cases")
-            return _cases(connection, [row])[0]
+            return read_cases(connection, [row])[0]
 
     def cases(self, *, before_id: str | None = None, limit: int = 100) -> list[Case]:
         """Cases, the newest first, those opened before the case `before_id`, at most `limit`."""
@@ -69,7 +69,7 @@ class CaseRows:
         if before_id is not None:
             query = query.where(_CASES.id < before_id)
         with self._database.read() as connection:
-            return _cases(connection, connection.execute(query).all())
+            return read_cases(connection, connection.execute(query).all())
 
     def items(self, case_id: str, *, after_id: int = 0, limit: int = 100) -> list[CaseItem]:
         """The items of a case in the order in which they joined, those after `after_id`, at most `limit`.
@@ -94,7 +94,7 @@ class CaseRows:
         keyed = keyed.where(_KEYS.kind == "entry", schema.entries.c.bank_id == bank_id)
         query = select(schema.cases).where(_CASES.updated_at >= since, _CASES.id.in_(keyed)).order_by(_CASES.id)
         with self._database.read() as connection:
-            cases = _cases(connection, connection.execute(query).all())
+            cases = read_cases(connection, connection.execute(query).all())
             counts = select(_ITEMS.case_id, func.count().label("joined")).where(_ITEMS.joined_at >= since)
             counts = counts.where(_ITEMS.case_id.in_([case.id for case in cases])).group_by(_ITEMS.case_id)
             joined: dict[str, int] = {row.case_id: row.joined for row in connection.execute(counts)}
@@ -231,7 +231,10 @@ def new_case_id(now: datetime) -> str:
     return f"case_{int(now.timestamp() * 1000):012x}{os.urandom(7).hex()}"
 
 
-def _cases(connection: Connection, rows: Sequence[Row[Any]]) -> list[Case]:
+def read_cases(
+    connection: Connection, rows: Sequence[Row[Any]], within_banks: Collection[int] | None = None
+) -> list[Case]:
+    """Rows of `cases` as values, with their entries and banks; of other banks than `within_banks`, they have none."""
     ids = [row.id for row in rows]
     entries: dict[str, list[tuple[str, int]]] = {case_id: [] for case_id in ids}
     banks, known, reach = schema.banks.c, schema.entries.c, schema.case_banks.c
@@ -239,12 +242,14 @@ def _cases(connection: Connection, rows: Sequence[Row[Any]]) -> list[Case]:
         schema.banks, banks.id == known.bank_id
     )
     query = select(_KEYS.case_id, banks.name, known.id).select_from(joined).where(_KEYS.kind == "entry")
+    reached = select(reach.case_id, reach.bank_id).where(reach.case_id.in_(ids))
+    if within_banks is not None:
+        query = query.where(banks.id.in_(sorted(within_banks)))
+        reached = reached.where(reach.bank_id.in_(sorted(within_banks)))
     for case_id, bank, entry_id in connection.execute(query.where(_KEYS.case_id.in_(ids)).order_by(known.id)):
         entries[case_id].append((bank, entry_id))
     bank_ids: dict[str, list[int]] = {case_id: [] for case_id in ids}
-    for case_id, bank_id in connection.execute(
-        select(reach.case_id, reach.bank_id).where(reach.case_id.in_(ids)).order_by(reach.bank_id)
-    ):
+    for case_id, bank_id in connection.execute(reached.order_by(reach.bank_id)):
         bank_ids[case_id].append(bank_id)
     return [case_of(row, entries[row.id], bank_ids[row.id]) for row in rows]
 

@@ -51,6 +51,14 @@ Index("cases_holder", cases.c.holder_id, sqlite_where=_held, postgresql_where=_h
 _waiting = text("hold_until IS NOT NULL")
 Index("cases_hold_until", cases.c.hold_until, sqlite_where=_waiting, postgresql_where=_waiting)
 
+# One row: the weights (`priorities.py`) by which the cases are ranked.
+case_ranking = Table(
+    "case_ranking",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("weights", Text, nullable=False),
+)
+
 # The banks whose entries a case's items match: who may see the case, and what a queue of one bank holds.
 case_banks = Table(
     "case_banks",

@@ -41,6 +41,7 @@ from baken.store.address import parse_address
 from baken.store.asking import Question
 from baken.store.audit import AuditRows
 from baken.store.banks import BankEvent
+from baken.store.case_ranks import CaseRankRows
 from baken.store.cases import CaseRows
 from baken.store.changes import Change, HeadReader
 from baken.store.engine import Database
@@ -49,7 +50,9 @@ from baken.store.failures import not_initialised
 from baken.store.kept import KeptCounts
 from baken.store.kept_reading import KeptViews, VectorChunk, ViewChunk
 from baken.store.people import PeopleRows
+from baken.store.queues import QueueRows
 from baken.store.recorder import Recorder
+from baken.store.saved_views import SavedViewRows
 from baken.store.scans import ScanRows
 from baken.store.seen import SeenRows
 from baken.store.sign_ins import SignInRows
@@ -68,6 +71,9 @@ class Store:
     Attributes:
         seen: what is remembered of screened items.
         cases: what is to be reviewed.
+        queues: cases in the order in which they are worked on.
+        case_ranks: what that order follows from.
+        saved_views: queues that people keep under a name.
         scans: how far the scans of back catalogues are.
         audit: what was done, by whom.
         people: accounts of people who sign in.
@@ -82,6 +88,9 @@ class Store:
         self._closed = False
         self.seen = SeenRows(database)
         self.cases = CaseRows(database)
+        self.queues = QueueRows(database)
+        self.case_ranks = CaseRankRows(database)
+        self.saved_views = SavedViewRows(database)
         self.scans = ScanRows(database, remembers=remembers)
         self.audit = AuditRows(database)
         self.people = PeopleRows(database)

@@ -92,6 +92,11 @@ def _widen_cases() -> None:
 
 
 def _make_case_tables() -> None:
+    op.create_table(
+        "case_ranking",
+        sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False),
+        _needed("weights", sa.Text()),
+    )
     op.create_table("case_banks", _of("banks", "bank_id", is_key=True), _of("cases", "case_id", is_key=True))
     op.create_index("case_banks_case", "case_banks", ["case_id"])
     op.execute(
