@@ -24,7 +24,7 @@ from baken.errors import InvalidValueError, NotFoundError, SealError
 from baken.fingerprints import keypoints
 from baken.fingerprints.views import view_of
 from baken.model import FingerprintKind, Fingerprints, Found, Match, Outcome, Purpose, Screening, Transform
-from baken.overlay import overlay_svg
+from baken.overlay import OverlayWords, overlay_svg
 from baken.sealing import Sealed, Sealer
 from baken.store import KeptViews
 
@@ -184,8 +184,8 @@ def overlay(kept_pictures: KeptPictures, screening: Screening, number: int) -> s
     return overlay_of(kept_pictures, matches[number], screening.fingerprints)
 
 
-def overlay_of(kept_pictures: KeptPictures, match: Match, item: Fingerprints) -> str:
-    """The drawing of a match, as SVG; of `item`, what was screened, only the size is drawn.
+def overlay_of(kept_pictures: KeptPictures, match: Match, item: Fingerprints, words: OverlayWords | None = None) -> str:
+    """The drawing of a match, as SVG; of `item`, what was screened, only the size is drawn. `words` are what it says.
 
     Raises:
         NotReadyError: the database could not be read.
@@ -199,6 +199,7 @@ def overlay_of(kept_pictures: KeptPictures, match: Match, item: Fingerprints) ->
         item_height_px=item_px[1],
         banked_width_px=banked_px[0],
         banked_height_px=banked_px[1],
+        words=words,
     )
 
 

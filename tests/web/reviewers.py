@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from typing import Self
 
 import httpx
 from console_browser import PASSWORD, Site
@@ -26,6 +27,12 @@ class Reviewer:
         assert isinstance(entered, SignedIn)
         self.client.cookies.set("baken-session", entered.token)
         self.page = self.client.get("/console/account")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
 
     def open(self, path: str) -> httpx.Response:
         """Open a page."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from itertools import count
 
 import httpx
@@ -35,15 +36,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture
 def enter(site: Site) -> Iterator[Callable[..., Reviewer]]:
     """Signs one of the cast in."""
-    entered: list[Reviewer] = []
-
-    def sign_in(name: str, language: str = "en") -> Reviewer:
-        entered.append(Reviewer(site, name, language))
-        return entered[-1]
-
-    yield sign_in
-    for reviewer in entered:
-        reviewer.client.close()
+    with ExitStack() as stack:
+        yield lambda name, language="en": stack.enter_context(Reviewer(site, name, language))
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from baken.errors import ConflictError, InvalidValueError, LeaseLostError, NotAu
 from baken.review import BulkPlan
 from baken.web.console.case_forms import Asked, FormError, decision_in, reason_in, until_in
 from baken.web.console.case_reading import CaseReader
+from baken.web.console.facts import drawing_words
 from baken.web.console.pages import Pages
 from baken.web.console.texts import translator
 from baken.web.console.visits import Visit, leave_for
@@ -49,7 +50,7 @@ class CasePages:
         """How an item matches an entry, as a drawing without pixels."""
         params = visit.request.path_params
         entry_id, item_id = visit.request.query_params.get("entry", ""), params["item_id"]
-        svg = await self._run(self._draw, visit.who, params["case_id"], item_id, entry_id)
+        svg = await self._run(self._draw, visit, params["case_id"], item_id, entry_id)
         headers = {**self._pages.headers(), "content-security-policy": _DRAWING_POLICY}
         return visit.finish(Response(svg, headers=headers, media_type="image/svg+xml"))
 
@@ -142,12 +143,13 @@ class CasePages:
         plan = self._review.plan(user, [case_id], decision)
         return plan if plan.cases else None
 
-    def _draw(self, user: User, case_id: str, item_id: str, entry_id: str) -> str:
-        item = self._reader.item(user, case_id, item_id)
+    def _draw(self, visit: Visit, case_id: str, item_id: int, entry_id: str) -> str:
+        item = self._reader.item(visit.who, case_id, item_id)
         match = next((match for match in item.matches if str(match.entry_id) == entry_id), None)
         if match is None:
             raise NotFoundError("the item has no such match", hint="Open the drawing from the page of the case.")
-        return candidates.overlay_of(self._store, match, self._store.screening(item.screening_id).fingerprints)
+        screened = self._store.screening(item.screening_id).fingerprints
+        return candidates.overlay_of(self._store, match, screened, drawing_words(match, translator(visit.language)))
 
     async def _say(self, visit: Visit, step: str, take: Callable[[User, str, str], object]) -> Response:
         """Take a step that needs words alone."""
