@@ -13,6 +13,7 @@ from cryptography.x509 import Certificate
 
 from baken.auditing import HEAD_FILE_NAME, AuditLog
 from baken.candidates import CandidateChecker
+from baken.case_rules import ReviewPolicy
 from baken.decisions import Policy
 from baken.errors import InvalidValueError, SettingError
 from baken.images import DecodeLimits
@@ -25,10 +26,11 @@ from baken.pipeline import Gate
 from baken.priorities import Weights
 from baken.queues import Queues
 from baken.queues_ranking import CaseRanker
+from baken.review import Review
 from baken.sealing import Sealer
 from baken.seen import SeenKeeper
 from baken.seen_index import SeenIndex
-from baken.settings import Settings
+from baken.settings import Settings, categories_in, purposes_in
 from baken.store import Store
 from baken.timestamps import roots_in
 from baken.vectors import Thresholds, VectorStage
@@ -72,6 +74,10 @@ class Baken:
         )
         return People(self.store, self.keeping.sealer, Passwords(), limits=limits)
 
+    def review(self) -> Review:
+        """What people do with cases."""
+        return Review(self.store, review_policy(self.settings))
+
     def queues(self) -> Queues:
         """What people can find of cases."""
         return Queues(self.store, self.weights)
@@ -106,6 +112,16 @@ class Baken:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def review_policy(settings: Settings) -> ReviewPolicy:
+    """What the operator decides about review."""
+    return ReviewPolicy(
+        lease=timedelta(seconds=settings.case_lease_seconds),
+        undo=timedelta(seconds=settings.decision_undo_seconds),
+        two_person_purposes=purposes_in(settings.two_person_purposes),
+        categories=categories_in(settings.decision_categories),
+    )
 
 
 def isolation_of(settings: Settings) -> Isolation:
@@ -213,6 +229,7 @@ def _with_store(settings: Settings, store: Store, weights: Weights) -> Baken:
         gate.policy,
         seen,
         retention=timedelta(days=settings.seen_retention_days) if _remembers(settings) else None,
+        review=review_policy(settings),
         named=gate.named,
     )
     guard = KnownGuard(

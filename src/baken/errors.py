@@ -11,6 +11,7 @@ BakenError
 │   └── TooManyAttemptsError          too many sign-ins have failed; the next one has to wait
 ├── NotFoundError                 the named bank, entry, screening or key does not exist
 ├── ConflictError                 the request contradicts what is already stored
+│   └── LeaseLostError                somebody else claimed the case meanwhile
 ├── TooLargeError                 a body, a batch or a field is over its limit
 └── NotReadyError                 Baken cannot answer now, and says so rather than guess
     ├── ExtraMissingError             what was asked for needs an optional extra that is not installed
@@ -120,6 +121,12 @@ class ConflictError(BakenError):
     """The request contradicts what is already stored."""
 
     code = "conflict"
+
+
+class LeaseLostError(ConflictError):
+    """A claim of a case ended, and somebody else claimed it; what was asked was not done."""
+
+    code = "lease_lost"
 
 
 class TooLargeError(BakenError):

@@ -7,16 +7,18 @@ Precedence: arguments of `load`, then `BAKEN_*` in the environment, then `BAKEN_
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from baken.cases import Category
 from baken.errors import SettingError
-from baken.model import MAX_FRAMES, MAX_MATCHES, MIN_QUALITY_PERCENT, UnscreenableReason, Verdict
+from baken.model import MAX_FRAMES, MAX_MATCHES, MIN_QUALITY_PERCENT, Purpose, UnscreenableReason, Verdict
 
 ENV_PREFIX = "BAKEN_"
 CONFIG_FILE_NAME = "baken.toml"
@@ -27,6 +29,7 @@ DEFAULT_DATA_DIR = Path("baken-data")
 SECRET_NAMES = ("database_url",)
 """Settings that may carry a password: readable from `BAKEN_<NAME>_FILE`, never printed."""
 
+_CATEGORY_KEY = re.compile(r"[a-z0-9_-]{1,40}")
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -41,6 +44,41 @@ def _strict_bool(value: object) -> object:
 
 
 StrictBool = Annotated[bool, BeforeValidator(_strict_bool)]
+
+
+def purposes_in(text: str) -> frozenset[Purpose]:
+    """The bank purposes in a list with commas.
+
+    Raises:
+        ValueError: one of them is none.
+    """
+    return frozenset(Purpose(word.strip()) for word in text.split(",") if word.strip())
+
+
+def categories_in(text: str) -> tuple[Category, ...]:
+    """The categories in a list `key=Name,key=Name`.
+
+    Raises:
+        ValueError: one of them has another form, or a key is there twice.
+    """
+    found: dict[str, Category] = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        key, equals, name = (piece.strip() for piece in part.partition("="))
+        if not (equals and name) or not _CATEGORY_KEY.fullmatch(key) or key in found:
+            message = f"{part!r} is not key=Name, with a key of a-z, 0-9, _ and - that is there once"
+            raise ValueError(message)
+        found[key] = Category(key, name)
+    return tuple(found.values())
+
+
+def _listed_purposes(text: str) -> str:
+    purposes_in(text)
+    return text
+
+
+def _listed_categories(text: str) -> str:
+    categories_in(text)
+    return text
 
 
 class Settings(BaseSettings):
@@ -209,6 +247,29 @@ class Settings(BaseSettings):
         Verdict.HOLD,
         description="Verdict for a file that matched nothing and was only `partly_seen`: some of its frames or pages "
         "cannot be decoded, or there are too many.",
+    )
+    case_lease_seconds: float = Field(
+        300.0,
+        ge=30,
+        le=86_400,
+        description="How long a person keeps a claimed case without giving a sign of life; then others may claim it. "
+        "An open page gives one by itself.",
+    )
+    decision_undo_seconds: float = Field(
+        300.0,
+        ge=0,
+        le=604_800,
+        description="How long a decision can be undone. Its actions wait as long, before the platform is given them.",
+    )
+    two_person_purposes: Annotated[str, AfterValidator(_listed_purposes)] = Field(
+        "",
+        description="Bank purposes, with commas between them (`known_abuse`), of which a decision that blocks or "
+        "reports (`confirmed`, `refer`) waits for a second, different person. Nothing: one person decides.",
+    )
+    decision_categories: Annotated[str, AfterValidator(_listed_categories)] = Field(
+        "unlawful=Unlawful,rights=Violates rights of others,rules=Against our rules,other=Other",
+        description="The categories of confirmed cases, `key=Name` with commas between them. Keys are kept with "
+        "decisions: never give an old one another meaning. Nothing: no category is asked for.",
     )
     priority_weights: str = Field(
         "",

@@ -24,6 +24,7 @@ from baken.store.columns import Id, Json, PlainText, UtcTime, metadata
 from baken.store.schema_review import (
     case_actions,
     case_banks,
+    case_entries,
     case_events,
     case_items,
     case_keys,
@@ -42,6 +43,7 @@ from baken.store.schema_review import (
 __all__ = [  # the tables of `schema_review.py`, so that every table is `schema.<name>`
     "case_actions",
     "case_banks",
+    "case_entries",
     "case_events",
     "case_items",
     "case_keys",

@@ -68,6 +68,14 @@ case_banks = Table(
 )
 Index("case_banks_case", case_banks.c.case_id)
 
+# The entries that a case's items match. A key that led to a closed case may lead elsewhere by now.
+case_entries = Table(
+    "case_entries",
+    metadata,
+    Column("case_id", Text, ForeignKey("cases.id"), primary_key=True),
+    Column("entry_id", Id, ForeignKey("entries.id"), primary_key=True, autoincrement=False),
+)
+
 # What leads a match to the case it belongs to: the cluster of its picture, or the entry it matched.
 case_keys = Table(
     "case_keys",

@@ -41,6 +41,9 @@ from baken.store.address import parse_address
 from baken.store.asking import Question
 from baken.store.audit import AuditRows
 from baken.store.banks import BankEvent
+from baken.store.case_actions import CaseActionRows
+from baken.store.case_events import CaseEventRows
+from baken.store.case_queue import CaseQueueRows
 from baken.store.case_ranks import CaseRankRows
 from baken.store.cases import CaseRows
 from baken.store.changes import Change, HeadReader
@@ -71,6 +74,9 @@ class Store:
     Attributes:
         seen: what is remembered of screened items.
         cases: what is to be reviewed.
+        case_events: what happened to it.
+        case_actions: what is to be done because of what was decided.
+        case_queue: what matched and joins a case next.
         queues: cases in the order in which they are worked on.
         case_ranks: what that order follows from.
         saved_views: queues that people keep under a name.
@@ -88,6 +94,9 @@ class Store:
         self._closed = False
         self.seen = SeenRows(database)
         self.cases = CaseRows(database)
+        self.case_events = CaseEventRows(database)
+        self.case_actions = CaseActionRows(database)
+        self.case_queue = CaseQueueRows(database)
         self.queues = QueueRows(database)
         self.case_ranks = CaseRankRows(database)
         self.saved_views = SavedViewRows(database)

@@ -35,7 +35,7 @@ def _own_id() -> sa.Column[Any]:
 
 
 def _of(table: str, name: str, *, is_key: bool = False) -> sa.Column[Any]:
-    type_ = _id_type() if table in {"banks", "case_items"} else sa.Text()
+    type_ = _id_type() if table in {"banks", "case_items", "entries"} else sa.Text()
     reference = sa.ForeignKey(f"{table}.id")
     if is_key:
         return sa.Column(name, type_, reference, primary_key=True, autoincrement=False)
@@ -101,6 +101,11 @@ def _make_case_tables() -> None:
     op.create_index("case_banks_case", "case_banks", ["case_id"])
     op.execute(
         "INSERT INTO case_banks (bank_id, case_id) SELECT DISTINCT entries.bank_id, case_keys.case_id FROM case_keys"
+        " JOIN entries ON entries.id = case_keys.key_id WHERE case_keys.kind = 'entry'"
+    )
+    op.create_table("case_entries", _of("cases", "case_id", is_key=True), _of("entries", "entry_id", is_key=True))
+    op.execute(
+        "INSERT INTO case_entries (case_id, entry_id) SELECT DISTINCT case_keys.case_id, entries.id FROM case_keys"
         " JOIN entries ON entries.id = case_keys.key_id WHERE case_keys.kind = 'entry'"
     )
     op.create_table(
