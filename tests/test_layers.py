@@ -40,6 +40,7 @@ LAYERS = {
         "passwords",
         "second_factor",
         "case_rules",
+        "case_steps",
         "priorities",
         "jurisdictions",
         "exposure",

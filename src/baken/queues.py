@@ -6,7 +6,7 @@ only such entries.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -87,6 +87,16 @@ class Queues:
             min(total, COUNT_LIMIT),
             total <= COUNT_LIMIT,
         )
+
+    def count(self, user: User, query: QueueQuery, at_most: int = COUNT_LIMIT) -> int:
+        """How many cases a query has, counted up to `at_most`."""
+        require(user, Action.SEE_CASES)
+        return self._store.queues.count(query, asker_of(user), self._now(), at_most=at_most)
+
+    def cases(self, user: User, case_ids: Collection[str]) -> list[Case]:
+        """Those of the cases that there are and that the person may see, the newest first."""
+        require(user, Action.SEE_CASES)
+        return self._store.queues.cases(case_ids, asker_of(user))
 
     def row(self, user: User, case: Case) -> QueueRow:
         """A case that the person was given elsewhere, with how urgent it is and why."""

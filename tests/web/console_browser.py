@@ -193,6 +193,7 @@ class Visitor:
         self.context = context
         self.answers: list[Response] = []
         self.expected: set[int] = set()
+        self._tolerated: list[str] = []
         self._problems: list[str] = []
         context.on("response", lambda answer: self.answers.append(answer))  # noqa: PLW0108 - Playwright marks handlers
         context.on("weberror", lambda found: self._problems.append(f"error: {found.error}"))
@@ -237,6 +238,10 @@ class Visitor:
             serious = [finding for finding in found if finding[0] in _SERIOUS]
             assert not serious, f"{self.path}, {scheme}: {serious}"
 
+    def tolerates(self, text: str) -> None:
+        """Take no offence at messages with this text: the test brings them about."""
+        self._tolerated.append(text)
+
     def write_screenshot(self, name: str) -> None:
         """Write the window as a picture of the docs, when pictures are wanted."""
         if not os.environ.get(WRITE):
@@ -253,7 +258,8 @@ class Visitor:
         assert not self._problems, self._problems
 
     def _note(self, kind: str, text: str) -> None:
-        is_expected = any(f"status of {status} " in text for status in self.expected)
+        tolerated = [*self._tolerated, *(f"status of {status} " for status in self.expected)]
+        is_expected = any(each in text for each in tolerated)
         if kind in {"error", "warning"} and not is_expected:
             self._problems.append(f"{kind}: {text}")
 

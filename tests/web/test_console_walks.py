@@ -175,7 +175,7 @@ def test_a_case_is_decided_with_the_keyboard_alone(
 
 
 def test_facts_and_decision_are_in_view_without_scrolling(
-    site: Site, visit: Callable[..., Visitor], make_case: Callable[..., Case]
+    visit: Callable[..., Visitor], make_case: Callable[..., Case]
 ):
     page = visit("alice").open(path(make_case()))
     page.locator('input[name="kind"][value="confirmed"]').check()
@@ -223,7 +223,7 @@ def test_the_page_fits_desk_and_phone_in_each_language(
 
 
 def test_the_page_is_accessible_before_and_after_a_decision(
-    site: Site, visit: Callable[..., Visitor], make_case: Callable[..., Case]
+    visit: Callable[..., Visitor], make_case: Callable[..., Case]
 ):
     case, alice = make_case("own_photo"), visit("alice")
     page = alice.open(path(case))

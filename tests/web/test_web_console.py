@@ -30,6 +30,7 @@ PAGES: dict[str, Action | None] = {
     "/console/account": None,
     "/console/account/second-factor": None,
     "/console/users": Action.SEE_USERS,
+    "/console/cases": Action.SEE_CASES,
 }
 FORMS: dict[str, Action | None] = {
     "/console/account/password": None,
@@ -38,6 +39,12 @@ FORMS: dict[str, Action | None] = {
     "/console/account/recovery-codes": None,
     "/console/users": Action.CHANGE_USERS,
     "/console/users/change": Action.CHANGE_USERS,
+    "/console/views": Action.SEE_CASES,
+    "/console/views/drop": Action.SEE_CASES,
+    "/console/cases/bulk": Action.DECIDE_CASES,
+    "/console/cases/bulk/summary": Action.DECIDE_CASES,
+    "/console/cases/bulk/do": Action.DECIDE_CASES,
+    "/console/cases/bulk/undo": Action.DECIDE_CASES,
 }
 ASSETS = {"/console/console.css", "/console/baken.js", "/console/htmx.js", "/console/icon.svg"}
 OPEN = {"/console/sign-in", "/console/second-step", "/console/set-up", "/console/language"} | ASSETS

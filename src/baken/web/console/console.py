@@ -10,11 +10,14 @@ from starlette.routing import BaseRoute
 from starlette.types import Scope
 
 from baken.errors import NotAuthenticatedError, NotFoundError, SettingError
-from baken.permissions import Action, require
+from baken.permissions import Action, may, require
 from baken.web.console.account import Account
 from baken.web.console.assets import Assets
+from baken.web.console.bulk import Bulk
+from baken.web.console.case import CasePages
 from baken.web.console.entrance import Entrance
 from baken.web.console.pages import Pages
+from baken.web.console.queue import QueuePages
 from baken.web.console.texts import LANGUAGES
 from baken.web.console.users import Users
 from baken.web.console.visits import Origin, Visit, check_console_url, leave_for
@@ -24,6 +27,7 @@ from baken.web.service import Service
 
 Handler = Callable[[Visit], Awaitable[Response]]
 HOME = "/console/account"
+"""Where those begin who see no cases."""
 
 
 class Console:
@@ -46,6 +50,8 @@ class Console:
         account = Account(self._service, self._people, self._pages)
         users = Users(self._service, self._people, self._pages)
         return [
+            *self._case_routes(),
+            *self._one_case_routes(),
             self._route("/console", self.home),
             *self._assets.routes(),
             self._route("/console/language", self.language, posts=True, is_open=True),
@@ -67,6 +73,46 @@ class Console:
             self._route("/console/users/change", users.change, posts=True, action=Action.CHANGE_USERS),
         ]
 
+    def _case_routes(self) -> list[BaseRoute]:
+        queue = QueuePages(self._service, self._pages)
+        bulk = Bulk(self._service, self._pages)
+        return [
+            self._route("/console/cases", queue.show, action=Action.SEE_CASES),
+            self._route("/console/views", queue.save, posts=True, action=Action.SEE_CASES),
+            self._route("/console/views/drop", queue.drop, posts=True, action=Action.SEE_CASES),
+            self._route("/console/cases/bulk", bulk.choose, posts=True, action=Action.DECIDE_CASES),
+            self._route("/console/cases/bulk/summary", bulk.summarise, posts=True, action=Action.DECIDE_CASES),
+            self._route("/console/cases/bulk/do", bulk.do, posts=True, action=Action.DECIDE_CASES),
+            self._route("/console/cases/bulk/undo", bulk.undo, posts=True, action=Action.DECIDE_CASES),
+        ]
+
+    def _one_case_routes(self) -> list[BaseRoute]:
+        case = CasePages(self._service, self._pages)
+        path = "/console/cases/{case_id}"
+        drawing = f"{path}/items/{{item_id:int}}/drawing"
+        steps = {
+            "claim": case.claim,
+            "release": case.release,
+            "heartbeat": case.heartbeat,
+            "hold": case.hold,
+            "resume": case.resume,
+            "note": case.note,
+            "escalate": case.escalate,
+            "reassign": case.reassign,
+            "ask-second": case.ask_second,
+            "decide": case.decide,
+            "undo": case.undo,
+            "reopen": case.reopen,
+        }
+        return [
+            self._route(path, case.show, action=Action.SEE_CASES),
+            self._route(drawing, case.drawing, action=Action.SEE_CASES),
+            *(
+                self._route(f"{path}/{name}", step, posts=True, action=Action.DECIDE_CASES)
+                for name, step in steps.items()
+            ),
+        ]
+
     def error_page(self, scope: Scope, problem: Problem, request_id: str) -> tuple[bytes, dict[str, str]] | None:
         """The page of an error for a path of the console, with its headers; None for other paths."""
         path: str = scope["path"]
@@ -79,7 +125,7 @@ class Console:
 
     async def home(self, visit: Visit) -> Response:
         """Where a person who signs in begins."""
-        return leave_for(visit, HOME)
+        return leave_for(visit, "/console/cases" if may(visit.who, Action.SEE_CASES) else HOME)
 
     async def language(self, visit: Visit) -> Response:
         """Keep the language that was chosen."""
@@ -87,7 +133,7 @@ class Console:
         if wanted not in LANGUAGES:
             raise NotFoundError(f"there is no language {wanted[:20]!r}", hint="Choose one of the list.")
         visit.remember_language(wanted)
-        return leave_for(visit, HOME)
+        return leave_for(visit, "/console")
 
     def _route(
         self, path: str, handler: Handler, *, posts: bool = False, is_open: bool = False, action: Action | None = None

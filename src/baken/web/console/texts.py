@@ -18,7 +18,7 @@ LANGUAGES = {"en": "English", "nl": "Nederlands", "fr": "Français", "de": "Deut
 _MAX_HEADER_CHARACTERS = 200
 
 Translate = Callable[[str], str]
-Count = Callable[[str, str, int], str]
+Count = Callable[[str, str, float], str]
 """Given the text for one, the text for several and how many: the text of that many, with the number where `%d` is."""
 
 _Texts = dict[str, tuple[str, ...]]
@@ -58,7 +58,7 @@ def counter(language: str) -> Count:
     """
     known, locale = translations(language), Locale.parse(language)
 
-    def count(one: str, several: str, how_many: int) -> str:
+    def count(one: str, several: str, how_many: float) -> str:
         forms = known.get(one, (one, several))
         form = forms[0 if locale.plural_form(how_many) == "one" else -1]
         return form.replace("%d", number(how_many, language))

@@ -48,6 +48,10 @@
     if (box) box.click();
   };
 
+  const closeMenus = (target) => {
+    for (const menu of all("details.menu[open], details.why[open]")) if (!menu.contains(target)) menu.open = false;
+  };
+
   const inList = (key) => {
     const list = document.querySelector("[data-list]");
     if (list === null) return false;
@@ -71,6 +75,7 @@
       keyed.find((element) => element.dataset.key === event.key);
     pending = "";
     if (found) press(found);
+    else if (!isCharacter) closeMenus(null);
     else if (keyed.some((element) => element.dataset.key.startsWith(`${event.key} `))) {
       pending = event.key;
       pendingSince = event.timeStamp;
@@ -98,6 +103,7 @@
   };
 
   document.addEventListener("keydown", onKey);
+  document.addEventListener("click", (event) => closeMenus(event.target));
   for (const button of all("[data-show-keys]")) {
     button.hidden = false;
     button.addEventListener("click", showKeys);
