@@ -44,7 +44,7 @@ class Reviewer:
         token = _FORM_TOKEN.findall(self.page.text)
         data = {"form_token": unescape(token[0]) if token else "", **fields}
         answer = self.client.post(path, data=data, headers={"origin": self.site.url})
-        if "<form" in answer.text:
+        if _FORM_TOKEN.search(answer.text):
             self.page = answer
         return answer
 

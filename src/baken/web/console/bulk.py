@@ -43,10 +43,7 @@ class Bulk:
             decision = _decision_in(visit)
             plan = await self._run(self._review.plan, visit.who, visit.chosen("case"), decision)
         except InvalidValueError:
-            return await self._form(
-                visit,
-                error=_("Choose a decision, a reason that belongs to it, a category if it is confirmed, and cases."),
-            )
+            return await self._form(visit, error=_("Choose a decision, a reason that belongs to it, a category if it is confirmed, and cases."))
         except TooLargeError:
             return await self._form(visit, error=_("These are too many cases for one decision. Select fewer."))
         return await self._summary(visit, decision, plan)
@@ -56,7 +53,9 @@ class Bulk:
         decision = _decision_in(visit)
         case_ids = visit.chosen("case")
         try:
-            done = await self._run(self._review.decide_all, visit.who, case_ids, decision, visit.form.get("digest", ""))
+            done = await self._run(
+                self._review.decide_all, visit.who, case_ids, decision, visit.form.get("digest", "")
+            )
         except ConflictError:
             _ = translator(visit.language)
             plan = await self._run(self._review.plan, visit.who, case_ids, decision)
@@ -145,6 +144,4 @@ def _decision_in(visit: Visit) -> Decision:
     if code and code not in decision_reasons(str)[kind]:
         raise InvalidValueError(f"the reason {code[:20]!r} is not one of {kind}", hint="Choose one below the decision.")
     category = visit.form.get("category") or None
-    return Decision(
-        kind, joined(code, visit.form.get("words", "")), category if kind is DecisionKind.CONFIRMED else None
-    )
+    return Decision(kind, joined(code, visit.form.get("words", "")), category if kind is DecisionKind.CONFIRMED else None)

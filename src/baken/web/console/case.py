@@ -56,7 +56,8 @@ class CasePages:
 
     async def heartbeat(self, visit: Visit) -> Response:
         """The page is still open: the claim goes on."""
-        await self._run(self._review.heartbeat, visit.who, _case_id(visit))
+        with self._reader.unreached_is_absent():
+            await self._run(self._review.heartbeat, visit.who, _case_id(visit))
         return visit.finish(Response(status_code=HTTPStatus.NO_CONTENT, headers=self._pages.headers()))
 
     async def claim(self, visit: Visit) -> Response:
@@ -119,12 +120,10 @@ class CasePages:
         """Give a decision; one that does much is shown once more before it is done."""
         _, form, case_id = translator(visit.language), visit.form, _case_id(visit)
         try:
-            decision = decision_in(form, _)
+            decision = decision_in(form, [category.key for category in self._review.categories], _)
             plan = None if form.get("digest") else await self._run(self._plan_of_many, visit.who, case_id, decision)
         except FormError as error:
             return await self._again(visit, error.text, HTTPStatus.UNPROCESSABLE_ENTITY)
-        except InvalidValueError:
-            return await self._again(visit, _("Choose a category."), HTTPStatus.UNPROCESSABLE_ENTITY)
         if plan is not None:
             return await self._page(visit, Asked.of(form), plan=plan)
 
@@ -138,7 +137,7 @@ class CasePages:
 
     def _plan_of_many(self, user: User, case_id: str, decision: Decision) -> BulkPlan | None:
         """What the decision would do, if that is much; whoever may not decide hears it from the decision itself."""
-        if self._review.case(user, case_id).item_count < MANY_ITEMS:
+        if self._reader.standing(user, case_id).case.item_count < MANY_ITEMS:
             return None
         plan = self._review.plan(user, [case_id], decision)
         return plan if plan.cases else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Self
@@ -76,11 +76,11 @@ def path_of(case_id: str) -> str:
     return f"/console/cases/{quote(case_id, safe='')}"
 
 
-def decision_in(form: Mapping[str, str], _: Translate) -> Decision:
-    """The decision that a form gives.
+def decision_in(form: Mapping[str, str], categories: Collection[str], _: Translate) -> Decision:
+    """The decision that a form gives; `categories` are the keys of the operator's scheme.
 
     Raises:
-        FormError: nothing was chosen, or no reason was given.
+        FormError: nothing was chosen, no reason was given, or no category of what is confirmed.
     """
     kind = form.get("kind", "")
     if kind not in set(DecisionKind):
@@ -88,6 +88,8 @@ def decision_in(form: Mapping[str, str], _: Translate) -> Decision:
     reason = reason_in(form, _, choice=f"reason_{kind}")
     # A category belongs to what is confirmed; the field of a kind that was not chosen is none of the person's choices.
     category = form.get("category", "") if kind == DecisionKind.CONFIRMED else ""
+    if kind == DecisionKind.CONFIRMED and categories and category not in categories:
+        raise FormError(_("Choose a category."))
     return Decision(DecisionKind(kind), reason, category or None)
 
 

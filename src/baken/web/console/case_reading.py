@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from baken.accounts import User
@@ -70,10 +71,17 @@ class CaseReader:
 
     def standing(self, user: User, case_id: str) -> CaseStanding:
         """Where a case stands; raises like `read`."""
-        try:
+        with self.unreached_is_absent():
             return self._review.standing(user, case_id)
+
+    @staticmethod
+    @contextmanager
+    def unreached_is_absent() -> Iterator[None]:
+        """Let a case that the person does not reach be none: whoever asks does not learn that it is there."""
+        try:
+            yield
         except NotAuthorisedError as error:
-            raise NotFoundError(f"there is no case {case_id[:100]!r}", hint="Take one from the queue.") from error
+            raise NotFoundError("there is no such case", hint="Take one from the queue.") from error
 
     def item(self, user: User, case_id: str, item_id: int) -> CaseItem:
         """One item of a case; raises like `read`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import quote
 
@@ -222,8 +222,8 @@ class CaseView:
     life: Sequence[LifeStep]
     options: Sequence[Option]
     colleagues: Mapping[str, str]
-    benign_banks: Mapping[str, str]
-    disputable: Mapping[str, str]
+    benign_banks: Mapping[str, str] = field(default_factory=dict)
+    disputable: Mapping[str, str] = field(default_factory=dict)
     plan: PlanView | None = None
 
     @property
