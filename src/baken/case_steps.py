@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from baken import case_rules
 from baken.accounts import User
-from baken.cases import Awaits, Case, CaseEvent, CaseState, CaseStatus
+from baken.cases import Awaits, Case, CaseEvent, CaseState, CaseStatus, DecisionKind
 from baken.errors import BakenError, ConflictError
 from baken.permissions import Action
 
@@ -28,6 +28,8 @@ class CaseStep(StrEnum):
     DECIDE = "decide"
     UNDO = "undo"
     REOPEN = "reopen"
+    MAKE_BENIGN = "make_benign"
+    DISPUTE = "dispute"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,13 @@ def steps_of(case: Case, status: CaseStatus, user: User, now: datetime) -> froze
         check_work()
         _refuse(status.is_second_asked or status.awaits is not Awaits.FIRST)
 
+    def check_undo() -> None:
+        # Whoever may still give the second decision does not take back a first one that they must not know.
+        _refuse(case_rules.check_undo(case, status, user, now, 0).seq in case_rules.sealed_seqs(status, user))
+
+    def check_no_match() -> None:
+        _refuse(status.state is not CaseState.DECIDED or status.decision is not DecisionKind.NOT_A_MATCH)
+
     checks: Mapping[CaseStep, Callable[[], object]] = {
         CaseStep.CLAIM: check_claim,
         CaseStep.RELEASE: lambda: _refuse(status.holder_id != user.id),
@@ -92,8 +101,10 @@ def steps_of(case: Case, status: CaseStatus, user: User, now: datetime) -> froze
         CaseStep.REASSIGN: lambda: case_rules.check_reassign(case, status, user, None),
         CaseStep.ASK_SECOND: check_second,
         CaseStep.DECIDE: check_work,
-        CaseStep.UNDO: lambda: case_rules.check_undo(case, status, user, now, 0),
+        CaseStep.UNDO: check_undo,
         CaseStep.REOPEN: lambda: case_rules.check_reopen(case, status, user),
+        CaseStep.MAKE_BENIGN: check_no_match,
+        CaseStep.DISPUTE: check_no_match,
     }
     return frozenset(step for step, check in checks.items() if _allows(check))
 

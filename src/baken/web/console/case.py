@@ -15,7 +15,7 @@ from baken.accounts import User
 from baken.cases import Decision
 from baken.errors import ConflictError, InvalidValueError, LeaseLostError, NotAuthorisedError, NotFoundError
 from baken.review import BulkPlan
-from baken.web.console.case_forms import Asked, FormError, decision_in, reason_in, until_in
+from baken.web.console.case_forms import Asked, FormError, decision_in, id_in, reason_in, until_in
 from baken.web.console.case_reading import CaseReader
 from baken.web.console.facts import drawing_words
 from baken.web.console.pages import Pages
@@ -115,6 +115,22 @@ class CasePages:
             self._review.reassign(user, case_id, to, note)
 
         return await self._say(visit, "reassign", reassign)
+
+    async def make_benign(self, visit: Visit) -> Response:
+        """Add the pictures of a case that is no match to a benign bank."""
+        bank = visit.form.get("bank", "")
+        return await self._take(
+            visit, "make_benign", lambda user, case_id: self._review.make_benign(user, case_id, bank)
+        )
+
+    async def dispute(self, visit: Visit) -> Response:
+        """Tell the curators that an entry is wrong."""
+        entry_id = id_in(visit.form.get("entry"))
+
+        def dispute(user: User, case_id: str, reason: str) -> None:
+            self._review.dispute(user, case_id, entry_id or 0, reason)
+
+        return await self._say(visit, "dispute", dispute)
 
     async def decide(self, visit: Visit) -> Response:
         """Give a decision; one that does much is shown once more before it is done."""
@@ -216,5 +232,7 @@ def _done(visit: Visit, did: str) -> str | None:
         "undo": _("The decision is undone; nothing of it was done."),
         "reopen": _("The case is open again."),
         "decide": _("Your decision is kept."),
+        "make_benign": _("The picture was added."),
+        "dispute": _("The curators are told."),
     }
     return texts.get(did)

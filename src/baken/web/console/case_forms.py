@@ -51,8 +51,8 @@ class Asked:
         """From the parameters of an address, or the fields of a form."""
         return cls(
             query=_query(given.get("from", "")),
-            after_id=_id(given.get("after")) or 0,
-            item_id=_id(given.get("item")),
+            after_id=id_in(given.get("after")) or 0,
+            item_id=id_in(given.get("item")),
             shows_captions=given.get("captions") == "1",
             did=given.get("did", ""),
         )
@@ -140,7 +140,8 @@ def _query(text: str) -> QueueQuery:
         return QueueQuery()
 
 
-def _id(text: str | None) -> int | None:
+def id_in(text: str | None) -> int | None:
+    """The id that a parameter or field holds; None when it holds none."""
     if text is None or not (text.isascii() and text.isdecimal() and len(text) < len(str(ID_LIMIT))):
         return None
     return int(text)

@@ -54,7 +54,7 @@ class CaseReader:
             here=asked.address(case_id, did=""),
             words=words,
             standing=standing,
-            told=words.standing(standing, user),
+            told=words.standing(standing, user, self._review.action_counts(user, case_id)),
             points=self._queues.row(user, case).points,
             trail=self._trail(user, case, asked),
             facts=facts,
@@ -65,6 +65,8 @@ class CaseReader:
             life=[words.life.step(event) for event in self._review.events(user, case_id)],
             options=words.options(case),
             colleagues=_colleagues(people.values(), user, case) if CaseStep.REASSIGN in standing.steps else {},
+            benign_banks={bank.name: bank.name for bank in self._review.benign_banks(user)},
+            disputable={str(fact.entry_id): f"{fact.bank} {fact.entry_id}" for fact in facts},
         )
         values = list_values(self._store, language, now)
         return view, {**values, "origins": origin_names(translator(language))}

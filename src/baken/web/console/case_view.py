@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
 from baken import case_rules
 from baken.accounts import User
 from baken.case_steps import CaseStanding, CaseStep
-from baken.cases import Awaits, Case, CaseItem, CaseState, DecisionKind
+from baken.cases import ActionKind, ActionState, Awaits, Case, CaseItem, CaseState, DecisionKind
 from baken.priorities import Points
 from baken.review import BulkPlan, Review
 from baken.web.console.case_forms import Asked
@@ -18,12 +18,12 @@ from baken.web.console.facts import EntryFacts, match_in_short
 from baken.web.console.life import LifeStep, LifeWords
 from baken.web.console.reasons import decision_reasons, hold_reasons
 from baken.web.console.texts import counter, fill, translator
-from baken.web.console.words import action_names, decision_meanings, decision_names
+from baken.web.console.words import action_names, action_state_names, decision_meanings, decision_names
 
 SHORT_ID_CHARACTERS = 8
-_FURTHER_STEPS = frozenset(
-    {CaseStep.HOLD, CaseStep.NOTE, CaseStep.ESCALATE, CaseStep.ASK_SECOND, CaseStep.REASSIGN, CaseStep.REOPEN}
-)
+_MAIN_STEPS = frozenset({CaseStep.CLAIM, CaseStep.RELEASE, CaseStep.RESUME, CaseStep.DECIDE, CaseStep.UNDO})
+
+ActionCounts = Mapping[tuple[ActionKind, ActionState], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +77,13 @@ class PlanView:
 
 @dataclass(frozen=True, slots=True)
 class StandingView:
-    """Where the case stands, in words: a line, a time that belongs to it, further lines, and the decisions given."""
+    """Where the case stands, in words: a line, a time that belongs to it, further lines, decisions and actions."""
 
     line: str
     until: datetime | None
     more: tuple[str, ...]
     given: tuple[Given, ...]
+    actions: tuple[str, ...]
 
 
 class CaseWords:
@@ -97,8 +98,8 @@ class CaseWords:
         self.hold_reasons = hold_reasons(self._)
         self.life = LifeWords(language, names, self.categories)
 
-    def standing(self, standing: CaseStanding, user: User) -> StandingView:
-        """Where the case stands."""
+    def standing(self, standing: CaseStanding, user: User, actions: ActionCounts) -> StandingView:
+        """Where the case stands, and how far what is done about it."""
         case, given = standing.case, standing.given
         is_shown = case.awaits is not Awaits.FIRST
         line, until = self._line(standing)
@@ -111,7 +112,11 @@ class CaseWords:
                 for event in given
                 if is_shown
             ),
+            tuple(self._action_line(kind, state, count) for (kind, state), count in sorted(actions.items())),
         )
+
+    def _action_line(self, kind: ActionKind, state: ActionState, count: int) -> str:
+        return f"{action_names(self._)[kind]}: {count} {action_state_names(self._)[state]}"
 
     def _line(self, standing: CaseStanding) -> tuple[str, datetime | None]:
         _, case = self._, standing.case
@@ -127,7 +132,9 @@ class CaseWords:
                 return fill(_("{name} has it; it goes back"), name=name), case.lease_until
         if case.assignee_id is not None:
             return fill(_("Given to {name}"), name=self._names.get(case.assignee_id, case.assignee_id)), None
-        return _("Nobody has it"), None
+        if case.awaits is Awaits.SECOND:
+            return _("A second person is awaited"), None
+        return _("A lead is awaited") if case.awaits is Awaits.LEAD else _("Nobody has it"), None
 
     def _more(self, standing: CaseStanding, user: User) -> list[str]:
         _, case = self._, standing.case
@@ -137,10 +144,10 @@ class CaseWords:
         if standing.has_sealed:
             said.append(_("A first decision is given. You do not see it before you have given yours."))
         elif case.awaits is Awaits.SECOND and any(event.actor == user.actor for event in standing.given):
-            said.append(_("You have decided. A second person must decide as well, without seeing what you said."))
+            said.append(_("You have decided. The second person does not see what you said."))
         if case.awaits is Awaits.LEAD:
             disagree = len(standing.given) > 1
-            said.append(_("Two persons disagree: a lead settles it.") if disagree else _("A lead must decide it."))
+            said.append(_("Two persons disagree: a lead settles it.") if disagree else _("It was escalated."))
         return said
 
     def options(self, case: Case) -> list[Option]:
@@ -222,8 +229,8 @@ class CaseView:
     life: Sequence[LifeStep]
     options: Sequence[Option]
     colleagues: Mapping[str, str]
-    benign_banks: Mapping[str, str] = field(default_factory=dict)
-    disputable: Mapping[str, str] = field(default_factory=dict)
+    benign_banks: Mapping[str, str]
+    disputable: Mapping[str, str]
     plan: PlanView | None = None
 
     @property
@@ -232,6 +239,11 @@ class CaseView:
         return self.case.id[-SHORT_ID_CHARACTERS:]
 
     @property
+    def is_done_with(self) -> bool:
+        """Whether the person has nothing more to decide here, and goes on to the next case."""
+        return CaseStep.DECIDE not in self.standing.steps and not self.standing.is_lost
+
+    @property
     def has_further_steps(self) -> bool:
         """Whether anything can be done beside claiming and deciding."""
-        return bool(self.standing.steps & _FURTHER_STEPS)
+        return bool(self.standing.steps - _MAIN_STEPS)

@@ -103,6 +103,8 @@ class Console:
             "decide": case.decide,
             "undo": case.undo,
             "reopen": case.reopen,
+            "benign": case.make_benign,
+            "dispute": case.dispute,
         }
         return [
             self._route(path, case.show, action=Action.SEE_CASES),
