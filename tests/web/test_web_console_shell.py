@@ -52,10 +52,10 @@ def test_a_person_signs_in_with_a_browser_and_out_again(visit: Callable[..., Vis
 def test_everything_that_the_bar_offers_opens(visit: Callable[..., Visitor], name: str):
     person = visit(name)
     page = person.open("/console/account")
-    links = [link.get_attribute("href") for link in page.get_by_role("navigation").get_by_role("link").all()]
-    for link in links:
+    bar = page.get_by_role("navigation", name="Main")
+    for link in [link.get_attribute("href") for link in bar.get_by_role("link").all()]:
         person.open(str(link))
-        current = page.get_by_role("navigation").locator("[aria-current=page]")
+        current = bar.locator("[aria-current=page]")
         assert current.get_attribute("href") == link
         assert page.get_by_role("heading", level=1).inner_text() == current.inner_text()
 

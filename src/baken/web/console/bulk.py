@@ -43,7 +43,10 @@ class Bulk:
             decision = _decision_in(visit)
             plan = await self._run(self._review.plan, visit.who, visit.chosen("case"), decision)
         except InvalidValueError:
-            return await self._form(visit, error=_("Choose a decision, a reason that belongs to it, a category if it is confirmed, and cases."))
+            return await self._form(
+                visit,
+                error=_("Choose a decision, a reason that belongs to it, a category if it is confirmed, and cases."),
+            )
         except TooLargeError:
             return await self._form(visit, error=_("These are too many cases for one decision. Select fewer."))
         return await self._summary(visit, decision, plan)
@@ -53,9 +56,7 @@ class Bulk:
         decision = _decision_in(visit)
         case_ids = visit.chosen("case")
         try:
-            done = await self._run(
-                self._review.decide_all, visit.who, case_ids, decision, visit.form.get("digest", "")
-            )
+            done = await self._run(self._review.decide_all, visit.who, case_ids, decision, visit.form.get("digest", ""))
         except ConflictError:
             _ = translator(visit.language)
             plan = await self._run(self._review.plan, visit.who, case_ids, decision)
@@ -124,11 +125,11 @@ class Bulk:
         left_count = len(visit.chosen("case")) - len(cases)
         return await self._page(visit, "bulk_done.html", what=what, cases=cases, left_count=left_count)
 
-    async def _page(self, visit: Visit, template: str, /, **values: object) -> Response:
+    async def _page(self, visit: Visit, template: str, /, *, status: int = HTTPStatus.OK, **values: object) -> Response:
         shared = await self._run(list_values, self._store, visit.language, datetime.now(UTC))
-        back = address_of(QueueQuery.parse(visit.form.get("query", "")))
-        query = visit.form.get("query", "")
-        return self._pages.render(visit, template, back=back, query=query, **{**shared, **values})
+        query = QueueQuery.parse(visit.form.get("query", ""))
+        shared |= {"back": address_of(query), "query": query.format()}
+        return self._pages.render(visit, template, status=status, **{**shared, **values})
 
 
 def _decision_in(visit: Visit) -> Decision:
@@ -144,4 +145,6 @@ def _decision_in(visit: Visit) -> Decision:
     if code and code not in decision_reasons(str)[kind]:
         raise InvalidValueError(f"the reason {code[:20]!r} is not one of {kind}", hint="Choose one below the decision.")
     category = visit.form.get("category") or None
-    return Decision(kind, joined(code, visit.form.get("words", "")), category if kind is DecisionKind.CONFIRMED else None)
+    return Decision(
+        kind, joined(code, visit.form.get("words", "")), category if kind is DecisionKind.CONFIRMED else None
+    )

@@ -13,6 +13,8 @@ from baken.store import Store
 from baken.web.console import words
 from baken.web.console.texts import Count, Translate, counter, translator
 
+Facts = Mapping[str, int | float | str]
+
 _USER = "user:"
 
 
@@ -62,27 +64,19 @@ def list_values(store: Store, language: str, now: datetime) -> dict[str, object]
 
 def factor_words(_: Translate, _n: Count) -> Callable[[Factor], str]:
     """What says in a language why a case has some of its points."""
-
-    def told(factor: Factor) -> str:
-        facts = factor.facts
-        match factor.name:
-            case FactorName.PURPOSE:
-                return words.purpose_names(_)[Purpose(str(facts["purpose"]))]
-            case FactorName.ITEMS:
-                return _n("%d item", "%d items", int(facts["items"]))
-            case FactorName.ACCOUNTS:
-                return _n("%d account", "%d accounts", int(facts["accounts"]))
-            case FactorName.VISIBILITY:
-                seen_by = words.visibility_names(_)[Visibility(str(facts["visibility"]))]
-                return _("most visible copy: %s").replace("%s", seen_by)
-            case FactorName.ESCALATED:
-                return _("Escalated")
-            case FactorName.REPEAT_ACCOUNT:
-                count = int(facts["count"])
-                return _n("%d account has a confirmed case", "%d accounts have a confirmed case", count)
-            case FactorName.FURTHER_ALBUMS:
-                return _n("%d further album", "%d further albums", int(facts["count"]))
-            case FactorName.AGE:
-                return _n("waiting for %d day", "waiting for %d days", round(float(facts["days"]), 1))
-
-    return told
+    purposes, seen_by = words.purpose_names(_), words.visibility_names(_)
+    told: Mapping[FactorName, Callable[[Facts], str]] = {
+        FactorName.PURPOSE: lambda facts: purposes[Purpose(str(facts["purpose"]))],
+        FactorName.ITEMS: lambda facts: _n("%d item", "%d items", int(facts["items"])),
+        FactorName.ACCOUNTS: lambda facts: _n("%d account", "%d accounts", int(facts["accounts"])),
+        FactorName.VISIBILITY: lambda facts: _("most visible copy: %s").replace(
+            "%s", seen_by[Visibility(str(facts["visibility"]))]
+        ),
+        FactorName.ESCALATED: lambda _facts: _("Escalated"),
+        FactorName.REPEAT_ACCOUNT: lambda facts: _n(
+            "%d account has a confirmed case", "%d accounts have a confirmed case", int(facts["count"])
+        ),
+        FactorName.FURTHER_ALBUMS: lambda facts: _n("%d further album", "%d further albums", int(facts["count"])),
+        FactorName.AGE: lambda facts: _n("waiting for %d day", "waiting for %d days", round(float(facts["days"]), 1)),
+    }
+    return lambda factor: told[factor.name](factor.facts)

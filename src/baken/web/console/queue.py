@@ -1,4 +1,4 @@
-"""The queue: cases in the order in which they should be decided, filtered, page by page; and views kept under a name."""
+"""The queue: cases in the order in which they should be decided, filtered, page by page; and views that people keep."""
 
 from __future__ import annotations
 
