@@ -76,7 +76,7 @@ class Baken:
 
     def review(self) -> Review:
         """What people do with cases."""
-        return Review(self.store, review_policy(self.settings))
+        return Review(self.store, review_policy(self.settings), known=self.gate.known)
 
     def queues(self) -> Queues:
         """What people can find of cases."""

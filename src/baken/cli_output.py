@@ -245,6 +245,7 @@ def bank_json(bank: Bank, counts: Mapping[EntryState, int]) -> dict[str, object]
         "flood_factor": bank.flood_factor,
         "view_set": bank.view_set,
         "keeps_keypoints": bank.keeps_keypoints,
+        "follows_decisions": bank.follows_decisions,
         "entry_counts": {state.value: count for state, count in counts.items()},
     }
 
@@ -260,6 +261,11 @@ def kept_words(bank: Bank) -> str:
     """What a bank keeps of a picture that is added, in words."""
     words = "fingerprints only" if bank.view_set is ViewSet.NONE else f"{bank.view_set.value} views"
     return f"{words} and keypoints" if bank.keeps_keypoints else words
+
+
+def follow_words(bank: Bank) -> str:
+    """What becomes of new copies of what was decided, in words."""
+    return "new copies follow decisions" if bank.follows_decisions else "new copies open a case again"
 
 
 def kept_of_entry(entry: Entry) -> str:

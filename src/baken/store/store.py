@@ -224,6 +224,7 @@ class Store:
         flood_factor: int | None = None,
         view_set: ViewSet | None = None,
         keeps_keypoints: bool | None = None,
+        follows_decisions: bool | None = None,
         actor: str,
         reason: str | None = None,
     ) -> Bank:
@@ -247,6 +248,7 @@ class Store:
             flood_factor=flood_factor,
             view_set=view_set,
             keeps_keypoints=keeps_keypoints,
+            follows_decisions=follows_decisions,
             actor=actor,
             reason=reason,
         )
