@@ -150,6 +150,7 @@ def test_a_decision_of_one_person_is_shown_with_what_it_causes_and_can_be_undone
         assert said in alice.text, said
     assert "(the wall of a school)" in alice.text
     assert {"undo", "reopen"} <= alice.steps
+    assert "release: 3 waiting" in alice.text
 
     alice.take(case.id, "undo")
     assert "The decision is undone; nothing of it was done." in alice.text
@@ -165,7 +166,7 @@ def test_the_second_person_is_not_shown_the_first_decision(
     assert "It waits for a second person first." in alice.text
     alice.take(case.id, "decide", **CONFIRMED, words="LEWDWORD1 stands there")
     assert now(site, case).awaits is Awaits.SECOND
-    assert "You have decided. A second person must decide as well" in alice.text
+    assert "You have decided. The second person does not see what you said." in alice.text
     assert "Confirmed: Unlawful" in alice.text
     assert alice.steps == {"undo", "note"}
 
@@ -174,11 +175,31 @@ def test_the_second_person_is_not_shown_the_first_decision(
     assert "LEWDWORD1" not in bob.page.text
     assert "facts suffice; no picture was needed (" not in bob.text
     assert "Confirmed: Unlawful" not in bob.text
+    assert "undo" not in bob.steps
     bob.take(case.id, "decide", **OTHER)
     assert now(site, case).awaits is Awaits.LEAD
     assert "Two persons disagree" in bob.text
     assert "LEWDWORD1 stands there" in bob.text
     assert "Not a match" in bob.text
+
+
+def test_what_is_no_match_is_added_to_a_benign_bank_and_its_entry_disputed(
+    site: Site, make_case: Callable[..., Case], enter: Callable[..., Reviewer]
+):
+    site.make_bank("harmless", "benign")
+    case, alice = make_case(), enter("alice")
+    alice.open(path(case))
+    assert not {"benign", "dispute"} & alice.steps
+    alice.take(case.id, "decide", **OTHER)
+    alice.take(case.id, "benign", bank="harmless")
+    assert "The picture was added." in alice.text
+    assert "Added to a bank of benign pictures" in alice.text
+    [(_bank, entry_id)] = case.entries
+    alice.take(case.id, "dispute", entry=str(entry_id), words="a plain wall")
+    assert "The curators are told." in alice.text
+    assert "a plain wall" in alice.text
+    for step, fields, status in (("benign", {"bank": "nowhere"}, 422), ("dispute", {"entry": "x", "words": "y"}, 422)):
+        assert alice.take(case.id, step, **fields).status_code == status, step
 
 
 def test_two_persons_who_agree_have_decided(site: Site, make_case: Callable[..., Case], enter: Callable[..., Reviewer]):

@@ -153,7 +153,7 @@ class QueueRows:
         way = _Way.of(query.order) if not is_before else _Way.of(query.order).back()
         by = _SORTED_BY[query.order]
         with self._database.read() as connection:
-            found: list[Row[Any]] = []
+            found: list[Any] = []
             for stored, states in _stored(query):
                 wanted = [_CASES.state == stored.value, *_conditions(query, asker, states, now), *way.behind(by, key)]
                 statement = select(_CASES.id, by.label("value")).where(*wanted).order_by(*way.order(by)).limit(1)

@@ -49,8 +49,8 @@ class CasePages:
     async def drawing(self, visit: Visit) -> Response:
         """How an item matches an entry, as a drawing without pixels."""
         params = visit.request.path_params
-        entry_id, item_id = visit.request.query_params.get("entry", ""), params["item_id"]
-        svg = await self._run(self._draw, visit, params["case_id"], item_id, entry_id)
+        item_id, entry_id = id_in(params["item_id"]), id_in(visit.request.query_params.get("entry"))
+        svg = await self._run(self._draw, visit, params["case_id"], item_id or 0, entry_id)
         headers = {**self._pages.headers(), "content-security-policy": _DRAWING_POLICY}
         return visit.finish(Response(svg, headers=headers, media_type="image/svg+xml"))
 
@@ -158,9 +158,9 @@ class CasePages:
         plan = self._review.plan(user, [case_id], decision)
         return plan if plan.cases else None
 
-    def _draw(self, visit: Visit, case_id: str, item_id: int, entry_id: str) -> str:
+    def _draw(self, visit: Visit, case_id: str, item_id: int, entry_id: int | None) -> str:
         item = self._reader.item(visit.who, case_id, item_id)
-        match = next((match for match in item.matches if str(match.entry_id) == entry_id), None)
+        match = next((match for match in item.matches if match.entry_id == entry_id), None)
         if match is None:
             raise NotFoundError("the item has no such match", hint="Open the drawing from the page of the case.")
         screened = self._store.screening(item.screening_id).fingerprints
@@ -178,7 +178,7 @@ class CasePages:
             await self._run(take, visit.who, case_id)
         except FormError as error:
             return await self._again(visit, error.text, HTTPStatus.UNPROCESSABLE_ENTITY, step)
-        except InvalidValueError:
+        except (InvalidValueError, NotFoundError):  # of what a form names: a case that is not there is no page either
             text = _("Something in the form is missing, too long or not possible.")
             return await self._again(visit, text, HTTPStatus.UNPROCESSABLE_ENTITY, step)
         except LeaseLostError:

@@ -88,7 +88,7 @@ class CaseReader:
     def item(self, user: User, case_id: str, item_id: int) -> CaseItem:
         """One item of a case; raises like `read`."""
         self.standing(user, case_id)
-        found = self._review.items(user, case_id, item_id - 1, 1)
+        found = self._review.items(user, case_id, max(item_id, 1) - 1, 1)
         if not found or found[0].id != item_id:
             raise NotFoundError(f"the case has no item {item_id}", hint="Take one from the page of the case.")
         return found[0]

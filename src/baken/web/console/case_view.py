@@ -130,11 +130,16 @@ class CaseWords:
             case CaseState.CLAIMED:
                 name = self._names.get(case.holder_id or "", case.holder_id)
                 return fill(_("{name} has it; it goes back"), name=name), case.lease_until
+        return self._free_line(case), None
+
+    def _free_line(self, case: Case) -> str:
+        """Of a case that nobody works on."""
+        _ = self._
         if case.assignee_id is not None:
-            return fill(_("Given to {name}"), name=self._names.get(case.assignee_id, case.assignee_id)), None
+            return fill(_("Given to {name}"), name=self._names.get(case.assignee_id, case.assignee_id))
         if case.awaits is Awaits.SECOND:
-            return _("A second person is awaited"), None
-        return _("A lead is awaited") if case.awaits is Awaits.LEAD else _("Nobody has it"), None
+            return _("A second person is awaited")
+        return _("A lead is awaited") if case.awaits is Awaits.LEAD else _("Nobody has it")
 
     def _more(self, standing: CaseStanding, user: User) -> list[str]:
         _, case = self._, standing.case

@@ -89,7 +89,7 @@ class Console:
     def _one_case_routes(self) -> list[BaseRoute]:
         case = CasePages(self._service, self._pages)
         path = "/console/cases/{case_id}"
-        drawing = f"{path}/items/{{item_id:int}}/drawing"
+        drawing = f"{path}/items/{{item_id}}/drawing"
         steps = {
             "claim": case.claim,
             "release": case.release,
