@@ -24,6 +24,8 @@ from baken.passwords import Passwords
 from baken.people import People, SessionLimits
 from baken.pipeline import Gate
 from baken.priorities import Weights
+from baken.providers import Provider, Trust
+from baken.providers_http import Client, is_acceptable
 from baken.queues import Queues
 from baken.queues_ranking import CaseRanker
 from baken.review import Review
@@ -50,6 +52,10 @@ VECTORS_FOLDER = Path("index", "vectors")
 """Where the index of the descriptor network's vectors lies; likewise."""
 
 
+PROVIDER_PATH = "/console/provider/callback"
+"""Where the identity provider sends browsers back to, below `console_url`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Baken:
     """One process's Baken: settings, store, gate, what looks after the indexes, what is kept of pictures, and workers.
@@ -72,7 +78,16 @@ class Baken:
             timedelta(seconds=self.settings.session_idle_seconds),
             timedelta(seconds=self.settings.session_longest_seconds),
         )
-        return People(self.store, self.keeping.sealer, Passwords(), limits=limits)
+        roles = self.settings.two_factor_roles
+        return People(self.store, self.keeping.sealer, Passwords(), limits=limits, two_factor_roles=roles)
+
+    def provider(self) -> Provider | None:
+        """The identity provider with whose accounts people may sign in, if the operator named one.
+
+        Raises:
+            SettingError: what belongs to it is missing, or its address is not one that may be asked.
+        """
+        return None if self.settings.oidc_issuer is None else _provider(self.settings, self.store)
 
     def review(self) -> Review:
         """What people do with cases."""
@@ -140,6 +155,21 @@ def workers_of(settings: Settings, reads: Sequence[str] = ()) -> FileWorkers:
         isolation=isolation_of(settings),
         readable=reads,
     )
+
+
+def _provider(settings: Settings, store: Store) -> Provider:
+    issuer, client_id, console_url = settings.oidc_issuer or "", settings.oidc_client_id, settings.console_url
+    if not is_acceptable(issuer):
+        message = f"the setting oidc_issuer is {issuer!r}, expected an address with https"
+        raise SettingError(message, hint="Give the provider's own name for itself; plain http is for this machine.")
+    if not client_id or not console_url:
+        missing = "oidc_client_id" if not client_id else "console_url"
+        message = f"the setting oidc_issuer is given, and {missing} is not"
+        raise SettingError(message, hint="The provider must know who asks, and where to send browsers back to.")
+    secret = None if settings.oidc_client_secret is None else settings.oidc_client_secret.get_secret_value()
+    trust = Trust(settings.oidc_is_second_factor, settings.oidc_second_factor_acr, settings.oidc_auto_link)
+    client = Client(issuer, client_id, secret, console_url.rstrip("/") + PROVIDER_PATH)
+    return Provider(store, client, trust, name=settings.oidc_name)
 
 
 def _roots(path: Path | None) -> list[Certificate]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import typer
 
 from baken import (
+    cli_action,
     cli_audit,
     cli_bank,
     cli_case,
@@ -52,6 +53,7 @@ app.command()(cli_screen.fingerprint)
 app.command()(cli_vpdq.vpdq)
 app.command()(cli_overlay.overlay)
 app.add_typer(cli_case.app, name="case")
+app.add_typer(cli_action.app, name="action")
 app.add_typer(cli_seen.app, name="seen")
 app.add_typer(cli_key.app, name="key")
 app.add_typer(cli_user.app, name="user")

@@ -20,6 +20,7 @@ BakenError
     ├── StoreBusyError                another process holds the database for longer than we wait
     ├── StoreError                    the database failed
     ├── TimeStampError                a time stamp authority did not answer as it should
+    ├── ProviderError                 the identity provider did not answer as it should
     ├── TurnLostError                 another process has taken over what was being done
     ├── SealError                     what is kept sealed cannot be sealed or opened
     │   ├── SealKeyMissingError           there is no key file
@@ -181,6 +182,12 @@ class TimeStampError(NotReadyError):
     """A time stamp authority could not be reached, or its answer is not what it should be."""
 
     code = "time_stamp_failed"
+
+
+class ProviderError(NotReadyError):
+    """The identity provider could not be reached, or what it says of itself is not what it should be."""
+
+    code = "provider_failed"
 
 
 class SealError(NotReadyError):

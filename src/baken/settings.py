@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from baken.accounts import Role
 from baken.cases import Category
 from baken.errors import SettingError
 from baken.model import MAX_FRAMES, MAX_MATCHES, MIN_QUALITY_PERCENT, Purpose, UnscreenableReason, Verdict
@@ -26,7 +27,7 @@ DATABASE_FILE_NAME = "baken.sqlite3"
 FEATURE_KEY_FILE_NAME = "feature.key"
 DEFAULT_DATA_DIR = Path("baken-data")
 
-SECRET_NAMES = ("database_url",)
+SECRET_NAMES = ("database_url", "oidc_client_secret")
 """Settings that may carry a password: readable from `BAKEN_<NAME>_FILE`, never printed."""
 
 _CATEGORY_KEY = re.compile(r"[a-z0-9_-]{1,40}")
@@ -44,6 +45,15 @@ def _strict_bool(value: object) -> object:
 
 
 StrictBool = Annotated[bool, BeforeValidator(_strict_bool)]
+
+
+def roles_in(text: str) -> frozenset[Role]:
+    """The roles in a list with commas.
+
+    Raises:
+        ValueError: one of them is none.
+    """
+    return frozenset(Role(word.strip()) for word in text.split(",") if word.strip())
 
 
 def purposes_in(text: str) -> frozenset[Purpose]:
@@ -73,6 +83,11 @@ def categories_in(text: str) -> tuple[Category, ...]:
 
 def _listed_purposes(text: str) -> str:
     purposes_in(text)
+    return text
+
+
+def _listed_roles(text: str) -> str:
+    roles_in(text)
     return text
 
 
@@ -299,6 +314,39 @@ class Settings(BaseSettings):
         le=2_592_000,
         description="How long a person stays signed in at all.",
     )
+    require_second_factor_roles: Annotated[str, AfterValidator(_listed_roles)] = Field(
+        ",".join(Role),
+        description="Whoever has one of these roles needs a second factor, and is led to set one up before anything "
+        "else. Empty: nobody.",
+    )
+    oidc_issuer: str | None = Field(
+        None,
+        description="The identity provider (OpenID Connect) with whose accounts people may sign in too, by its own "
+        "name for itself, `https://login.example.org`. It needs `oidc_client_id` and `console_url`.",
+    )
+    oidc_client_id: str | None = Field(None, description="This service's name at the identity provider.")
+    oidc_client_secret: SecretStr | None = Field(
+        None,
+        description="What proves that name; give it as a file, `BAKEN_OIDC_CLIENT_SECRET_FILE`. Unset for a client "
+        "without a secret.",
+    )
+    oidc_name: str | None = Field(
+        None, description="What people call the identity provider; the page of signing in says it. Its host when unset."
+    )
+    oidc_is_second_factor: StrictBool = Field(
+        False,
+        description="Whether every sign-in at the identity provider counts as one with a second factor, because it "
+        "asks for one. Without it, one counts when the provider says `amr: mfa`, or the `oidc_second_factor_acr`.",
+    )
+    oidc_second_factor_acr: str | None = Field(
+        None,
+        description="The `acr` with which the identity provider says that a second factor was used; it is asked for.",
+    )
+    oidc_auto_link: StrictBool = Field(
+        False,
+        description="Whether an account here is linked with one at the identity provider that has its e-mail address, "
+        "if the provider has verified that. Else an administrator links them.",
+    )
     audit_timestamp_url: str | None = Field(
         None,
         description="The address of a time stamp authority (RFC 3161) that `baken audit stamp` asks; it gets a digest "
@@ -338,6 +386,11 @@ class Settings(BaseSettings):
     def resolved_feature_key_file(self) -> Path:
         """The file with the keys that seal keypoints: the setting, or in the data folder."""
         return self.feature_key_file or self.data_dir / FEATURE_KEY_FILE_NAME
+
+    @property
+    def two_factor_roles(self) -> frozenset[Role]:
+        """The roles that need a second factor."""
+        return roles_in(self.require_second_factor_roles)
 
     def told(self) -> dict[str, object]:
         """The settings that were given, for the audit log: without secrets, and without paths, which may name people.

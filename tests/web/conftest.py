@@ -60,7 +60,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A served console for all tests of a file, with everybody of the cast (`console_browser.CAST`)."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(assemble, "Passwords", cheap_passwords)
-        settings = load({}, data_dir=tmp_path_factory.mktemp("site") / "data", decode_processes=1)
+        settings = load(
+            {},
+            data_dir=tmp_path_factory.mktemp("site") / "data",
+            decode_processes=1,
+            require_second_factor_roles="",  # test_web_second_factor.py has it
+        )
         with serving(assemble.initialise(settings)) as served:
             yield served
 

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from html import unescape
 from pathlib import Path
 
 import httpx
 import pytest
+from console_person import FIELD, GOOD, ORIGIN, Person
 from web_client import Api, running_app
 
 from baken import assemble
 from baken.accounts import Role, User
+from baken.assemble import PROVIDER_PATH
 from baken.passwords import Passwords
 from baken.permissions import Action, actions_of
 from baken.second_factor import code_at
 from baken.settings import load
 from baken.web.console.texts import LANGUAGES
 
-GOOD, OTHER = "correct horse battery", "staple of another kind"
-ORIGIN = "http://baken.test"
-FIELD = re.compile(r'name="(form_token|secret)" value="([^"]*)"')
+OTHER = "staple of another kind"
 
 PAGES: dict[str, Action | None] = {
     "/console/account": None,
@@ -66,43 +64,13 @@ FORMS: dict[str, Action | None] = {
     **{f"/console/cases/{{case_id}}/{step}": Action.DECIDE_CASES for step in CASE_STEPS},
 }
 ASSETS = {"/console/console.css", "/console/baken.js", "/console/htmx.js", "/console/icon.svg"}
-OPEN = {"/console/sign-in", "/console/second-step", "/console/set-up", "/console/language"} | ASSETS
-
-
-class Person:
-    """A browser: its cookies, and the last page it saw."""
-
-    def __init__(self, api: Api, **given: object) -> None:
-        self.api = api
-        transport = httpx.ASGITransport(app=api.app, client=("192.0.2.7", 1234))
-        self.client = httpx.AsyncClient(transport=transport, base_url=ORIGIN, trust_env=False, **given)
-        self.page = httpx.Response(200)
-
-    def send(self, method: str, path: str, **given: object) -> httpx.Response:
-        """One request; no redirect is followed."""
-        sent = self.client.request(method, path, **given)
-        self.page = asyncio.run_coroutine_threadsafe(sent, self.api.loop).result(timeout=60)
-        return self.page
-
-    def open(self, path: str) -> httpx.Response:
-        """Open a page."""
-        return self.send("GET", path)
-
-    def fill(self, path: str, *, at: str | None = None, **fields: object) -> httpx.Response:
-        """Send the form at `path`, taken from the page that shows it."""
-        shown = self.open(at or path)
-        hidden = {name: unescape(value) for name, value in FIELD.findall(shown.text)}
-        return self.send("POST", path, data={**hidden, **fields}, headers={"origin": ORIGIN})
-
-    def enter(self, name: str = "alice", password: str = GOOD) -> httpx.Response:
-        """Give name and password."""
-        return self.fill("/console/sign-in", name=name, password=password)
-
-    @property
-    def leads_to(self) -> str:
-        """Where the last answer leads."""
-        assert self.page.status_code == 303, self.page.text
-        return self.page.headers["location"]
+OPEN = {
+    "/console/sign-in",
+    "/console/sign-in/once",
+    "/console/second-step",
+    "/console/set-up",
+    "/console/language",
+} | ASSETS
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +78,12 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """One application for all tests of this file: starting one costs more than any of them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(assemble, "Passwords", lambda: Passwords(time_cost=1, memory_kib=8, parallelism=1))
-        settings = load({}, data_dir=tmp_path_factory.mktemp("console") / "data", decode_processes=1)
+        settings = load(
+            {},
+            data_dir=tmp_path_factory.mktemp("console") / "data",
+            decode_processes=1,
+            require_second_factor_roles="",  # test_web_second_factor.py has it
+        )
         with running_app(assemble.initialise(settings)) as api:
             yield api
 
@@ -147,7 +120,11 @@ def over_tls(tmp_path: Path, sqlite_api: Api) -> Iterator[Api]:
     """A console behind a proxy that speaks TLS."""
     del sqlite_api  # while it runs, passwords are cheap
     settings = load(
-        {}, data_dir=tmp_path / "tls", console_url="https://baken.test", client_address_header="x-forwarded-for"
+        {},
+        data_dir=tmp_path / "tls",
+        console_url="https://baken.test",
+        client_address_header="x-forwarded-for",
+        require_second_factor_roles="",
     )
     with running_app(assemble.initialise(settings)) as api:
         api.baken.people().create("alice", {Role.ADMIN}, password=GOOD, actor="test")
@@ -162,6 +139,7 @@ def test_every_route_of_the_console_is_named_here(sqlite_api: Api):
     routes = {(method, route.path) for route in sqlite_api.app.routes for method in route.methods or ()}
     console = {(method, path) for method, path in routes if path.startswith("/console") and method != "HEAD"}
     own = {("GET", "/console"), ("POST", "/console/sign-out"), ("POST", "/console/language")}
+    own |= {("GET", "/console/provider"), ("GET", PROVIDER_PATH)}  # test_web_provider.py
     named = {("GET", path) for path in PAGES} | {("POST", path) for path in FORMS} | own
     entrance = {(method, path) for method in ("GET", "POST") for path in OPEN} & console
 
@@ -177,6 +155,8 @@ def test_nobody_is_led_to_the_entrance_and_learns_nothing(sqlite_api: Api):
             assert answer.content == b""
     for path in sorted(OPEN - {"/console/language", "/console/second-step"}):
         assert stranger.open(path).status_code == 200
+    for path in ("/console/provider", PROVIDER_PATH):  # there is none
+        assert stranger.open(path).status_code == 404
 
 
 @pytest.mark.parametrize("role", Role)

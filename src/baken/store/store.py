@@ -50,6 +50,7 @@ from baken.store.changes import Change, HeadReader
 from baken.store.engine import Database
 from baken.store.entries import AddedEntries, CodeChunk, Finder
 from baken.store.failures import not_initialised
+from baken.store.identities import IdentityRows
 from baken.store.kept import KeptCounts
 from baken.store.kept_reading import KeptViews, VectorChunk, ViewChunk
 from baken.store.people import PeopleRows
@@ -84,6 +85,7 @@ class Store:
         audit: what was done, by whom.
         people: accounts of people who sign in.
         sign_ins: their sessions, and attempts to get one.
+        identities: who they are at the identity provider, and sign-ins that are there.
     """
 
     def __init__(self, database: Database, *, remembers: bool = False) -> None:
@@ -104,6 +106,7 @@ class Store:
         self.audit = AuditRows(database)
         self.people = PeopleRows(database)
         self.sign_ins = SignInRows(database)
+        self.identities = IdentityRows(database)
 
     @classmethod
     def open(

@@ -41,9 +41,12 @@ def method_names(_: Translate) -> dict[SignInMethod, str]:
     """What the ways to sign in are called."""
     return {
         SignInMethod.PASSWORD: _("password"),
-        SignInMethod.TOTP: _("password and code"),
+        SignInMethod.TOTP: _("code of a device"),
         SignInMethod.RECOVERY_CODE: _("recovery code"),
         SignInMethod.SET_UP: _("invitation"),
+        SignInMethod.ONCE: _("one-time link"),
+        SignInMethod.PROVIDER: _("identity provider"),
+        SignInMethod.PROVIDER_FACTOR: _("identity provider, two factors"),
     }
 
 
