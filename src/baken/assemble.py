@@ -28,6 +28,7 @@ from baken.providers import Provider, Trust
 from baken.providers_http import Client, is_acceptable
 from baken.queues import Queues
 from baken.queues_ranking import CaseRanker
+from baken.queues_search import CaseSearch
 from baken.review import Review
 from baken.sealing import Sealer
 from baken.seen import SeenKeeper
@@ -67,6 +68,7 @@ class Baken:
     store: Store
     gate: Gate
     keeper: SeenKeeper
+    seen_index: SeenIndex
     index_guard: KnownGuard
     keeping: Keeping
     workers: FileWorkers
@@ -95,7 +97,8 @@ class Baken:
 
     def queues(self) -> Queues:
         """What people can find of cases."""
-        return Queues(self.store, self.weights)
+        search = CaseSearch(self.store, self.gate.known, self.seen_index)
+        return Queues(self.store, self.weights, search)
 
     def ranker(self) -> CaseRanker:
         """What keeps the cases in their order."""
@@ -268,4 +271,4 @@ def _with_store(settings: Settings, store: Store, weights: Weights) -> Baken:
         seen=seen if _remembers(settings) else None,
         also_check_history=gate.check_history,
     )
-    return Baken(settings, store, gate, keeper, guard, keeping, workers, weights)
+    return Baken(settings, store, gate, keeper, seen, guard, keeping, workers, weights)

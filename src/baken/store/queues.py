@@ -18,7 +18,7 @@ from baken.cases import Case, CaseState
 from baken.cases_query import CaseSort, QueueQuery
 from baken.errors import InvalidValueError
 from baken.store import schema
-from baken.store.cases import read_cases
+from baken.store.cases import case_of, read_cases
 from baken.store.engine import Database
 from baken.store.paging import page_limit
 
@@ -174,11 +174,19 @@ class QueueRows:
                     break
         return counted
 
-    def cases(self, case_ids: Collection[str], asker: Asker) -> list[Case]:
-        """Those of the cases that are there and may be seen, the newest first."""
+    def cases(self, case_ids: Collection[str], asker: Asker, *, limit: int) -> list[Case]:
+        """Those of the cases that are there and may be seen, the newest first, at most `limit`."""
         query = select(schema.cases).where(_CASES.id.in_(sorted(case_ids)), *asker.reaches())
+        newest = query.order_by(_CASES.id.desc()).limit(page_limit(limit))
         with self._database.read() as connection:
-            return read_cases(connection, connection.execute(query.order_by(_CASES.id.desc())).all(), asker.bank_ids)
+            return read_cases(connection, connection.execute(newest).all(), asker.bank_ids)
+
+    def undecided(self, limit: int) -> list[Case]:
+        """The open cases that come first by their ranks, without banks and entries, at most `limit`."""
+        query = select(schema.cases).where(_CASES.state == CaseState.OPEN.value)
+        first = query.order_by(_CASES.rank.desc(), _CASES.id).limit(page_limit(limit))
+        with self._database.read() as connection:
+            return [case_of(row) for row in connection.execute(first)]
 
 
 def _stored(query: QueueQuery) -> list[tuple[CaseState, frozenset[CaseState]]]:

@@ -45,6 +45,7 @@ from baken.store.case_actions import CaseActionRows
 from baken.store.case_events import CaseEventRows
 from baken.store.case_queue import CaseQueueRows
 from baken.store.case_ranks import CaseRankRows
+from baken.store.case_search import CaseSearchRows
 from baken.store.cases import CaseRows
 from baken.store.changes import Change, HeadReader
 from baken.store.engine import Database
@@ -80,6 +81,7 @@ class Store:
         case_queue: what matched and joins a case next.
         queues: cases in the order in which they are worked on.
         case_ranks: what that order follows from.
+        case_search: cases and accounts by what names them.
         saved_views: queues that people keep under a name.
         scans: how far the scans of back catalogues are.
         audit: what was done, by whom.
@@ -101,6 +103,7 @@ class Store:
         self.case_queue = CaseQueueRows(database)
         self.queues = QueueRows(database)
         self.case_ranks = CaseRankRows(database)
+        self.case_search = CaseSearchRows(database)
         self.saved_views = SavedViewRows(database)
         self.scans = ScanRows(database, remembers=remembers)
         self.audit = AuditRows(database)
