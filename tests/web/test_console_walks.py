@@ -28,7 +28,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(assemble, "Passwords", cheap_passwords)
         data_dir = tmp_path_factory.mktemp("walks") / "data"
-        settings = load({}, data_dir=data_dir, decode_processes=1, two_person_purposes="known_abuse")
+        rules = {"two_person_purposes": "known_abuse", "require_second_factor_roles": ""}
+        settings = load({}, data_dir=data_dir, decode_processes=1, **rules)
         with serving(assemble.initialise(settings)) as served:
             yield served
 
