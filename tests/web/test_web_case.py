@@ -76,7 +76,7 @@ def test_a_case_is_told_without_a_picture(make_case: Callable[..., Case], enter:
         assert said in alice.text, said
     seed = next(_seeds) - 1
     assert f"photo-{seed}-0" in alice.text
-    assert f'href="/console/accounts/user-{seed}"' in alice.page.text
+    assert f'href="/console/accounts?ref=user-{seed}"' in alice.page.text
     assert "Nobody has it" in alice.text
     assert {"claim", "decide", "hold", "note", "escalate", "ask-second"} <= alice.steps
     assert not {"undo", "reopen", "release", "resume"} & alice.steps

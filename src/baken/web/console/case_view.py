@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import quote
 
 from baken import case_rules
 from baken.accounts import User
@@ -15,6 +14,7 @@ from baken.priorities import Points
 from baken.review import BulkPlan, Review
 from baken.web.console.case_forms import Asked
 from baken.web.console.facts import EntryFacts, match_in_short
+from baken.web.console.finding import account_address
 from baken.web.console.life import LifeStep, LifeWords
 from baken.web.console.reasons import decision_reasons, hold_reasons
 from baken.web.console.texts import counter, fill, translator
@@ -198,7 +198,7 @@ class CaseWords:
             ItemRow(
                 item,
                 asked.address(case.id, item_id=item.id, did=""),
-                None if item.account_ref is None else f"/console/accounts/{quote(item.account_ref, safe='')}",
+                None if item.account_ref is None else account_address(item.account_ref),
                 captions.get(item.screening_id),
                 match_in_short(item.matches, self._),
             )

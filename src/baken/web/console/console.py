@@ -17,6 +17,7 @@ from baken.web.console.assets import Assets
 from baken.web.console.bulk import Bulk
 from baken.web.console.case import CasePages
 from baken.web.console.entrance import Entrance
+from baken.web.console.finding import FindingPages
 from baken.web.console.pages import Pages
 from baken.web.console.provider import ProviderPages
 from baken.web.console.queue import QueuePages
@@ -86,7 +87,10 @@ class Console:
     def _case_routes(self) -> list[BaseRoute]:
         queue = QueuePages(self._service, self._pages)
         bulk = Bulk(self._service, self._pages)
+        finding = FindingPages(self._service, self._pages)
         return [
+            self._route("/console/search", finding.search, action=Action.SEE_CASES),
+            self._route("/console/accounts", finding.account, action=Action.SEE_SCREENINGS),
             self._route("/console/cases", queue.show, action=Action.SEE_CASES),
             self._route("/console/views", queue.save, posts=True, action=Action.SEE_CASES),
             self._route("/console/views/drop", queue.drop, posts=True, action=Action.SEE_CASES),
