@@ -11,6 +11,7 @@ LAYERS = {
     "ground": {
         "model",
         "cases",
+        "vault",
         "copies",
         "errors",
         "settings",

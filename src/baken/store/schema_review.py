@@ -217,6 +217,7 @@ vault_objects = Table(
     Column("sha256", LargeBinary, nullable=False),
     Column("size_bytes", Id, nullable=False),
     Column("format", PlainText),
+    Column("purpose", Text, nullable=False),
     Column("reason", PlainText, nullable=False),
     Column("key_sealed", LargeBinary),
     Column("held_at", UtcTime, nullable=False),

@@ -196,6 +196,7 @@ def _make_looking() -> None:
         _needed("sha256", sa.LargeBinary()),
         _needed("size_bytes", _id_type()),
         sa.Column("format", sa.Text()),
+        _needed("purpose", sa.Text()),
         _needed("reason", sa.Text()),
         sa.Column("key_sealed", sa.LargeBinary()),
         _time("held_at"),
