@@ -31,8 +31,28 @@ PAGES: dict[str, Action | None] = {
     "/console/cases": Action.SEE_CASES,
     "/console/search": Action.SEE_CASES,
 }
-BY_NAME = {"/console/accounts": Action.SEE_SCREENINGS}
-"""Pages of one thing, which is named in the query; without a name there is nothing."""
+BY_NAME = {
+    "/console/accounts": Action.SEE_SCREENINGS,
+    "/console/cases/{case_id}": Action.SEE_CASES,
+    "/console/cases/{case_id}/items/{item_id}/drawing": Action.SEE_CASES,
+}
+"""Pages of one thing, which is named in the address; without a name there is nothing."""
+CASE_STEPS = [
+    "claim",
+    "release",
+    "heartbeat",
+    "hold",
+    "resume",
+    "note",
+    "escalate",
+    "reassign",
+    "ask-second",
+    "decide",
+    "undo",
+    "reopen",
+    "benign",
+    "dispute",
+]
 FORMS: dict[str, Action | None] = {
     "/console/account/password": None,
     "/console/account/sessions": None,
@@ -46,6 +66,7 @@ FORMS: dict[str, Action | None] = {
     "/console/cases/bulk/summary": Action.DECIDE_CASES,
     "/console/cases/bulk/do": Action.DECIDE_CASES,
     "/console/cases/bulk/undo": Action.DECIDE_CASES,
+    **{f"/console/cases/{{case_id}}/{step}": Action.DECIDE_CASES for step in CASE_STEPS},
 }
 ASSETS = {"/console/console.css", "/console/baken.js", "/console/htmx.js", "/console/icon.svg"}
 OPEN = {
