@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from baken.banking import ImportSummary
-from baken.cases import CaseItem
+from baken.cases import CaseEvent, CaseItem
 from baken.copies import Evidence, FrameShares, View, ViewSet
 from baken.model import (
     ApiKey,
@@ -34,6 +34,7 @@ from baken.model import (
 )
 from baken.priorities import Factor, FactorName, Points
 from baken.queues import QueueRow
+from baken.store.case_actions import ActionOfItem
 
 PLAIN_WIDTH = 10_000
 """Columns when the output is no terminal: wider than any path, so that nothing is cut or folded in a log."""
@@ -247,6 +248,7 @@ def bank_json(bank: Bank, counts: Mapping[EntryState, int]) -> dict[str, object]
         "flood_factor": bank.flood_factor,
         "view_set": bank.view_set,
         "keeps_keypoints": bank.keeps_keypoints,
+        "follows_decisions": bank.follows_decisions,
         "entry_counts": {state.value: count for state, count in counts.items()},
     }
 
@@ -262,6 +264,11 @@ def kept_words(bank: Bank) -> str:
     """What a bank keeps of a picture that is added, in words."""
     words = "fingerprints only" if bank.view_set is ViewSet.NONE else f"{bank.view_set.value} views"
     return f"{words} and keypoints" if bank.keeps_keypoints else words
+
+
+def follow_words(bank: Bank) -> str:
+    """What becomes of new copies of what was decided, in words."""
+    return "new copies follow decisions" if bank.follows_decisions else "new copies open a case again"
 
 
 def kept_of_entry(entry: Entry) -> str:
@@ -335,9 +342,11 @@ def case_json(row: QueueRow) -> dict[str, object]:
         "awaits": case.awaits,
         "is_escalated": case.is_escalated,
         "visibility": case.widest_visibility,
+        "hold_until": _iso(case.hold_until),
         "decision": case.decision,
         "category": case.category,
-        "decided_at": None if case.decided_at is None else case.decided_at.isoformat(),
+        "decided_at": _iso(case.decided_at),
+        "undo_until": _iso(case.undo_until),
         "points": points_json(row.points),
     }
 
@@ -361,6 +370,42 @@ def points_json(points: Points) -> dict[str, object]:
     """Points with what they are the sum of, as in the HTTP API."""
     factors = [{"name": each.name, "points": each.points, "facts": dict(each.facts)} for each in points.factors]
     return {"total": points.total, "factors": factors}
+
+
+def case_event_json(event: CaseEvent) -> dict[str, object]:
+    """An event of a case, as in the HTTP API."""
+    return {
+        "seq": event.seq,
+        "at": event.at.isoformat(),
+        "kind": event.kind,
+        "actor": event.actor,
+        "facts": dict(event.facts),
+    }
+
+
+def action_json(given: ActionOfItem) -> dict[str, object]:
+    """An action, as in the HTTP API."""
+    action = given.action
+    return {
+        "id": action.id,
+        "case_id": action.case_id,
+        "kind": action.kind,
+        "state": action.state,
+        "due_at": action.due_at.isoformat(),
+        "done_at": _iso(action.done_at),
+        "done_by": action.done_by,
+        "purpose": given.purpose,
+        "decision": given.decision,
+        "category": given.category,
+        "screening_id": given.screening_id,
+        "item_ref": given.item_ref,
+        "account_ref": given.account_ref,
+        "album_ref": given.album_ref,
+    }
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
 
 
 def case_item_json(item: CaseItem) -> dict[str, object]:

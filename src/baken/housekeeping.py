@@ -1,20 +1,25 @@
 """The thread of a server process that keeps the seen index and the order of cases: at once, and every second anyway.
 
-Another process may have changed something, or have died in the middle; a look costs one small read.
+Another process may have changed something, or have died in the middle; a look costs one small read. Once a minute it
+also destroys what the vault holds beyond its end, and once a day what killed processes left in the vault's folder.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from baken.errors import BakenError
 from baken.queues_ranking import CaseRanker
 from baken.seen import SeenKeeper
+from baken.vault import Vault
 
 POLL_SECONDS = 1.0
 _AFTER_FAILURE_SECONDS = 10.0
+_SWEEP_SECONDS = 60.0
+_STRAYS_SECONDS = 86_400.0
 
 _log = logging.getLogger(__name__)
 
@@ -23,10 +28,17 @@ class Housekeeper:
     """Starts with `start`, ends with `close`."""
 
     def __init__(
-        self, keeper: SeenKeeper, ranker: CaseRanker | None = None, *, poll_seconds: float = POLL_SECONDS
+        self,
+        keeper: SeenKeeper,
+        ranker: CaseRanker | None = None,
+        vault: Vault | None = None,
+        *,
+        poll_seconds: float = POLL_SECONDS,
     ) -> None:
         self._keeper = keeper
         self._ranker = ranker
+        self._vault = vault
+        self._sweep_at = self._strays_at = 0.0
         self._poll_seconds = poll_seconds
         self._woken = threading.Event()
         self._stopped = False
@@ -56,7 +68,11 @@ class Housekeeper:
 
     def _keep(self) -> bool:
         """Do what waits; whether nothing failed. Cases are ranked last: the keeper may have opened some."""
-        chores = [("the seen index is", self._keep_seen), ("the order of cases is", self._rank_cases)]
+        chores = [
+            ("the seen index is", self._keep_seen),
+            ("the order of cases is", self._rank_cases),
+            ("the vault's end dates are", self._sweep),
+        ]
         done = [self._do(what, chore) for what, chore in chores]
         return all(done)
 
@@ -79,3 +95,13 @@ class Housekeeper:
     def _rank_cases(self) -> None:
         if self._ranker is not None and self._ranker.has_work():
             self._ranker.run(lambda: self._stopped)
+
+    def _sweep(self) -> None:
+        now = time.monotonic()
+        if self._vault is None or now < self._sweep_at:
+            return
+        self._sweep_at = now + _SWEEP_SECONDS
+        self._vault.sweep()
+        if now >= self._strays_at:
+            self._vault.remove_strays()
+            self._strays_at = now + _STRAYS_SECONDS

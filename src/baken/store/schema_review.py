@@ -44,8 +44,17 @@ cases = Table(
 _asked = ("purpose", "awaits", "widest_visibility", "item_count", "account_count", "is_escalated", "assignee_id")
 _asked_of = [cases.c[name] for name in (*_asked, "holder_id", "lease_until")]
 Index("cases_queue", cases.c.state, cases.c.rank.desc(), cases.c.id, cases.c.opened_at, *_asked_of)
+Index("cases_awaited", cases.c.state, cases.c.awaits, cases.c.rank.desc(), cases.c.id)
 Index("cases_opened", cases.c.state, cases.c.opened_at, cases.c.id)
-Index("cases_decided", cases.c.decided_at, cases.c.id)
+Index("cases_decided", cases.c.state, cases.c.decided_at, cases.c.id)
+Index(
+    "cases_escalated",
+    cases.c.state,
+    cases.c.rank.desc(),
+    cases.c.id,
+    sqlite_where=text("is_escalated = 1"),
+    postgresql_where=text("is_escalated"),
+)
 is_unranked = text("(ranked_at IS NULL OR ranked_at <> updated_at)")
 Index("cases_unranked", cases.c.state, cases.c.id, sqlite_where=is_unranked, postgresql_where=is_unranked)
 _assigned = text("assignee_id IS NOT NULL")
@@ -221,6 +230,7 @@ vault_objects = Table(
     Column("sha256", LargeBinary, nullable=False),
     Column("size_bytes", Id, nullable=False),
     Column("format", PlainText),
+    Column("purpose", Text, nullable=False),
     Column("reason", PlainText, nullable=False),
     Column("key_sealed", LargeBinary),
     Column("held_at", UtcTime, nullable=False),

@@ -57,10 +57,12 @@ from baken.store.kept_reading import KeptViews, VectorChunk, ViewChunk
 from baken.store.people import PeopleRows
 from baken.store.queues import QueueRows
 from baken.store.recorder import Recorder
+from baken.store.reveals import RevealRows
 from baken.store.saved_views import SavedViewRows
 from baken.store.scans import ScanRows
 from baken.store.seen import SeenRows
 from baken.store.sign_ins import SignInRows
+from baken.store.vault_rows import VaultRows
 
 DEFAULT_BUSY_TIMEOUT_SECONDS = 30.0
 
@@ -87,6 +89,8 @@ class Store:
         audit: what was done, by whom.
         people: accounts of people who sign in.
         sign_ins: their sessions, and attempts to get one.
+        reveals: who looked at what, and what lets them.
+        vault: what bytes are held, and their sealed keys.
         identities: who they are at the identity provider, and sign-ins that are there.
     """
 
@@ -109,6 +113,8 @@ class Store:
         self.audit = AuditRows(database)
         self.people = PeopleRows(database)
         self.sign_ins = SignInRows(database)
+        self.reveals = RevealRows(database)
+        self.vault = VaultRows(database)
         self.identities = IdentityRows(database)
 
     @classmethod
@@ -230,6 +236,7 @@ class Store:
         flood_factor: int | None = None,
         view_set: ViewSet | None = None,
         keeps_keypoints: bool | None = None,
+        follows_decisions: bool | None = None,
         actor: str,
         reason: str | None = None,
     ) -> Bank:
@@ -253,6 +260,7 @@ class Store:
             flood_factor=flood_factor,
             view_set=view_set,
             keeps_keypoints=keeps_keypoints,
+            follows_decisions=follows_decisions,
             actor=actor,
             reason=reason,
         )

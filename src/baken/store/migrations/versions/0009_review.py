@@ -74,8 +74,16 @@ def _widen_cases() -> None:
     asked = ("opened_at", "purpose", "awaits", "widest_visibility", "item_count", "account_count", "is_escalated")
     people = ("assignee_id", "holder_id", "lease_until")
     op.create_index("cases_queue", "cases", ["state", sa.text("rank DESC"), "id", *asked, *people])
+    op.create_index("cases_awaited", "cases", ["state", "awaits", sa.text("rank DESC"), "id"])
     op.create_index("cases_opened", "cases", ["state", "opened_at", "id"])
-    op.create_index("cases_decided", "cases", ["decided_at", "id"])
+    op.create_index("cases_decided", "cases", ["state", "decided_at", "id"])
+    op.create_index(
+        "cases_escalated",
+        "cases",
+        ["state", sa.text("rank DESC"), "id"],
+        sqlite_where=sa.text("is_escalated = 1"),
+        postgresql_where=sa.text("is_escalated"),
+    )
     is_unranked = sa.text("(ranked_at IS NULL OR ranked_at <> updated_at)")
     op.create_index("cases_unranked", "cases", ["state", "id"], sqlite_where=is_unranked, postgresql_where=is_unranked)
     for name, indexed in (
@@ -198,6 +206,7 @@ def _make_looking() -> None:
         _needed("sha256", sa.LargeBinary()),
         _needed("size_bytes", _id_type()),
         sa.Column("format", sa.Text()),
+        _needed("purpose", sa.Text()),
         _needed("reason", sa.Text()),
         sa.Column("key_sealed", sa.LargeBinary()),
         _time("held_at"),
