@@ -30,8 +30,12 @@ PAGES: dict[str, Action | None] = {
     "/console/users": Action.SEE_USERS,
     "/console/cases": Action.SEE_CASES,
     "/console/search": Action.SEE_CASES,
+    "/console/exposure": None,
 }
-BY_NAME = {"/console/accounts": Action.SEE_SCREENINGS}
+BY_NAME = {
+    "/console/accounts": Action.SEE_SCREENINGS,
+    "/console/cases/{case_id}/reveals/{reveal_id}": Action.REVEAL_PICTURES,
+}
 """Pages of one thing, which is named in the query; without a name there is nothing."""
 FORMS: dict[str, Action | None] = {
     "/console/account/password": None,
@@ -46,6 +50,10 @@ FORMS: dict[str, Action | None] = {
     "/console/cases/bulk/summary": Action.DECIDE_CASES,
     "/console/cases/bulk/do": Action.DECIDE_CASES,
     "/console/cases/bulk/undo": Action.DECIDE_CASES,
+    "/console/cases/{case_id}/look": Action.REVEAL_PICTURES,
+    "/console/cases/{case_id}/reveals/{reveal_id}/hide": Action.REVEAL_PICTURES,
+    "/console/exposure/opt-out": None,
+    "/console/exposure/lift": Action.LIFT_EXPOSURE_BUDGETS,
 }
 ASSETS = {"/console/console.css", "/console/baken.js", "/console/htmx.js", "/console/icon.svg"}
 OPEN = {
