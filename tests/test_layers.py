@@ -41,6 +41,7 @@ LAYERS = {
         "passwords",
         "second_factor",
         "case_rules",
+        "case_steps",
         "priorities",
         "jurisdictions",
         "exposure",

@@ -141,6 +141,25 @@ def test_every_query_finds_what_plain_python_finds_in_the_same_order(store: Stor
     assert len(sizes) > 20, "the queries tell nothing apart"
 
 
+def test_the_cases_before_and_after_one_are_those_beside_it_in_its_queue(store: Store, queues: Queues):
+    generator, banks = seeded(6), make_banks(store)
+    cases = [random_case(generator, banks, [ANN, BEN]) for _ in range(60)]
+    write_cases(store, cases)
+    user = replace(ANN, bank_ids=frozenset({banks[0].id, banks[1].id}))
+    every, decided = tuple(CaseState), (CaseState.DECIDED,)
+    queries = [QueueQuery(states=every, sort=sort) for sort in CaseSort if sort is not CaseSort.DECIDED]
+    queries += [QueueQuery(), QueueQuery(sort=CaseSort.OLDEST), QueueQuery(states=decided), QueueQuery(mine=True)]
+
+    for query in queries:
+        free = query if query.states or query.mine else replace(query, unclaimed=True)
+        listed = walked(queues, user, free, 50)
+        assert listed
+        ids = [None, *(case.id for case in listed), None]
+        for before, case, after in zip(ids, listed, ids[2:], strict=False):
+            assert queues.neighbours(user, query, case) == (before, after), query
+    assert queues.neighbours(user, QueueQuery(states=decided), _open(cases[0])) == (None, None)
+
+
 def test_a_row_says_its_points_and_only_the_banks_within_reach(store: Store, queues: Queues):
     banks = make_banks(store)
     case = random_case(seeded(1), banks, [ANN])

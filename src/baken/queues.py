@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from baken.accounts import User
@@ -232,6 +232,21 @@ class Queues:
         """A case that the person was given elsewhere, with how urgent it is and why."""
         require(user, Action.SEE_CASES)
         return self.rows_of([case])[0]
+
+    def neighbours(self, user: User, query: QueueQuery, case: Case) -> tuple[str | None, str | None]:
+        """The ids of the cases that come before and after this one in a queue; it need not be in it any more.
+
+        Where a queue holds all that is undecided, what others work on is passed.
+        """
+        require(user, Action.SEE_CASES)
+        try:
+            key = QueueKey.of(case, query.order)
+        except InvalidValueError:
+            return None, None  # it has no place in the order of decisions any more
+        asker, now = asker_of(user), self._now()
+        free = query if query.states or query.mine else replace(query, unclaimed=True)
+        before = self._store.queues.neighbour(free, asker, now, key, is_before=True)
+        return before, self._store.queues.neighbour(free, asker, now, key)
 
     def rows_of(self, cases: Sequence[Case]) -> tuple[QueueRow, ...]:
         """Cases with how urgent they are now."""

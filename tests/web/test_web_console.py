@@ -34,9 +34,27 @@ PAGES: dict[str, Action | None] = {
 }
 BY_NAME = {
     "/console/accounts": Action.SEE_SCREENINGS,
+    "/console/cases/{case_id}": Action.SEE_CASES,
+    "/console/cases/{case_id}/items/{item_id}/drawing": Action.SEE_CASES,
     "/console/cases/{case_id}/reveals/{reveal_id}": Action.REVEAL_PICTURES,
 }
-"""Pages of one thing, which is named in the query; without a name there is nothing."""
+"""Pages of one thing, which is named in the address; without a name there is nothing."""
+CASE_STEPS = [
+    "claim",
+    "release",
+    "heartbeat",
+    "hold",
+    "resume",
+    "note",
+    "escalate",
+    "reassign",
+    "ask-second",
+    "decide",
+    "undo",
+    "reopen",
+    "benign",
+    "dispute",
+]
 FORMS: dict[str, Action | None] = {
     "/console/account/password": None,
     "/console/account/sessions": None,
@@ -54,6 +72,7 @@ FORMS: dict[str, Action | None] = {
     "/console/cases/{case_id}/reveals/{reveal_id}/hide": Action.REVEAL_PICTURES,
     "/console/exposure/opt-out": None,
     "/console/exposure/lift": Action.LIFT_EXPOSURE_BUDGETS,
+    **{f"/console/cases/{{case_id}}/{step}": Action.DECIDE_CASES for step in CASE_STEPS},
 }
 ASSETS = {"/console/console.css", "/console/baken.js", "/console/htmx.js", "/console/icon.svg"}
 OPEN = {

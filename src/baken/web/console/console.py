@@ -15,6 +15,7 @@ from baken.permissions import Action, may, require
 from baken.web.console.account import Account
 from baken.web.console.assets import Assets
 from baken.web.console.bulk import Bulk
+from baken.web.console.case import CasePages
 from baken.web.console.entrance import Entrance
 from baken.web.console.exposure import ExposurePages
 from baken.web.console.finding import FindingPages
@@ -59,6 +60,7 @@ class Console:
         users = Users(self._service, self._people, self._pages)
         return [
             *self._case_routes(),
+            *self._one_case_routes(),
             *self._looking_routes(),
             self._route("/console", self.home),
             *self._assets.routes(),
@@ -114,6 +116,35 @@ class Console:
             self._route("/console/exposure", exposure.show),
             self._route("/console/exposure/opt-out", exposure.opt_out, posts=True),
             self._route("/console/exposure/lift", exposure.lift, posts=True, action=lift),
+        ]
+
+    def _one_case_routes(self) -> list[BaseRoute]:
+        case = CasePages(self._service, self._pages)
+        path = "/console/cases/{case_id}"
+        drawing = f"{path}/items/{{item_id}}/drawing"
+        steps = {
+            "claim": case.claim,
+            "release": case.release,
+            "heartbeat": case.heartbeat,
+            "hold": case.hold,
+            "resume": case.resume,
+            "note": case.note,
+            "escalate": case.escalate,
+            "reassign": case.reassign,
+            "ask-second": case.ask_second,
+            "decide": case.decide,
+            "undo": case.undo,
+            "reopen": case.reopen,
+            "benign": case.make_benign,
+            "dispute": case.dispute,
+        }
+        return [
+            self._route(path, case.show, action=Action.SEE_CASES),
+            self._route(drawing, case.drawing, action=Action.SEE_CASES),
+            *(
+                self._route(f"{path}/{name}", step, posts=True, action=Action.DECIDE_CASES)
+                for name, step in steps.items()
+            ),
         ]
 
     def error_page(self, scope: Scope, problem: Problem, request_id: str) -> tuple[bytes, dict[str, str]] | None:

@@ -7,10 +7,9 @@ step up leads back to the page with `?reveal=ID`, and the picture then has an ad
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
-from urllib.parse import quote, urlencode
 
 from starlette.responses import Response
 
@@ -29,15 +28,11 @@ from baken.jurisdictions import Tells
 from baken.looking import Looking, LookView, SeenBy, WhyNot
 from baken.looking_bytes import Source
 from baken.permissions import Action, may
+from baken.web.console.case_forms import Asked, id_in, path_of
 from baken.web.console.pages import Pages
 from baken.web.console.texts import Translate, translator
 from baken.web.console.visits import Visit, leave_for
 from baken.web.service import Service
-
-_KEPT_FIELDS = ("from", "item", "after", "captions")
-"""What the address of a case's page says beside this; a step leads back to the same page."""
-
-_MAX_ID_DIGITS = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +69,7 @@ class LookPart:
     path: str
     screening_id: str
     item_name: str | None
-    kept: Mapping[str, str]
+    kept: Mapping[str, object]
     why: str | None
     told: str | None
     source: str | None
@@ -154,8 +149,8 @@ class LookReader:
     def __init__(self, baken: Baken) -> None:
         self.looking: Looking = baken.looking()
 
-    def part(self, user: User, case: Case, item: CaseItem, asked: Mapping[str, str], language: str) -> LookPart:
-        """What a person is shown of an item; `asked` are the parameters of the page's address.
+    def part(self, user: User, case: Case, item: CaseItem, asked: Asked, language: str) -> LookPart:
+        """What a person is shown of an item; `asked` is what the page's address asks for.
 
         Raises:
             NotAuthorisedError: the person may not see this case.
@@ -172,29 +167,28 @@ class LookReader:
         ]
         is_spent = view.why_not is None and not view.levels
         return LookPart(
-            path=f"/console/cases/{quote(case.id, safe='')}",
+            path=path_of(case.id),
             screening_id=item.screening_id,
             item_name=item.item_ref,
-            kept={name: asked[name] for name in _KEPT_FIELDS if asked.get(name)},
+            kept=replace(asked, did="", reveal_id=None, look="").fields(),
             why=None if view.why_not is None else why_names(_)[view.why_not],
             told=tells_names(_)[view.tells],
             source=None if view.source is None else source_names(_)[view.source],
             steps=steps,
             shown=shown,
             shown_name=names[above],
-            error=_error_texts(_).get(asked.get("look", "")),
+            error=_error_texts(_).get(asked.look),
             view=view,
             free_at=view.budget.free_at(Level.PREVIEW) if is_spent else None,
             seen=self.looking.seen_by(user, case.id) if may(user, Action.SEE_EXPOSURE) else (),
         )
 
-    def _shown(self, user: User, case: Case, item: CaseItem, asked: Mapping[str, str]) -> Reveal | None:
+    def _shown(self, user: User, case: Case, item: CaseItem, asked: Asked) -> Reveal | None:
         """The reveal that the address names, if its picture can be fetched now and is of this item."""
-        reveal_id = _id_in(asked.get("reveal"))
-        if reveal_id is None or not may(user, Action.REVEAL_PICTURES):
+        if asked.reveal_id is None or not may(user, Action.REVEAL_PICTURES):
             return None
         try:
-            reveal = self.looking.current(user, reveal_id)
+            reveal = self.looking.current(user, asked.reveal_id)
         except (NotFoundError, NotAuthorisedError):
             return None
         return reveal if (reveal.case_id, reveal.screening_id) == (case.id, item.screening_id) else None
@@ -227,7 +221,7 @@ class LookingPages:
             return _back(visit, case_id, look="lease")
         except NotAuthorisedError:
             return _back(visit, case_id, look="denied")
-        return _back(visit, case_id, reveal=str(reveal.id))
+        return _back(visit, case_id, reveal_id=reveal.id)
 
     async def picture(self, visit: Visit) -> Response:
         """The picture of a reveal, for the person who asked for it and for a short time."""
@@ -257,24 +251,15 @@ class LookingPages:
             raise NotFoundError("the reveal is of another case", hint="Ask to see the picture again.")
 
     def _reveal_id(self, visit: Visit) -> int:
-        reveal_id = _id_in(str(visit.request.path_params["reveal_id"]))
+        reveal_id = id_in(visit.request.path_params["reveal_id"])
         if reveal_id is None:
             raise NotFoundError("there is no such reveal", hint="Ask to see the picture again.")
         return reveal_id
 
 
-def _back(visit: Visit, case_id: str, **more: str) -> Response:
+def _back(visit: Visit, case_id: str, **more: object) -> Response:
     """Back to the page of the case, at the same place, with `more` in its address."""
-    kept = {name: visit.form[name] for name in _KEPT_FIELDS if visit.form.get(name)}
-    query = urlencode({**kept, **more})
-    path = f"/console/cases/{quote(case_id, safe='')}"
-    return leave_for(visit, f"{path}?{query}#look" if query else f"{path}#look")
-
-
-def _id_in(text: str | None) -> int | None:
-    if text is None or not text.isascii() or not text.isdigit() or len(text) > _MAX_ID_DIGITS:
-        return None
-    return int(text)
+    return leave_for(visit, f"{Asked.of(visit.form).address(case_id, **more)}#look")
 
 
 def _seconds_in(text: str | None) -> float | None:

@@ -190,6 +190,9 @@
       look.querySelector("img").remove();
       look.dataset.look = "hidden";
     });
+    const address = new URL(location.href); // a page that is loaded again does not show it again
+    address.searchParams.delete("reveal");
+    history.replaceState(history.state, "", address);
     document.addEventListener("visibilitychange", count);
     window.addEventListener("pagehide", () => {
       if (look.dataset.look !== "hidden") navigator.sendBeacon(form.action, tell({ leaves: "yes" }));
