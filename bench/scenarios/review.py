@@ -34,7 +34,7 @@ from bench.scenario import Answer, Figure, Goal, GoalKind, Scale, Scenario, plai
 
 _PAGE_LIMIT_MS = 100.0
 _UNDISTURBED_PERCENT = 10
-"""Pages are judged by a tenth of their answers, the fastest ones: by what they take where no neighbour takes the core."""
+"""Pages are judged by a tenth of their answers, the fastest: by what they take when no neighbour has the core."""
 
 _REVIEWERS = 200
 _THREADS = 24
@@ -56,7 +56,7 @@ def _run(scale: Scale) -> Answer:
     sizes = {"screenings": screenings, "open cases": open_cases, "reviewers": reviewers}
     notes = [
         "Pages are asked for one at a time over HTTP, signed in as a reviewer; the clock runs from request to answer.",
-        f"A page is judged by percentile {_UNDISTURBED_PERCENT}: by what it takes when no neighbour has the core. "
+        f"A page is judged by percentile {_UNDISTURBED_PERCENT}: by what it takes when no neighbour has the core.",
         "The processor time is that of Baken's processes; PostgreSQL's own is not in it.",
         "Each case is wanted by two of the reviewers: one gets it, the other must be told.",
     ]
