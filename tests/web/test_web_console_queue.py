@@ -43,9 +43,7 @@ def short(cases: list[Case]) -> list[str]:
     return [case.id[-8:] for case in cases]
 
 
-def test_the_most_urgent_case_comes_first_and_says_why(
-    site: Site, visit: Callable[..., Visitor], cases: list[Case]
-):
+def test_the_most_urgent_case_comes_first_and_says_why(site: Site, visit: Callable[..., Visitor], cases: list[Case]):
     site.baken.review().claim(site.users["bob"], cases[1].id)
     alice = visit("alice")
     page = alice.open("/console")
