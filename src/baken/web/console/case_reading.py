@@ -9,18 +9,22 @@ from datetime import UTC, datetime
 from baken.accounts import User
 from baken.assemble import Baken
 from baken.case_steps import CaseStanding, CaseStep
-from baken.cases import Case, CaseItem
+from baken.cases import Case, CaseEvent, CaseItem, EventKind
 from baken.errors import NotAuthorisedError, NotFoundError
 from baken.permissions import Action, may
 from baken.web.console.case_forms import Asked, path_of
 from baken.web.console.case_lists import list_values
 from baken.web.console.case_view import CaseView, CaseWords, Trail
 from baken.web.console.facts import entry_facts
+from baken.web.console.life import LifeStep, LifeWords, joins_together
 from baken.web.console.queue import address_of
 from baken.web.console.texts import translator
 from baken.web.console.words import origin_names
 
 PAGE_ITEMS = 25
+MAX_LIFE = 200
+"""How many of the latest things that happened are shown."""
+
 FACT_ITEMS = 100
 """From how many items the facts of a case are told: copies of one picture say the same again and again."""
 
@@ -32,6 +36,7 @@ class CaseReader:
         self._store = baken.store
         self._review = baken.review()
         self._queues = baken.queues()
+        self._looking = baken.looking()
 
     def read(self, user: User, case_id: str, asked: Asked, language: str) -> tuple[CaseView, dict[str, object]]:
         """What the page shows, and the words that its lists need.
@@ -47,6 +52,8 @@ class CaseReader:
         shown = first if not asked.after_id else self._review.items(user, case_id, asked.after_id, PAGE_ITEMS + 1)
         rows, has_more = shown[:PAGE_ITEMS], len(shown) > PAGE_ITEMS
         facts = entry_facts(first, translator(language))
+        events = self._review.events(user, case_id)
+        disputed = {event.facts["entry_id"] for event in events if event.kind is EventKind.DISPUTED}
         view = CaseView(
             case=case,
             asked=asked,
@@ -62,11 +69,13 @@ class CaseReader:
             items=words.rows(case, rows, asked, self._captions(rows) if asked.shows_captions else {}),
             more_items_path=asked.address(case_id, after_id=rows[-1].id, did="") if has_more else None,
             looked_item=self._looked(user, case_id, asked, first),
-            life=[words.life.step(event) for event in self._review.events(user, case_id)],
+            life=self._life(user, case_id, events, words.life),
             options=words.options(case),
             colleagues=_colleagues(people.values(), user, case) if CaseStep.REASSIGN in standing.steps else {},
             benign_banks={bank.name: bank.name for bank in self._review.benign_banks(user)},
-            disputable={str(fact.entry_id): f"{fact.bank} {fact.entry_id}" for fact in facts},
+            disputable={
+                str(fact.entry_id): f"{fact.bank} {fact.entry_id}" for fact in facts if fact.entry_id not in disputed
+            },
         )
         values = list_values(self._store, language, now)
         return view, {**values, "origins": origin_names(translator(language))}
@@ -100,6 +109,14 @@ class CaseReader:
         return next((item for item in first if item.id == asked.item_id), None) or self.item(
             user, case_id, asked.item_id
         )
+
+    def _life(self, user: User, case_id: str, events: list[CaseEvent], words: LifeWords) -> list[LifeStep]:
+        """What happened, the latest first; looks at pictures only for those who may know of them."""
+        steps = [words.step(event) for event in joins_together(events)]
+        if may(user, Action.SEE_EXPOSURE):
+            steps += [words.look(seen) for seen in self._looking.seen_by(user, case_id)]
+            steps.sort(key=lambda step: step.at)
+        return steps[: -MAX_LIFE - 1 : -1]
 
     def _captions(self, items: list[CaseItem]) -> dict[str, str]:
         captions = {}
