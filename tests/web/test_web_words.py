@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -27,7 +28,7 @@ from baken.model import FingerprintKind, Match, Purpose, Transform, Verdict, Vis
 from baken.web.console import reasons, words
 from baken.web.console.facts import entry_facts, match_in_short
 from baken.web.console.life import LifeWords, joins_together
-from baken.web.console.texts import LANGUAGES, translator
+from baken.web.console.texts import LANGUAGES, translations, translator
 
 TABLES = [
     (words.purpose_names, Purpose),
@@ -156,3 +157,11 @@ def test_every_event_that_review_writes_can_be_told(kind: EventKind):
         step = LifeWords(language, {}, {}).step(CaseEvent("case", 1, NOW, kind, "user:usr_1", facts))
         assert step.what
         assert all(step.lines), step
+
+
+@pytest.mark.parametrize("language", sorted(set(LANGUAGES) - {"en"}))
+def test_a_translation_has_the_places_of_its_text(language: str):
+    places = re.compile(r"\{\w+\}")
+    for text, translated in translations(language).items():
+        for own in translated:
+            assert set(places.findall(own)) == set(places.findall(text)), text
