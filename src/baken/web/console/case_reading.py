@@ -11,12 +11,14 @@ from baken.assemble import Baken
 from baken.case_steps import CaseStanding, CaseStep
 from baken.cases import Case, CaseEvent, CaseItem, EventKind
 from baken.errors import NotAuthorisedError, NotFoundError
+from baken.looking import SeenBy
 from baken.permissions import Action, may
 from baken.web.console.case_forms import Asked, path_of
 from baken.web.console.case_lists import list_values
 from baken.web.console.case_view import CaseView, CaseWords, Trail
 from baken.web.console.facts import entry_facts
 from baken.web.console.life import LifeStep, LifeWords, joins_together
+from baken.web.console.looking import LookReader
 from baken.web.console.queue import address_of
 from baken.web.console.texts import translator
 from baken.web.console.words import origin_names
@@ -36,7 +38,7 @@ class CaseReader:
         self._store = baken.store
         self._review = baken.review()
         self._queues = baken.queues()
-        self._looking = baken.looking()
+        self._looks = LookReader(baken)
 
     def read(self, user: User, case_id: str, asked: Asked, language: str) -> tuple[CaseView, dict[str, object]]:
         """What the page shows, and the words that its lists need.
@@ -54,6 +56,8 @@ class CaseReader:
         facts = entry_facts(first, translator(language))
         events = self._review.events(user, case_id)
         disputed = {event.facts["entry_id"] for event in events if event.kind is EventKind.DISPUTED}
+        looked = self._looked(user, case_id, asked, first)
+        look = None if looked is None else self._looks.part(user, case, looked, asked, language)
         view = CaseView(
             case=case,
             asked=asked,
@@ -68,8 +72,8 @@ class CaseReader:
             fact_item_count=len(first),
             items=words.rows(case, rows, asked, self._captions(rows) if asked.shows_captions else {}),
             more_items_path=asked.address(case_id, after_id=rows[-1].id, did="") if has_more else None,
-            looked_item=self._looked(user, case_id, asked, first),
-            life=self._life(user, case_id, events, words.life),
+            looked_item=looked,
+            life=_life(events, () if look is None else look.seen, words.life),
             options=words.options(case),
             colleagues=_colleagues(people.values(), user, case) if CaseStep.REASSIGN in standing.steps else {},
             benign_banks={bank.name: bank.name for bank in self._review.benign_banks(user)},
@@ -78,7 +82,7 @@ class CaseReader:
             },
         )
         values = list_values(self._store, language, now)
-        return view, {**values, "origins": origin_names(translator(language))}
+        return view, {**values, "origins": origin_names(translator(language)), "look": look}
 
     def standing(self, user: User, case_id: str) -> CaseStanding:
         """Where a case stands; raises like `read`."""
@@ -110,14 +114,6 @@ class CaseReader:
             user, case_id, asked.item_id
         )
 
-    def _life(self, user: User, case_id: str, events: list[CaseEvent], words: LifeWords) -> list[LifeStep]:
-        """What happened, the latest first; looks at pictures only for those who may know of them."""
-        steps = [words.step(event) for event in joins_together(events)]
-        if may(user, Action.SEE_EXPOSURE):
-            steps += [words.look(seen) for seen in self._looking.seen_by(user, case_id)]
-            steps.sort(key=lambda step: step.at)
-        return steps[: -MAX_LIFE - 1 : -1]
-
     def _captions(self, items: list[CaseItem]) -> dict[str, str]:
         captions = {}
         for item in items:
@@ -137,6 +133,14 @@ class CaseReader:
             None if before is None else onward.address(before),
             None if after is None else onward.address(after),
         )
+
+
+def _life(events: list[CaseEvent], seen: Iterable[SeenBy], words: LifeWords) -> list[LifeStep]:
+    """What happened, the latest first; with the looks at pictures, for those who may know of them."""
+    steps = [words.step(event) for event in joins_together(events)]
+    steps += [words.look(each) for each in seen]
+    steps.sort(key=lambda step: step.at)
+    return steps[: -MAX_LIFE - 1 : -1]
 
 
 def _colleagues(people: Iterable[User], user: User, case: Case) -> dict[str, str]:
