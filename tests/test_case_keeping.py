@@ -471,3 +471,15 @@ def test_two_reviews_of_one_database_see_each_others_claims(world: ReviewWorld) 
     world.review.claim(world.ann, case_id)
     with pytest.raises(ConflictError, match="ann"):
         other.claim(world.ben, case_id)
+
+
+def test_the_documented_actions_are_those_of_the_rules() -> None:
+    page = Path(__file__).parent.parent / "docs/how-to/review-cases.md"
+    rows = [line.strip("| ").split(" | ") for line in page.read_text().splitlines() if line.startswith("| ")]
+    told = {(purpose, decision): actions for purpose, decision, actions in rows if purpose in set(Purpose)}
+    assert told == {
+        (purpose, decision): ", ".join(case_rules.actions_for(purpose, decision)) or "none"
+        for purpose in Purpose
+        if purpose is not Purpose.BENIGN
+        for decision in DecisionKind
+    }
