@@ -20,6 +20,7 @@ from baken import (
     cli_case,
     cli_entry,
     cli_index,
+    cli_jurisdiction,
     cli_key,
     cli_notice,
     cli_operate,
@@ -28,6 +29,7 @@ from baken import (
     cli_screen,
     cli_seen,
     cli_user,
+    cli_vault,
     cli_vpdq,
 )
 from baken import cli_output as output
@@ -58,6 +60,8 @@ app.add_typer(cli_seen.app, name="seen")
 app.add_typer(cli_key.app, name="key")
 app.add_typer(cli_user.app, name="user")
 app.add_typer(cli_audit.app, name="audit")
+app.add_typer(cli_vault.app, name="vault")
+app.add_typer(cli_jurisdiction.app, name="jurisdiction")
 app.add_typer(cli_index.app, name="index")
 app.command()(cli_operate.serve)
 app.command()(cli_operate.check)

@@ -14,10 +14,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from baken import case_rules, permissions
+from baken import case_rules, case_steps, permissions
 from baken.accounts import User
 from baken.case_rules import ReviewPolicy
+from baken.case_steps import CaseStanding
 from baken.cases import (
+    ActionKind,
     ActionState,
     Awaits,
     Case,
@@ -115,6 +117,23 @@ class Review:
         sealed = case_rules.sealed_seqs(case_rules.derive(events), user)
         return [replace(event, facts={"sealed": True}) if event.seq in sealed else event for event in events]
 
+    def standing(self, user: User, case_id: str) -> CaseStanding:
+        """How a case stands for the person: whose it is, which decisions they may read, what they can do."""
+        whole = self._readable(user, case_id)
+        events = self._store.case_events.events(case_id, without=case_rules.SIDE_EVENTS)
+        status, now = case_rules.derive(events), self._now()
+        sealed = case_rules.sealed_seqs(status, user)
+        shown = {given.seq for given in status.given} - sealed
+        return CaseStanding(
+            case=self._within_reach(user, whole),
+            state=whole.state_at(now),
+            is_mine=case_steps.is_running(whole, status, user, now),
+            is_lost=user.id in status.lost_ids,
+            has_sealed=bool(sealed),
+            given=tuple(event for event in events if event.seq in shown),
+            steps=case_steps.steps_of(whole, status, user, now),
+        )
+
     def items(self, user: User, case_id: str, after_id: int = 0, limit: int = 100) -> list[CaseItem]:
         """Its items in the order in which they joined, without matches of banks that are not the person's."""
         self._readable(user, case_id)
@@ -128,6 +147,11 @@ class Review:
         """What is to be done, or was, because of its decisions."""
         self._readable(user, case_id)
         return self._store.case_actions.of_case(case_id, after_id=after_id, limit=limit)
+
+    def action_counts(self, user: User, case_id: str) -> Mapping[tuple[ActionKind, ActionState], int]:
+        """How many actions of its decisions are of which kind, and how far."""
+        self._readable(user, case_id)
+        return self._store.case_actions.counts(case_id)
 
     # Working on a case
 

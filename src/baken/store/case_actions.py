@@ -68,6 +68,13 @@ class CaseActionRows:
             rows = connection.execute(query.order_by(_ACTIONS.id).limit(page_limit(limit)))
             return [_action_of_item(row) for row in rows]
 
+    def counts(self, case_id: str) -> dict[tuple[ActionKind, ActionState], int]:
+        """How many actions a case has of each kind and state."""
+        query = select(_ACTIONS.kind, _ACTIONS.state, func.count()).where(_ACTIONS.case_id == case_id)
+        with self._database.read() as connection:
+            rows = connection.execute(query.group_by(_ACTIONS.kind, _ACTIONS.state)).all()
+        return {(ActionKind(kind), ActionState(state)): count for kind, state, count in rows}
+
     def action(self, action_id: int) -> ActionOfItem:
         """One action.
 

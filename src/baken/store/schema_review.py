@@ -40,8 +40,17 @@ cases = Table(
     Column("ranked_at", UtcTime),
 )
 Index("cases_queue", cases.c.state, cases.c.rank.desc(), cases.c.id)
+Index("cases_awaited", cases.c.state, cases.c.awaits, cases.c.rank.desc(), cases.c.id)
 Index("cases_opened", cases.c.state, cases.c.opened_at, cases.c.id)
-Index("cases_decided", cases.c.decided_at, cases.c.id)
+Index("cases_decided", cases.c.state, cases.c.decided_at, cases.c.id)
+Index(
+    "cases_escalated",
+    cases.c.state,
+    cases.c.rank.desc(),
+    cases.c.id,
+    sqlite_where=text("is_escalated = 1"),
+    postgresql_where=text("is_escalated"),
+)
 is_unranked = text("(ranked_at IS NULL OR ranked_at <> updated_at)")
 Index("cases_unranked", cases.c.id, sqlite_where=is_unranked, postgresql_where=is_unranked)
 _assigned = text("assignee_id IS NOT NULL")
@@ -75,6 +84,7 @@ case_entries = Table(
     Column("case_id", Text, ForeignKey("cases.id"), primary_key=True),
     Column("entry_id", Id, ForeignKey("entries.id"), primary_key=True, autoincrement=False),
 )
+Index("case_entries_entry", case_entries.c.entry_id, case_entries.c.case_id)
 
 # What leads a match to the case it belongs to: the cluster of its picture, or the entry it matched.
 case_keys = Table(
@@ -216,6 +226,7 @@ vault_objects = Table(
     Column("sha256", LargeBinary, nullable=False),
     Column("size_bytes", Id, nullable=False),
     Column("format", PlainText),
+    Column("purpose", Text, nullable=False),
     Column("reason", PlainText, nullable=False),
     Column("key_sealed", LargeBinary),
     Column("held_at", UtcTime, nullable=False),
