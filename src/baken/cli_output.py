@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 
 from rich import box
 from rich.console import Console
@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from baken.banking import ImportSummary
-from baken.cases import Case, CaseItem
+from baken.cases import Case, CaseEvent, CaseItem
 from baken.copies import Evidence, FrameShares, View, ViewSet
 from baken.model import (
     ApiKey,
@@ -32,6 +32,7 @@ from baken.model import (
     SeenStats,
     Verdict,
 )
+from baken.store.case_actions import ActionOfItem
 
 PLAIN_WIDTH = 10_000
 """Columns when the output is no terminal: wider than any path, so that nothing is cut or folded in a log."""
@@ -245,6 +246,7 @@ def bank_json(bank: Bank, counts: Mapping[EntryState, int]) -> dict[str, object]
         "flood_factor": bank.flood_factor,
         "view_set": bank.view_set,
         "keeps_keypoints": bank.keeps_keypoints,
+        "follows_decisions": bank.follows_decisions,
         "entry_counts": {state.value: count for state, count in counts.items()},
     }
 
@@ -260,6 +262,11 @@ def kept_words(bank: Bank) -> str:
     """What a bank keeps of a picture that is added, in words."""
     words = "fingerprints only" if bank.view_set is ViewSet.NONE else f"{bank.view_set.value} views"
     return f"{words} and keypoints" if bank.keeps_keypoints else words
+
+
+def follow_words(bank: Bank) -> str:
+    """What becomes of new copies of what was decided, in words."""
+    return "new copies follow decisions" if bank.follows_decisions else "new copies open a case again"
 
 
 def kept_of_entry(entry: Entry) -> str:
@@ -323,13 +330,56 @@ def case_json(case: Case) -> dict[str, object]:
     return {
         "id": case.id,
         "purpose": case.purpose,
-        "state": case.state,
+        "state": case.state_at(datetime.now(UTC)),
         "opened_at": case.opened_at.isoformat(),
         "updated_at": case.updated_at.isoformat(),
         "item_count": case.item_count,
         "account_count": case.account_count,
         "entries": [{"bank": bank, "entry_id": entry_id} for bank, entry_id in case.entries],
+        "awaits": case.awaits,
+        "is_escalated": case.is_escalated,
+        "hold_until": _iso(case.hold_until),
+        "decision": case.decision,
+        "category": case.category,
+        "decided_at": _iso(case.decided_at),
+        "undo_until": _iso(case.undo_until),
     }
+
+
+def case_event_json(event: CaseEvent) -> dict[str, object]:
+    """An event of a case, as in the HTTP API."""
+    return {
+        "seq": event.seq,
+        "at": event.at.isoformat(),
+        "kind": event.kind,
+        "actor": event.actor,
+        "facts": dict(event.facts),
+    }
+
+
+def action_json(given: ActionOfItem) -> dict[str, object]:
+    """An action, as in the HTTP API."""
+    action = given.action
+    return {
+        "id": action.id,
+        "case_id": action.case_id,
+        "kind": action.kind,
+        "state": action.state,
+        "due_at": action.due_at.isoformat(),
+        "done_at": _iso(action.done_at),
+        "done_by": action.done_by,
+        "purpose": given.purpose,
+        "decision": given.decision,
+        "category": given.category,
+        "screening_id": given.screening_id,
+        "item_ref": given.item_ref,
+        "account_ref": given.account_ref,
+        "album_ref": given.album_ref,
+    }
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
 
 
 def case_item_json(item: CaseItem) -> dict[str, object]:

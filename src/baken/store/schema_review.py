@@ -75,6 +75,7 @@ case_entries = Table(
     Column("case_id", Text, ForeignKey("cases.id"), primary_key=True),
     Column("entry_id", Id, ForeignKey("entries.id"), primary_key=True, autoincrement=False),
 )
+Index("case_entries_entry", case_entries.c.entry_id, case_entries.c.case_id)
 
 # What leads a match to the case it belongs to: the cluster of its picture, or the entry it matched.
 case_keys = Table(
@@ -216,6 +217,7 @@ vault_objects = Table(
     Column("sha256", LargeBinary, nullable=False),
     Column("size_bytes", Id, nullable=False),
     Column("format", PlainText),
+    Column("purpose", Text, nullable=False),
     Column("reason", PlainText, nullable=False),
     Column("key_sealed", LargeBinary),
     Column("held_at", UtcTime, nullable=False),

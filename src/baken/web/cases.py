@@ -26,6 +26,7 @@ class Cases:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._cases = service.baken.store.cases
+        self._events = service.baken.store.case_events
 
     def routes(self) -> list[BaseRoute]:
         """The routes, documented."""
@@ -34,6 +35,7 @@ class Cases:
         router.add_api_route("", self.list_all, methods=["GET"], **document(wire.CasePage))
         router.add_api_route(one, self.read, methods=["GET"], **document(wire.Case, also=[404]))
         router.add_api_route(f"{one}/items", self.items, methods=["GET"], **document(wire.CaseItemPage, also=[404]))
+        router.add_api_route(f"{one}/events", self.events, methods=["GET"], **document(wire.CaseEventPage, also=[404]))
         return router.routes
 
     async def list_all(self, limit: Limit = 100, cursor: Cursor = None) -> Response:
@@ -59,4 +61,13 @@ class Cases:
         shown = items[:limit]
         next_cursor = str(shown[-1].id) if len(items) > limit else None
         page = wire.CaseItemPage([wire.case_item(each) for each in shown], next_cursor)
+        return Response(wire.encode(page), media_type="application/json")
+
+    async def events(self, case_id: CaseId, limit: Limit = 100, cursor: Cursor = None) -> Response:
+        """List what happened to a case, in order."""
+        after_seq = after_id_of(cursor)
+        events = await self._service.store_pool.run(self._events.events, case_id, after_seq=after_seq, limit=limit + 1)
+        shown = events[:limit]
+        next_cursor = str(shown[-1].seq) if len(events) > limit else None
+        page = wire.CaseEventPage([wire.case_event(each) for each in shown], next_cursor)
         return Response(wire.encode(page), media_type="application/json")

@@ -15,7 +15,9 @@ from baken.permissions import Action, may, require
 from baken.web.console.account import Account
 from baken.web.console.assets import Assets
 from baken.web.console.bulk import Bulk
+from baken.web.console.case import CasePages
 from baken.web.console.entrance import Entrance
+from baken.web.console.finding import FindingPages
 from baken.web.console.pages import Pages
 from baken.web.console.provider import ProviderPages
 from baken.web.console.queue import QueuePages
@@ -56,6 +58,7 @@ class Console:
         users = Users(self._service, self._people, self._pages)
         return [
             *self._case_routes(),
+            *self._one_case_routes(),
             self._route("/console", self.home),
             *self._assets.routes(),
             self._route("/console/language", self.language, posts=True, is_open=True),
@@ -84,7 +87,10 @@ class Console:
     def _case_routes(self) -> list[BaseRoute]:
         queue = QueuePages(self._service, self._pages)
         bulk = Bulk(self._service, self._pages)
+        finding = FindingPages(self._service, self._pages)
         return [
+            self._route("/console/search", finding.search, action=Action.SEE_CASES),
+            self._route("/console/accounts", finding.account, action=Action.SEE_SCREENINGS),
             self._route("/console/cases", queue.show, action=Action.SEE_CASES),
             self._route("/console/views", queue.save, posts=True, action=Action.SEE_CASES),
             self._route("/console/views/drop", queue.drop, posts=True, action=Action.SEE_CASES),
@@ -92,6 +98,35 @@ class Console:
             self._route("/console/cases/bulk/summary", bulk.summarise, posts=True, action=Action.DECIDE_CASES),
             self._route("/console/cases/bulk/do", bulk.do, posts=True, action=Action.DECIDE_CASES),
             self._route("/console/cases/bulk/undo", bulk.undo, posts=True, action=Action.DECIDE_CASES),
+        ]
+
+    def _one_case_routes(self) -> list[BaseRoute]:
+        case = CasePages(self._service, self._pages)
+        path = "/console/cases/{case_id}"
+        drawing = f"{path}/items/{{item_id}}/drawing"
+        steps = {
+            "claim": case.claim,
+            "release": case.release,
+            "heartbeat": case.heartbeat,
+            "hold": case.hold,
+            "resume": case.resume,
+            "note": case.note,
+            "escalate": case.escalate,
+            "reassign": case.reassign,
+            "ask-second": case.ask_second,
+            "decide": case.decide,
+            "undo": case.undo,
+            "reopen": case.reopen,
+            "benign": case.make_benign,
+            "dispute": case.dispute,
+        }
+        return [
+            self._route(path, case.show, action=Action.SEE_CASES),
+            self._route(drawing, case.drawing, action=Action.SEE_CASES),
+            *(
+                self._route(f"{path}/{name}", step, posts=True, action=Action.DECIDE_CASES)
+                for name, step in steps.items()
+            ),
         ]
 
     def error_page(self, scope: Scope, problem: Problem, request_id: str) -> tuple[bytes, dict[str, str]] | None:

@@ -104,6 +104,7 @@ def _make_case_tables() -> None:
         " JOIN entries ON entries.id = case_keys.key_id WHERE case_keys.kind = 'entry'"
     )
     op.create_table("case_entries", _of("cases", "case_id", is_key=True), _of("entries", "entry_id", is_key=True))
+    op.create_index("case_entries_entry", "case_entries", ["entry_id", "case_id"])
     op.execute(
         "INSERT INTO case_entries (case_id, entry_id) SELECT DISTINCT case_keys.case_id, entries.id FROM case_keys"
         " JOIN entries ON entries.id = case_keys.key_id WHERE case_keys.kind = 'entry'"
@@ -195,6 +196,7 @@ def _make_looking() -> None:
         _needed("sha256", sa.LargeBinary()),
         _needed("size_bytes", _id_type()),
         sa.Column("format", sa.Text()),
+        _needed("purpose", sa.Text()),
         _needed("reason", sa.Text()),
         sa.Column("key_sealed", sa.LargeBinary()),
         _time("held_at"),
