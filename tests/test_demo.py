@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -128,7 +129,10 @@ def test_the_printed_lines_work_when_pasted_even_when_the_port_is_taken(tmp_path
                     break
             next(line for line in serving.stderr if "index_loaded" in line)
             try:
-                with sign_in_with(printed["demo-lead"]) as lead, sign_in_with(printed["demo-admin"]) as admin:
+                with (
+                    closing(sign_in_with(printed["demo-lead"])) as lead,
+                    closing(sign_in_with(printed["demo-admin"])) as admin,
+                ):
                     queue = lead.get(f"{printed['console']}/cases")
                     assert admin.get(f"{printed['console']}/users").status_code == 200
                 pasted = subprocess.run(printed["try"], shell=True, capture_output=True, text=True, check=True)  # noqa: S602
