@@ -62,6 +62,7 @@ _COLUMNS = ("file", "finding", "verdict", "bank", "distance", "transform", "ms")
 _SETTINGS = {
     "require_second_factor_roles": "",  # for people who look around, of pictures that are nobody's
     "two_person_purposes": Purpose.KNOWN_ABUSE.value,
+    "vault_hold_days": 7,
 }
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

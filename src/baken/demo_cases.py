@@ -120,7 +120,9 @@ def _screen(baken: Baken, shelf: _Shelf) -> None:
         seed, number = item
         with Image.open(_path(folder, seed)) as picture:
             data = encoded(picture.resize((400 + number, 300)), "JPEG", quality=88 - number)
-        pipeline.screen(data, _meta(seed, number), baken.gate, baken.store)
+        screening = pipeline.screen(data, _meta(seed, number), baken.gate, baken.store)
+        if baken.holding.wants(screening):
+            baken.holding.after(screening, data)
 
     with ThreadPoolExecutor(baken.workers.processes) as pool:
         list(pool.map(screen, _items(shelf)))

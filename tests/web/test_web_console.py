@@ -28,6 +28,8 @@ PAGES: dict[str, Action | None] = {
     "/console/account": None,
     "/console/account/second-factor": None,
     "/console/users": Action.SEE_USERS,
+    "/console/audit": Action.SEE_AUDIT_LOG,
+    "/console/settings": Action.CHANGE_SETTINGS,
     "/console/cases": Action.SEE_CASES,
     "/console/search": Action.SEE_CASES,
 }
@@ -60,6 +62,7 @@ FORMS: dict[str, Action | None] = {
     "/console/account/recovery-codes": None,
     "/console/users": Action.CHANGE_USERS,
     "/console/users/change": Action.CHANGE_USERS,
+    "/console/audit/export": Action.EXPORT_AUDIT_LOG,
     "/console/views": Action.SEE_CASES,
     "/console/views/drop": Action.SEE_CASES,
     "/console/cases/bulk": Action.DECIDE_CASES,
