@@ -204,6 +204,11 @@ def _allow(review: Review, reviewer: User, lead: User, case_id: str) -> None:
     review.decide(lead, case_id, _decision(DecisionKind.ALLOWED, "The family posted it here itself."))
 
 
+def _doubt(review: Review, reviewer: User, lead: User, case_id: str) -> None:
+    del lead
+    review.decide(reviewer, case_id, _decision(DecisionKind.CANNOT_TELL, "Too small to tell the two apart."))
+
+
 def _note(review: Review, reviewer: User, lead: User, case_id: str) -> None:
     review.note(reviewer, case_id, "Seen before with another caption; ask the platform for the album.")
     review.reassign(lead, case_id, reviewer.id, "You know the account.")
@@ -212,5 +217,5 @@ def _note(review: Review, reviewer: User, lead: User, case_id: str) -> None:
 _STEPS: dict[Purpose, tuple[_Step, ...]] = {
     Purpose.KNOWN_ABUSE: (_claim, _hold, _await_second, _agree, _reject, _escalate),
     Purpose.OWN_PHOTO: (_confirm, _allow, _note, _hold),
-    Purpose.WATCH: (_reject, _claim),
+    Purpose.WATCH: (_reject, _claim, _doubt),
 }
