@@ -40,8 +40,17 @@ cases = Table(
     Column("ranked_at", UtcTime),
 )
 Index("cases_queue", cases.c.state, cases.c.rank.desc(), cases.c.id)
+Index("cases_awaited", cases.c.state, cases.c.awaits, cases.c.rank.desc(), cases.c.id)
 Index("cases_opened", cases.c.state, cases.c.opened_at, cases.c.id)
-Index("cases_decided", cases.c.decided_at, cases.c.id)
+Index("cases_decided", cases.c.state, cases.c.decided_at, cases.c.id)
+Index(
+    "cases_escalated",
+    cases.c.state,
+    cases.c.rank.desc(),
+    cases.c.id,
+    sqlite_where=text("is_escalated = 1"),
+    postgresql_where=text("is_escalated"),
+)
 is_unranked = text("(ranked_at IS NULL OR ranked_at <> updated_at)")
 Index("cases_unranked", cases.c.id, sqlite_where=is_unranked, postgresql_where=is_unranked)
 _assigned = text("assignee_id IS NOT NULL")

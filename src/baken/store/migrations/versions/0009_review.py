@@ -72,8 +72,16 @@ def _widen_cases() -> None:
     ):
         op.add_column("cases", column)
     op.create_index("cases_queue", "cases", ["state", sa.text("rank DESC"), "id"])
+    op.create_index("cases_awaited", "cases", ["state", "awaits", sa.text("rank DESC"), "id"])
     op.create_index("cases_opened", "cases", ["state", "opened_at", "id"])
-    op.create_index("cases_decided", "cases", ["decided_at", "id"])
+    op.create_index("cases_decided", "cases", ["state", "decided_at", "id"])
+    op.create_index(
+        "cases_escalated",
+        "cases",
+        ["state", sa.text("rank DESC"), "id"],
+        sqlite_where=sa.text("is_escalated = 1"),
+        postgresql_where=sa.text("is_escalated"),
+    )
     is_unranked = sa.text("(ranked_at IS NULL OR ranked_at <> updated_at)")
     op.create_index("cases_unranked", "cases", ["id"], sqlite_where=is_unranked, postgresql_where=is_unranked)
     for name, indexed in (
