@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -157,7 +158,7 @@ def test_the_cases_before_and_after_one_are_those_beside_it_in_its_queue(store: 
         ids = [None, *(case.id for case in listed), None]
         for before, case, after in zip(ids, listed, ids[2:], strict=False):
             assert queues.neighbours(user, query, case) == (before, after), query
-    assert queues.neighbours(user, QueueQuery(states=decided), _open(cases[0])) == (None, None)
+    assert queues.neighbours(user, QueueQuery(states=decided), open_case(cases[0])) == (None, None)
 
 
 def test_a_row_says_its_points_and_only_the_banks_within_reach(store: Store, queues: Queues):

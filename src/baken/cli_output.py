@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 
 from rich import box
 from rich.console import Console
@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from baken.banking import ImportSummary
-from baken.cases import Case, CaseEvent, CaseItem
+from baken.cases import CaseEvent, CaseItem
 from baken.copies import Evidence, FrameShares, View, ViewSet
 from baken.model import (
     ApiKey,
@@ -32,6 +32,8 @@ from baken.model import (
     SeenStats,
     Verdict,
 )
+from baken.priorities import Factor, FactorName, Points
+from baken.queues import QueueRow
 from baken.store.case_actions import ActionOfItem
 
 PLAIN_WIDTH = 10_000
@@ -325,12 +327,13 @@ def key_json(key: ApiKey) -> dict[str, object]:
     }
 
 
-def case_json(case: Case) -> dict[str, object]:
+def case_json(row: QueueRow) -> dict[str, object]:
     """A case, as in the HTTP API."""
+    case = row.case
     return {
         "id": case.id,
         "purpose": case.purpose,
-        "state": case.state_at(datetime.now(UTC)),
+        "state": row.state,
         "opened_at": case.opened_at.isoformat(),
         "updated_at": case.updated_at.isoformat(),
         "item_count": case.item_count,
@@ -338,12 +341,35 @@ def case_json(case: Case) -> dict[str, object]:
         "entries": [{"bank": bank, "entry_id": entry_id} for bank, entry_id in case.entries],
         "awaits": case.awaits,
         "is_escalated": case.is_escalated,
+        "visibility": case.widest_visibility,
         "hold_until": _iso(case.hold_until),
         "decision": case.decision,
         "category": case.category,
         "decided_at": _iso(case.decided_at),
         "undo_until": _iso(case.undo_until),
+        "points": points_json(row.points),
     }
+
+
+def factor_text(factor: Factor) -> str:
+    """What a factor says, in a few words."""
+    words = {
+        FactorName.PURPOSE: "{purpose}",
+        FactorName.ITEMS: "{items} items",
+        FactorName.ACCOUNTS: "{accounts} accounts",
+        FactorName.VISIBILITY: "visibility {visibility}",
+        FactorName.ESCALATED: "escalated",
+        FactorName.REPEAT_ACCOUNT: "{count} of its accounts in a confirmed case",
+        FactorName.FURTHER_ALBUMS: "{count} albums beside the first",
+        FactorName.AGE: "{days:.1f} days old",
+    }
+    return words[factor.name].format(**factor.facts)
+
+
+def points_json(points: Points) -> dict[str, object]:
+    """Points with what they are the sum of, as in the HTTP API."""
+    factors = [{"name": each.name, "points": each.points, "facts": dict(each.facts)} for each in points.factors]
+    return {"total": points.total, "factors": factors}
 
 
 def case_event_json(event: CaseEvent) -> dict[str, object]:

@@ -27,7 +27,7 @@ from baken.exposure import Budgets, BudgetState, DayOfExposure, Spent, Tally
 from baken.jurisdictions import LOOKING_ROLES, REVIEWED, Profile, Tells
 from baken.looking_bytes import Bytes, Source
 from baken.looking_shown import Shown
-from baken.model import Purpose
+from baken.model import Purpose, Screening
 from baken.permissions import Action, may, require
 from baken.previews import MEDIA_TYPE
 from baken.store import Store
@@ -154,7 +154,8 @@ class Looking:
         now = self._now()
         standing = self._store.reveals.standing(user.id, case.id, since=now - _REMEMBERED, now=now)
         purposes = self._purposes(case, item.screening_id)
-        source = self._source.of(self._store.screening(item.screening_id))
+        screening = self._screening(item.screening_id)
+        source = None if screening is None else self._source.of(screening)
         level, why_not = self._reach(user, purposes, standing)
         if why_not is None and source is None:
             level, why_not = Level.FACTS, WhyNot.NO_BYTES
@@ -351,8 +352,16 @@ class Looking:
         return frozenset({case.purpose}) | self._store.reveals.purposes_of(screening_id) | self._matched(screening_id)
 
     def _matched(self, screening_id: str) -> frozenset[Purpose]:
-        matches = self._store.screening(screening_id).outcome.matches
+        screening = self._screening(screening_id)
+        matches = () if screening is None else screening.outcome.matches
         return frozenset(match.purpose for match in matches) & frozenset(REVIEWED)
+
+    def _screening(self, screening_id: str) -> Screening | None:
+        """An item's screening; None when it was deleted, which leaves the case as evidence."""
+        try:
+            return self._store.screening(screening_id)
+        except NotFoundError:
+            return None
 
     def _reach(self, user: User, purposes: frozenset[Purpose], standing: Standing) -> tuple[Level, WhyNot | None]:
         if not may(user, Action.REVEAL_PICTURES):

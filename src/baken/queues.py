@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from baken.accounts import User
-from baken.cases import Case
+from baken.cases import Case, CaseState
 from baken.cases_query import CaseSort, QueueQuery
 from baken.errors import InvalidValueError, NotFoundError
 from baken.permissions import Action, require
@@ -53,10 +53,11 @@ _SCREENING_ID = re.compile(r"[\x21-\x7d]{1,100}")
 
 @dataclass(frozen=True, slots=True)
 class QueueRow:
-    """A case, with how urgent it is and why."""
+    """A case, with how urgent it is and why, and its state as people see it now."""
 
     case: Case
     points: Points
+    state: CaseState
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +205,18 @@ class Queues:
         """
         require(user, Action.SEE_CASES)
         _check_limit(limit)
-        asker, now = asker_of(user), self._now()
+        return self._page(asker_of(user), query, cursor, limit)
+
+    def page_for_platform(self, query: QueueQuery, cursor: str | None = None, limit: int = 100) -> QueuePage:
+        """The same for the platform and its operator, who see every case; what is somebody's own is nobody's here.
+
+        Raises:
+            InvalidValueError: no page of this query gave this cursor.
+        """
+        return self._page(Asker(), query, cursor, limit)
+
+    def _page(self, asker: Asker, query: QueueQuery, cursor: str | None, limit: int) -> QueuePage:
+        now = self._now()
         after = None if cursor is None else QueueKey.parse(cursor, query.order)
         cases = self._store.queues.page(query, asker, now, after=after, limit=limit + 1)
         shown, has_more = cases[:limit], len(cases) > limit
@@ -251,7 +263,7 @@ class Queues:
     def rows_of(self, cases: Sequence[Case]) -> tuple[QueueRow, ...]:
         """Cases with how urgent they are now."""
         now = self._now()
-        return tuple(QueueRow(case, points_of(case, self.weights, now)) for case in cases)
+        return tuple(QueueRow(case, points_of(case, self.weights, now), case.state_at(now)) for case in cases)
 
     # Search and accounts
 

@@ -32,11 +32,13 @@ PAGES: dict[str, Action | None] = {
     "/console/settings": Action.CHANGE_SETTINGS,
     "/console/cases": Action.SEE_CASES,
     "/console/search": Action.SEE_CASES,
+    "/console/exposure": None,
 }
 BY_NAME = {
     "/console/accounts": Action.SEE_SCREENINGS,
     "/console/cases/{case_id}": Action.SEE_CASES,
     "/console/cases/{case_id}/items/{item_id}/drawing": Action.SEE_CASES,
+    "/console/cases/{case_id}/reveals/{reveal_id}": Action.REVEAL_PICTURES,
 }
 """Pages of one thing, which is named in the address; without a name there is nothing."""
 CASE_STEPS = [
@@ -69,6 +71,10 @@ FORMS: dict[str, Action | None] = {
     "/console/cases/bulk/summary": Action.DECIDE_CASES,
     "/console/cases/bulk/do": Action.DECIDE_CASES,
     "/console/cases/bulk/undo": Action.DECIDE_CASES,
+    "/console/cases/{case_id}/look": Action.REVEAL_PICTURES,
+    "/console/cases/{case_id}/reveals/{reveal_id}/hide": Action.REVEAL_PICTURES,
+    "/console/exposure/opt-out": None,
+    "/console/exposure/lift": Action.LIFT_EXPOSURE_BUDGETS,
     **{f"/console/cases/{{case_id}}/{step}": Action.DECIDE_CASES for step in CASE_STEPS},
 }
 ASSETS = {"/console/console.css", "/console/baken.js", "/console/htmx.js", "/console/icon.svg"}

@@ -90,9 +90,9 @@ class QueueKey:
         return cls(value, case_id)
 
     def __str__(self) -> str:
-        """A cursor: opaque, exact."""
-        value = self.value.hex() if isinstance(self.value, float) else self.value.isoformat()
-        return f"{value}~{self.case_id}"
+        """A cursor: opaque, exact, and the same in an address as out of it."""
+        text = self.value.hex() if isinstance(self.value, float) else self.value.isoformat()
+        return f"{text.replace('+00:00', 'Z').replace('p+', 'p')}~{self.case_id}"  # a plus sign would become a space
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +141,13 @@ class QueueRows:
                 wanted = _conditions(query, asker, states, now)
                 if after is not None:
                     wanted += way.behind(by, after)
-                statement = select(schema.cases).where(_CASES.state == stored.value, *wanted)
+                # The index holds all that is asked; rows are read of those alone that are shown.
+                statement = select(_CASES.id, by).where(_CASES.state == stored.value, *wanted)
                 pages.append(connection.execute(statement.order_by(*way.order(by)).limit(page_limit(limit))).all())
-            rows = list(islice(_merged(pages, sort), limit))
-            return read_cases(connection, rows, asker.bank_ids)
+            ids = [row.id for row in islice(_merged(pages, sort), limit)]
+            found = {row.id: row for row in connection.execute(select(schema.cases).where(_CASES.id.in_(ids)))}
+            # Who changed a case meanwhile has it where it was; nobody deletes one.
+            return read_cases(connection, [found[case_id] for case_id in ids], asker.bank_ids)
 
     def neighbour(
         self, query: QueueQuery, asker: Asker, now: datetime, key: QueueKey, *, is_before: bool = False
@@ -249,7 +252,7 @@ def _has_bank(of_banks: Select[Any]) -> ColumnElement[bool]:
     return of_banks.where(_BANKS.case_id == _CASES.id).exists()
 
 
-def _merged(pages: Sequence[Sequence[Row[Any]]], sort: CaseSort) -> Any:  # noqa: ANN401 - an iterator of rows
+def _merged(pages: Sequence[Sequence[Row[Any, Any]]], sort: CaseSort) -> Any:  # noqa: ANN401 - an iterator of rows
     name = _SORTED_BY[sort].key
     if sort is CaseSort.PRIORITY:
         return merge(*pages, key=lambda row: (-row.rank, row.id))

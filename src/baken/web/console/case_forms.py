@@ -38,6 +38,8 @@ class Asked:
         item_id: look at this item; None for the first.
         shows_captions: whether captions are shown.
         did: what was just done, for a line that says so.
+        reveal_id: the reveal whose picture is shown.
+        look: what went wrong when a picture was asked for, for a line that says so.
     """
 
     query: QueueQuery = field(default_factory=QueueQuery)
@@ -45,6 +47,8 @@ class Asked:
     item_id: int | None = None
     shows_captions: bool = False
     did: str = ""
+    reveal_id: int | None = None
+    look: str = ""
 
     @classmethod
     def of(cls, given: QueryParams | Mapping[str, str]) -> Self:
@@ -55,20 +59,28 @@ class Asked:
             item_id=id_in(given.get("item")),
             shows_captions=given.get("captions") == "1",
             did=given.get("did", ""),
+            reveal_id=id_in(given.get("reveal")),
+            look=given.get("look", ""),
         )
 
     def address(self, case_id: str, **changes: object) -> str:
-        """The address of a case's page that asks for the same, with some of it changed."""
-        asked = replace(self, **changes) if changes else self  # type: ignore[arg-type]
-        pairs = {
-            "from": asked.query.format(),
-            "after": asked.after_id or "",
-            "item": asked.item_id or "",
-            "captions": "1" if asked.shows_captions else "",
-            "did": asked.did,
-        }
-        query = urlencode({name: value for name, value in pairs.items() if value})
+        """The address of a case's page that asks for the same, with some of it changed; pictures are asked for anew."""
+        asked = replace(self, **{"reveal_id": None, "look": "", **changes})  # type: ignore[arg-type]
+        query = urlencode(asked.fields())
         return path_of(case_id) + (f"?{query}" if query else "")
+
+    def fields(self) -> dict[str, object]:
+        """The same as fields of a form."""
+        pairs = {
+            "from": self.query.format(),
+            "after": self.after_id or "",
+            "item": self.item_id or "",
+            "captions": "1" if self.shows_captions else "",
+            "did": self.did,
+            "reveal": self.reveal_id or "",
+            "look": self.look,
+        }
+        return {name: value for name, value in pairs.items() if value}
 
 
 def path_of(case_id: str) -> str:

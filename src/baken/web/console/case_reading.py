@@ -16,6 +16,7 @@ from baken.web.console.case_forms import Asked, path_of
 from baken.web.console.case_lists import list_values
 from baken.web.console.case_view import CaseView, CaseWords, Trail
 from baken.web.console.facts import entry_facts
+from baken.web.console.looking import LookReader
 from baken.web.console.queue import address_of
 from baken.web.console.texts import translator
 from baken.web.console.words import origin_names
@@ -32,6 +33,7 @@ class CaseReader:
         self._store = baken.store
         self._review = baken.review()
         self._queues = baken.queues()
+        self._looks = LookReader(baken)
 
     def read(self, user: User, case_id: str, asked: Asked, language: str) -> tuple[CaseView, dict[str, object]]:
         """What the page shows, and the words that its lists need.
@@ -47,6 +49,7 @@ class CaseReader:
         shown = first if not asked.after_id else self._review.items(user, case_id, asked.after_id, PAGE_ITEMS + 1)
         rows, has_more = shown[:PAGE_ITEMS], len(shown) > PAGE_ITEMS
         facts = entry_facts(first, translator(language))
+        looked = self._looked(user, case_id, asked, first)
         view = CaseView(
             case=case,
             asked=asked,
@@ -61,7 +64,7 @@ class CaseReader:
             fact_item_count=len(first),
             items=words.rows(case, rows, asked, self._captions(rows) if asked.shows_captions else {}),
             more_items_path=asked.address(case_id, after_id=rows[-1].id, did="") if has_more else None,
-            looked_item=self._looked(user, case_id, asked, first),
+            looked_item=looked,
             life=[words.life.step(event) for event in self._review.events(user, case_id)],
             options=words.options(case),
             colleagues=_colleagues(people.values(), user, case) if CaseStep.REASSIGN in standing.steps else {},
@@ -69,7 +72,8 @@ class CaseReader:
             disputable={str(fact.entry_id): f"{fact.bank} {fact.entry_id}" for fact in facts},
         )
         values = list_values(self._store, language, now)
-        return view, {**values, "origins": origin_names(translator(language))}
+        look = None if looked is None else self._looks.part(user, case, looked, asked, language)
+        return view, {**values, "origins": origin_names(translator(language)), "look": look}
 
     def standing(self, user: User, case_id: str) -> CaseStanding:
         """Where a case stands; raises like `read`."""

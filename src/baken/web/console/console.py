@@ -18,7 +18,9 @@ from baken.web.console.audit import AuditPages
 from baken.web.console.bulk import Bulk
 from baken.web.console.case import CasePages
 from baken.web.console.entrance import Entrance
+from baken.web.console.exposure import ExposurePages
 from baken.web.console.finding import FindingPages
+from baken.web.console.looking import LookingPages
 from baken.web.console.pages import Pages
 from baken.web.console.provider import ProviderPages
 from baken.web.console.queue import QueuePages
@@ -63,6 +65,7 @@ class Console:
         return [
             *self._case_routes(),
             *self._one_case_routes(),
+            *self._looking_routes(),
             self._route("/console", self.home),
             *self._assets.routes(),
             self._route("/console/language", self.language, posts=True, is_open=True),
@@ -105,6 +108,21 @@ class Console:
             self._route("/console/cases/bulk/summary", bulk.summarise, posts=True, action=Action.DECIDE_CASES),
             self._route("/console/cases/bulk/do", bulk.do, posts=True, action=Action.DECIDE_CASES),
             self._route("/console/cases/bulk/undo", bulk.undo, posts=True, action=Action.DECIDE_CASES),
+        ]
+
+    def _looking_routes(self) -> list[BaseRoute]:
+        looking = self._service.baken.looking()
+        pictures = LookingPages(self._service, self._pages, looking)
+        exposure = ExposurePages(self._service, self._pages, looking)
+        reveal, lift = Action.REVEAL_PICTURES, Action.LIFT_EXPOSURE_BUDGETS
+        picture = "/console/cases/{case_id}/reveals/{reveal_id}"
+        return [
+            self._route("/console/cases/{case_id}/look", pictures.reveal, posts=True, action=reveal),
+            self._route(picture, pictures.picture, action=reveal),
+            self._route(f"{picture}/hide", pictures.hide, posts=True, action=reveal),
+            self._route("/console/exposure", exposure.show),
+            self._route("/console/exposure/opt-out", exposure.opt_out, posts=True),
+            self._route("/console/exposure/lift", exposure.lift, posts=True, action=lift),
         ]
 
     def _one_case_routes(self) -> list[BaseRoute]:

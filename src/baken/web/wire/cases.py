@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
 
 from baken import cases
 from baken.cases import ActionKind, ActionState, Awaits, CaseState, DecisionKind, EventKind, MatchOrigin
-from baken.model import Purpose
+from baken.model import Purpose, Visibility
+from baken.priorities import FactorName
+from baken.queues import QueueRow
 from baken.store.case_actions import ActionOfItem
 from baken.web.wire.matches import Match, match
 
@@ -21,8 +23,26 @@ class CaseEntry(msgspec.Struct):
     entry_id: int
 
 
+class Factor(msgspec.Struct):
+    """What a case has some of its points for."""
+
+    name: FactorName
+    points: float
+    facts: dict[str, int | float | str]
+
+
+class Points(msgspec.Struct):
+    """How urgent a case is now, and why, the weightiest factor first."""
+
+    total: float
+    factors: list[Factor]
+
+
 class Case(msgspec.Struct):
-    """The unit of review: one picture, or one entry, with all its items."""
+    """The unit of review: one picture, or one entry, with all its items.
+
+    `state` is `claimed` while a person works on it. `awaits` says whose decision an undecided case waits for.
+    """
 
     id: str
     purpose: Purpose
@@ -34,15 +54,17 @@ class Case(msgspec.Struct):
     entries: list[CaseEntry]
     awaits: Awaits | None
     is_escalated: bool
+    visibility: Visibility | None
     hold_until: datetime | None
     decision: DecisionKind | None
     category: str | None
     decided_at: datetime | None
     undo_until: datetime | None
+    points: Points
 
 
 class CasePage(msgspec.Struct):
-    """Cases, newest first; `next_cursor` is null on the last page."""
+    """Cases, in the order that was asked for; `next_cursor` is null on the last page."""
 
     cases: list[Case]
     next_cursor: str | None
@@ -117,12 +139,14 @@ class CaseItemPage(msgspec.Struct):
     next_cursor: str | None
 
 
-def case(given: cases.Case) -> Case:
+def case(row: QueueRow) -> Case:
     """A case as it is answered: with the state it has now, which knows whether a claim still holds."""
+    given = row.case
+    factors = [Factor(factor.name, factor.points, dict(factor.facts)) for factor in row.points.factors]
     return Case(
         given.id,
         given.purpose,
-        given.state_at(datetime.now(UTC)),
+        row.state,
         given.opened_at,
         given.updated_at,
         given.item_count,
@@ -130,11 +154,13 @@ def case(given: cases.Case) -> Case:
         [CaseEntry(bank_name, entry_id) for bank_name, entry_id in given.entries],
         given.awaits,
         given.is_escalated,
+        given.widest_visibility,
         given.hold_until,
         given.decision,
         given.category,
         given.decided_at,
         given.undo_until,
+        Points(row.points.total, factors),
     )
 
 

@@ -71,7 +71,9 @@ def _widen_cases() -> None:
         _time("ranked_at", nullable=True),
     ):
         op.add_column("cases", column)
-    op.create_index("cases_queue", "cases", ["state", sa.text("rank DESC"), "id"])
+    asked = ("opened_at", "purpose", "awaits", "widest_visibility", "item_count", "account_count", "is_escalated")
+    people = ("assignee_id", "holder_id", "lease_until")
+    op.create_index("cases_queue", "cases", ["state", sa.text("rank DESC"), "id", *asked, *people])
     op.create_index("cases_awaited", "cases", ["state", "awaits", sa.text("rank DESC"), "id"])
     op.create_index("cases_opened", "cases", ["state", "opened_at", "id"])
     op.create_index("cases_decided", "cases", ["state", "decided_at", "id"])
@@ -83,7 +85,7 @@ def _widen_cases() -> None:
         postgresql_where=sa.text("is_escalated"),
     )
     is_unranked = sa.text("(ranked_at IS NULL OR ranked_at <> updated_at)")
-    op.create_index("cases_unranked", "cases", ["id"], sqlite_where=is_unranked, postgresql_where=is_unranked)
+    op.create_index("cases_unranked", "cases", ["state", "id"], sqlite_where=is_unranked, postgresql_where=is_unranked)
     for name, indexed in (
         ("cases_holder", "holder_id"),
         ("cases_hold_until", "hold_until"),
