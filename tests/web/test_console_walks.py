@@ -6,16 +6,19 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
-from console_browser import DESK, PHONE, Site, Visitor, cheap_passwords, serving, visiting
+from console_browser import DESK, PHONE, Site, Visitor, cheap_passwords, jpeg, serving, visiting
 from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page, expect
 from reviewers import Reviewer
 
-from baken import assemble
-from baken.cases import Awaits, Case, CaseState, DecisionKind
+from baken import assemble, samples
+from baken.cases import Awaits, Case, CaseState, DecisionKind, Level
+from baken.keeping import ensure_key
+from baken.model import Purpose
 from baken.settings import load
 from baken.web.console.texts import LANGUAGES, translator
 
@@ -31,16 +34,21 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         rules = {"two_person_purposes": "known_abuse", "require_second_factor_roles": ""}
         settings = load({}, data_dir=data_dir, decode_processes=1, **rules)
         with serving(assemble.initialise(settings)) as served:
+            ensure_key(served.baken.keeping.sealer, served.baken.store)
             yield served
 
 
 @pytest.fixture
 def make_case(site: Site) -> Callable[..., Case]:
-    """Makes a case of a picture that nobody had."""
+    """Makes a case of a picture that nobody had; its bytes are held if `is_held`."""
 
-    def make(purpose: str = "known_abuse", **given: object) -> Case:
-        bank = {"own_photo": "families", "known_abuse": "hotline"}[purpose]
-        [case] = site.make_cases([next(_seeds)], bank=bank, purpose=purpose, **given)
+    def make(purpose: str = "known_abuse", *, is_held: bool = False, **given: object) -> Case:
+        bank, seed = {"own_photo": "families", "known_abuse": "hotline"}[purpose], next(_seeds)
+        [case] = site.make_cases([seed], bank=bank, purpose=purpose, **given)
+        if is_held:
+            until = datetime.now(UTC) + timedelta(days=1)
+            data = jpeg(samples.draw(seed, (320, 240)), 95)
+            site.baken.vault.hold(data, Purpose(purpose), until=until, reason="test")
         return case
 
     return make
@@ -69,18 +77,24 @@ def decide(page: Page, kind: str, reason: str, category: str | None = None) -> N
     page.locator(".case-form").get_by_role("button", name="Decide").click()
 
 
-def test_a_match_is_found_claimed_decided_by_two_and_undone(
+def test_a_match_is_found_claimed_looked_at_decided_by_two_and_undone(
     site: Site, visit: Callable[..., Visitor], make_case: Callable[..., Case]
 ):
-    case = make_case(copies=4, accounts=3)
+    case = make_case(copies=4, accounts=3, is_held=True)
     alice, bob = visit("alice"), visit("bob")
 
     page = alice.open("/console/cases")
     page.get_by_role("link", name=case.id[-8:]).click()
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Case {case.id[-8:]}")
-    assert not alice.pictures() or all("/drawing" in each.url for each in alice.pictures())
     page.get_by_role("button", name="Claim").click()
     expect(page.locator(".case-state")).to_contain_text("You have it")
+    assert all("/drawing" in each.url for each in alice.pictures())
+    page.get_by_role("button", name="Blurred preview").click()
+    page.wait_for_function("document.querySelector('#look img')?.naturalWidth > 0")
+    [reveal] = site.baken.store.reveals.of_case(case.id)
+    assert (reveal.level, reveal.user_id) == (Level.PREVIEW, site.users["alice"].id)
+    assert [each.url for each in alice.pictures() if f"/reveals/{reveal.id}" in each.url]
+    alice.write_screenshot("case")
     decide(page, "confirmed", "facts_suffice", "unlawful")
     expect(page.get_by_role("status")).to_have_text("Your decision is kept.")
     assert now(site, case).awaits is Awaits.SECOND
@@ -88,6 +102,7 @@ def test_a_match_is_found_claimed_decided_by_two_and_undone(
     seen = bob.open(path(case))
     expect(seen.locator(".case-state")).to_contain_text("A first decision is given.")
     expect(seen.locator("body")).not_to_contain_text("Confirmed: Unlawful")
+    expect(seen.locator("#life")).to_contain_text("Picture looked at, level 1 · alice")
     decide(seen, "confirmed", "facts_suffice", "unlawful")
     expect(seen.locator(".case-state")).to_contain_text("Decided")
     assert now(site, case).decision is DecisionKind.CONFIRMED
@@ -212,15 +227,13 @@ def test_the_whole_walk_works_without_scripts(site: Site, chrome: Chromium, make
 def test_the_page_fits_desk_and_phone_in_each_language(
     site: Site, chrome: Chromium, make_case: Callable[..., Case], language: str
 ):
-    case = make_case()
+    case = make_case(copies=5, accounts=3)
     _ = translator(language)
     for window in (DESK, PHONE):
         with visiting(site, chrome, "alice", locale=language, viewport=window) as alice:
             page = alice.open(path(case))
             expect(page.get_by_role("button", name=_("Decide"), exact=True)).to_be_visible()
             assert alice.overflow_px() == 0
-            if window is DESK and language == "en":
-                alice.write_screenshot("case")
 
 
 def test_the_page_is_accessible_before_and_after_a_decision(

@@ -9,19 +9,24 @@ from datetime import UTC, datetime
 from baken.accounts import User
 from baken.assemble import Baken
 from baken.case_steps import CaseStanding, CaseStep
-from baken.cases import Case, CaseItem
+from baken.cases import Case, CaseEvent, CaseItem, EventKind
 from baken.errors import NotAuthorisedError, NotFoundError
+from baken.looking import SeenBy
 from baken.permissions import Action, may
 from baken.web.console.case_forms import Asked, path_of
 from baken.web.console.case_lists import list_values
 from baken.web.console.case_view import CaseView, CaseWords, Trail
 from baken.web.console.facts import entry_facts
+from baken.web.console.life import LifeStep, LifeWords, joins_together
 from baken.web.console.looking import LookReader
 from baken.web.console.queue import address_of
 from baken.web.console.texts import translator
 from baken.web.console.words import origin_names
 
 PAGE_ITEMS = 25
+MAX_LIFE = 200
+"""How many of the latest things that happened are shown."""
+
 FACT_ITEMS = 100
 """From how many items the facts of a case are told: copies of one picture say the same again and again."""
 
@@ -49,7 +54,10 @@ class CaseReader:
         shown = first if not asked.after_id else self._review.items(user, case_id, asked.after_id, PAGE_ITEMS + 1)
         rows, has_more = shown[:PAGE_ITEMS], len(shown) > PAGE_ITEMS
         facts = entry_facts(first, translator(language))
+        events = self._review.events(user, case_id)
+        disputed = {event.facts["entry_id"] for event in events if event.kind is EventKind.DISPUTED}
         looked = self._looked(user, case_id, asked, first)
+        look = None if looked is None else self._looks.part(user, case, looked, asked, language)
         view = CaseView(
             case=case,
             asked=asked,
@@ -65,14 +73,15 @@ class CaseReader:
             items=words.rows(case, rows, asked, self._captions(rows) if asked.shows_captions else {}),
             more_items_path=asked.address(case_id, after_id=rows[-1].id, did="") if has_more else None,
             looked_item=looked,
-            life=[words.life.step(event) for event in self._review.events(user, case_id)],
+            life=_life(events, () if look is None else look.seen, words.life),
             options=words.options(case),
             colleagues=_colleagues(people.values(), user, case) if CaseStep.REASSIGN in standing.steps else {},
             benign_banks={bank.name: bank.name for bank in self._review.benign_banks(user)},
-            disputable={str(fact.entry_id): f"{fact.bank} {fact.entry_id}" for fact in facts},
+            disputable={
+                str(fact.entry_id): f"{fact.bank} {fact.entry_id}" for fact in facts if fact.entry_id not in disputed
+            },
         )
         values = list_values(self._store, language, now)
-        look = None if looked is None else self._looks.part(user, case, looked, asked, language)
         return view, {**values, "origins": origin_names(translator(language)), "look": look}
 
     def standing(self, user: User, case_id: str) -> CaseStanding:
@@ -124,6 +133,14 @@ class CaseReader:
             None if before is None else onward.address(before),
             None if after is None else onward.address(after),
         )
+
+
+def _life(events: list[CaseEvent], seen: Iterable[SeenBy], words: LifeWords) -> list[LifeStep]:
+    """What happened, the latest first; with the looks at pictures, for those who may know of them."""
+    steps = [words.step(event) for event in joins_together(events)]
+    steps += [words.look(each) for each in seen]
+    steps.sort(key=lambda step: step.at)
+    return steps[: -MAX_LIFE - 1 : -1]
 
 
 def _colleagues(people: Iterable[User], user: User, case: Case) -> dict[str, str]:

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from baken.audit import ACTOR
 from baken.cases import Awaits, CaseEvent, DecisionKind, EventKind
+from baken.looking import SeenBy
 from baken.web.console.reasons import reason_words
 from baken.web.console.texts import Count, Translate, counter, fill, translator, when
 from baken.web.console.words import awaits_names, decision_names, event_names
+
+
+def joins_together(events: Iterable[CaseEvent]) -> list[CaseEvent]:
+    """The events with items that joined one after the other, with nothing between, told as one."""
+    told: list[CaseEvent] = []
+    for event in events:
+        before = told[-1] if told else None
+        if before is not None and before.kind is event.kind is EventKind.JOINED:
+            counts = {name: before.facts[name] + event.facts[name] for name in ("items", "accounts")}
+            told[-1] = replace(event, facts=counts)
+        else:
+            told.append(event)
+    return told
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +55,15 @@ class LifeWords:
         told = _TOLD.get(event.kind)
         lines = () if told is None else tuple(told(self, event))
         return LifeStep(event.at, what, self.who(event.actor), lines)
+
+    def look(self, seen: SeenBy) -> LifeStep:
+        """A look at a picture, as it is shown to who may know of it."""
+        _, _n, reveal = self._, self._n, seen.reveal
+        lines = [] if reveal.reason is None else [reveal.reason]
+        if reveal.shown_seconds is not None:
+            lines.append(_n("%d second on the screen", "%d seconds on the screen", round(reveal.shown_seconds)))
+        what = fill(_("Picture looked at, level {level}"), level=reveal.level.value)
+        return LifeStep(reveal.shown_at, what, seen.name, tuple(lines))
 
     def who(self, actor: str) -> str:
         """Who did something; Baken itself is nobody."""

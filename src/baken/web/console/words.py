@@ -123,7 +123,7 @@ def event_names(_: Translate) -> Mapping[EventKind, str]:
 def origin_names(_: Translate) -> Mapping[MatchOrigin, str]:
     """How an item came into a case."""
     return {
-        MatchOrigin.SCREENING: _("when it was uploaded"),
+        MatchOrigin.SCREENING: _("on upload"),
         MatchOrigin.RETROACTIVE: _("by looking back"),
     }
 
