@@ -43,7 +43,8 @@ def short(cases: list[Case]) -> list[str]:
     return [case.id[-8:] for case in cases]
 
 
-def test_the_most_urgent_case_comes_first_and_says_why(visit: Callable[..., Visitor], cases: list[Case]):
+def test_the_most_urgent_case_comes_first_and_says_why(site: Site, visit: Callable[..., Visitor], cases: list[Case]):
+    site.baken.review().claim(site.users["bob"], cases[1].id)
     alice = visit("alice")
     page = alice.open("/console")
     assert alice.path == "/console/cases"
@@ -55,11 +56,13 @@ def test_the_most_urgent_case_comes_first_and_says_why(visit: Callable[..., Visi
     expect(why).to_contain_text("Known abuse")
     expect(why).to_contain_text("4 items")
     expect(why).to_contain_text("3 accounts")
+    expect(page.locator("tr", has_text=short(cases)[1]).locator(".state")).to_have_text("Claimed bob")
     alice.check_accessibility()
     alice.write_screenshot("queue-why")
     page.keyboard.press("Escape")
     expect(why).to_be_hidden()
     assert alice.pictures() == []
+    site.baken.review().release(site.users["bob"], cases[1].id)
 
 
 def test_filters_change_the_list_alone_and_the_address_says_which(visit: Callable[..., Visitor], cases: list[Case]):
@@ -222,7 +225,8 @@ def test_the_queue_speaks_each_language(visit: Callable[..., Visitor], cases: li
         page.locator(".why summary").first.click()
         assert ("items" in page.locator("main").inner_text()) is (language in {"en", "nl"})
         if language == "nl":
-            alice.write_screenshot("queue-nl")
+            page.emulate_media(color_scheme="dark")
+            alice.write_screenshot("queue-dark")
 
 
 def test_a_list_that_makes_no_sense_says_so_and_shows_the_open_cases(visit: Callable[..., Visitor], cases: list[Case]):
