@@ -94,6 +94,7 @@ def test_a_match_is_found_claimed_looked_at_decided_by_two_and_undone(
     [reveal] = site.baken.store.reveals.of_case(case.id)
     assert (reveal.level, reveal.user_id) == (Level.PREVIEW, site.users["alice"].id)
     assert [each.url for each in alice.pictures() if f"/reveals/{reveal.id}" in each.url]
+    page.evaluate("window.scrollTo(0, 0)")
     alice.write_screenshot("case")
     decide(page, "confirmed", "facts_suffice", "unlawful")
     expect(page.get_by_role("status")).to_have_text("Your decision is kept.")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import count
 
 import httpx
 import pytest
-from console_browser import Site, cheap_passwords, serving
+from console_browser import PASSWORD, WAIT_SECONDS, Site, cheap_passwords, jpeg, serving
 from reviewers import Reviewer
 
-from baken import assemble
+from baken import assemble, samples
+from baken.accounts import Role
 from baken.cases import Awaits, Case, CaseState, DecisionKind
 from baken.settings import load
 from baken.web.console.texts import LANGUAGES, translator
@@ -100,6 +102,30 @@ def test_a_case_of_other_banks_is_as_little_there_as_none(
             answer = mallory.open(where) if method == "GET" else mallory.post(where, **CONFIRMED)
             answers.append((answer.status_code, "There is nothing here." in answer.text))
         assert answers == [(404, True), (404, True)], (method, ending)
+
+
+def test_what_matches_of_banks_out_of_reach_is_left_out(
+    site: Site, make_case: Callable[..., Case], enter: Callable[..., Reviewer]
+):
+    site.make_bank("clubs", "own_photo")
+    case = make_case()
+    data, headers = jpeg(samples.draw(next(_seeds) - 1, (320, 240)), 98), {"content-type": "image/jpeg"}
+    site.api.post("/v1/banks/clubs/pictures", params={"source": "test"}, content=data, headers=headers)
+    deadline = time.monotonic() + WAIT_SECONDS
+    while len(now(site, case).entries) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    site.baken.people().create(
+        "fay", {Role.REVIEWER}, password=PASSWORD, bank_ids=[site.make_bank("families", "own_photo")], actor="test"
+    )
+    everything, part = enter("alice"), enter("fay")
+    assert "clubs" in everything.open(path(case)).text
+    assert "clubs" not in part.open(path(case)).text
+    assert "families" in part.text
+    [item] = site.baken.store.cases.items(case.id, limit=1)
+    entry_id = dict(now(site, case).entries)["clubs"]
+    drawing = f"{path(case)}/items/{item.id}/drawing?entry={entry_id}"
+    assert [each.client.get(drawing).status_code for each in (everything, part)] == [200, 404]
 
 
 def test_who_audits_sees_the_case_and_can_do_nothing(make_case: Callable[..., Case], enter: Callable[..., Reviewer]):
