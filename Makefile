@@ -21,7 +21,7 @@ help: ## list the targets
 
 setup: $(VENV)/.built ## make the virtual environment, install dependencies, build the native part
 
-demo: $(VENV)/.built ## draw photos, bank some, screen altered copies, serve the API (ARGS=--once stops after the table)
+demo: $(VENV)/.built ## draw photos, bank some, screen altered copies, fill the console, serve it all (ARGS=--once stops after the table)
 	@$(BIN)/python -m baken.demo $(ARGS)
 
 test: $(VENV)/.built ## run the tests (the long ones: make test-long)

@@ -499,6 +499,22 @@ def load(environment: Mapping[str, str] | None = None, **overrides: object) -> S
         raise _explain(error, given, from_env, data_dir) from None
 
 
+def origin_of(settings: Settings, name: str) -> str | None:
+    """The configuration file's name, if the value of a setting stands there; None for one from anywhere else.
+
+    A server's processes hand their settings on through the environment, which therefore says little.
+    """
+    if name not in settings.model_fields_set:
+        return None
+    try:
+        text = _from_file(settings.data_dir / CONFIG_FILE_NAME).get(name)
+    except SettingError:
+        return None
+    value = getattr(settings, name)
+    value = value.get_secret_value() if isinstance(value, SecretStr) else value
+    return CONFIG_FILE_NAME if text is not None and str(text).lower() == str(value).lower() else None
+
+
 def _from_environment(env: Mapping[str, str]) -> dict[str, object]:
     values: dict[str, object] = {}
     for variable, text in env.items():

@@ -77,6 +77,15 @@ def decide(page: Page, kind: str, reason: str, category: str | None = None) -> N
     page.locator(".case-form").get_by_role("button", name="Decide").click()
 
 
+def tab_to(page: Page, selector: str) -> None:
+    """Press Tab until the element has the focus."""
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+    pytest.fail(f"{selector} is not reached with Tab")
+
+
 def test_a_match_is_found_claimed_looked_at_decided_by_two_and_undone(
     site: Site, visit: Callable[..., Visitor], make_case: Callable[..., Case]
 ):
@@ -94,6 +103,7 @@ def test_a_match_is_found_claimed_looked_at_decided_by_two_and_undone(
     [reveal] = site.baken.store.reveals.of_case(case.id)
     assert (reveal.level, reveal.user_id) == (Level.PREVIEW, site.users["alice"].id)
     assert [each.url for each in alice.pictures() if f"/reveals/{reveal.id}" in each.url]
+    page.evaluate("window.scrollTo(0, 0)")
     alice.write_screenshot("case")
     decide(page, "confirmed", "facts_suffice", "unlawful")
     expect(page.get_by_role("status")).to_have_text("Your decision is kept.")
@@ -177,9 +187,9 @@ def test_a_case_is_decided_with_the_keyboard_alone(
     expect(page.locator('select[name="reason_not_a_match"]')).to_be_focused()
     page.keyboard.type("The same")
     page.keyboard.press("Escape")
-    page.keyboard.press("Tab")
-    while not page.evaluate("document.activeElement.matches('.case-form > button')"):
-        page.keyboard.press("Tab")
+    tab_to(page, ".case-form textarea")
+    page.keyboard.type("the same wall")
+    tab_to(page, ".case-form > button")
     page.keyboard.press("Enter")
     expect(page.get_by_role("status")).to_have_text("Your decision is kept.")
     assert now(site, case).decision is DecisionKind.NOT_A_MATCH

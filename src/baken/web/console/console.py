@@ -14,6 +14,7 @@ from baken.errors import NotAuthenticatedError, NotFoundError, SettingError
 from baken.permissions import Action, may, require
 from baken.web.console.account import Account
 from baken.web.console.assets import Assets
+from baken.web.console.audit import AuditPages
 from baken.web.console.bulk import Bulk
 from baken.web.console.case import CasePages
 from baken.web.console.entrance import Entrance
@@ -23,6 +24,7 @@ from baken.web.console.looking import LookingPages
 from baken.web.console.pages import Pages
 from baken.web.console.provider import ProviderPages
 from baken.web.console.queue import QueuePages
+from baken.web.console.settings_page import SettingsPage
 from baken.web.console.texts import LANGUAGES
 from baken.web.console.users import Users
 from baken.web.console.visits import Origin, Visit, check_console_url, leave_for
@@ -57,7 +59,9 @@ class Console:
         entrance = Entrance(self._service, self._people, self._pages, provider_name)
         provider = ProviderPages(self._service, self._people, self._provider, self._pages, entrance)
         account = Account(self._service, self._people, self._pages)
-        users = Users(self._service, self._people, self._pages)
+        users = Users(self._service, self._people, self._pages, self._provider)
+        audit = AuditPages(self._service, self._pages)
+        settings = SettingsPage(self._service, self._pages)
         return [
             *self._case_routes(),
             *self._one_case_routes(),
@@ -84,6 +88,9 @@ class Console:
             self._route("/console/account/recovery-codes", account.renew_codes, posts=True),
             self._route("/console/users", users.show, action=Action.SEE_USERS),
             self._route("/console/users", users.create, posts=True, action=Action.CHANGE_USERS),
+            self._route("/console/audit", audit.show, action=Action.SEE_AUDIT_LOG),
+            self._route("/console/audit/export", audit.export, posts=True, action=Action.EXPORT_AUDIT_LOG),
+            self._route("/console/settings", settings.show, action=Action.CHANGE_SETTINGS),
             self._route("/console/users/change", users.change, posts=True, action=Action.CHANGE_USERS),
         ]
 

@@ -151,7 +151,7 @@
   // A form is sent once, however often its button is pressed ------------------------------------------------------
 
   document.addEventListener("submit", (event) => {
-    if (event.target.method !== "post") return;
+    if (event.target.method !== "post" || "repeatable" in event.target.dataset) return;
     if (event.target.dataset.sent) event.preventDefault();
     event.target.dataset.sent = "yes";
   });
