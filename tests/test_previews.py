@@ -125,6 +125,8 @@ def test_of_a_video_the_leading_frame_is_shown():
     data = clip([(black(), 1.0), (picture(3), 1.0)])
     assert np.asarray(shown(data, Level.CLEARER)).std() > 20
     assert np.asarray(shown(data, Level.PREVIEW)).std() > 10
+    with FileWorkers(1, videos=DEFAULT_VIDEO_LIMITS) as workers:
+        assert workers.run(PreviewMaker(Level.CLEARER), data) == PreviewMaker(Level.CLEARER)(data)
 
 
 def test_a_worker_makes_the_same_preview_and_a_bad_file_costs_nothing():

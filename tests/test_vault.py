@@ -329,6 +329,9 @@ def test_the_command_line_lists_prolongs_and_destroys(tmp_path: Path, capsys: py
         refused = command("vault", "extend", held.id, "--days", "31", "--reason", "more")
         assert refused.exit_code == 1
         assert "may be held until" in refused.err
+        refused = command("vault", "extend", held.id, "--days", "3", "--reason", "less")
+        assert refused.exit_code == 1
+        assert "already" in refused.err
         assert command("vault", "destroy", held.id, "--reason", "over").exit_code == 2
         command.ok("vault", "destroy", held.id, "--reason", "over", "--yes")
         assert command.ok("vault", "list", "--json").json == []

@@ -98,6 +98,9 @@ def extend(
         held = baken.store.vault.object(object_id)
         until = datetime.now(UTC) + timedelta(days=days)
         latest = held.held_at + timedelta(days=baken.profile.of(held.purpose).hold_days)
+        if until <= held.ends_at:
+            message = f"{held.id} is held until {output.when(held.ends_at)} already"
+            raise ConflictError(message, hint="Nothing was changed. Say more days, or destroy it.")
         if until > latest:
             message = f"{held.purpose.value} may be held until {output.when(latest)} under {baken.profile.name!r}"
             raise ConflictError(message, hint="Nothing was changed. Say fewer days, or change the profile.")

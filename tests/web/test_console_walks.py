@@ -77,6 +77,15 @@ def decide(page: Page, kind: str, reason: str, category: str | None = None) -> N
     page.locator(".case-form").get_by_role("button", name="Decide").click()
 
 
+def tab_to(page: Page, selector: str) -> None:
+    """Press Tab until the element has the focus."""
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+    pytest.fail(f"{selector} is not reached with Tab")
+
+
 def test_a_match_is_found_claimed_looked_at_decided_by_two_and_undone(
     site: Site, visit: Callable[..., Visitor], make_case: Callable[..., Case]
 ):
@@ -178,9 +187,9 @@ def test_a_case_is_decided_with_the_keyboard_alone(
     expect(page.locator('select[name="reason_not_a_match"]')).to_be_focused()
     page.keyboard.type("The same")
     page.keyboard.press("Escape")
-    page.keyboard.press("Tab")
-    while not page.evaluate("document.activeElement.matches('.case-form > button')"):
-        page.keyboard.press("Tab")
+    tab_to(page, ".case-form textarea")
+    page.keyboard.type("the same wall")
+    tab_to(page, ".case-form > button")
     page.keyboard.press("Enter")
     expect(page.get_by_role("status")).to_have_text("Your decision is kept.")
     assert now(site, case).decision is DecisionKind.NOT_A_MATCH
@@ -237,9 +246,10 @@ def test_the_page_fits_desk_and_phone_in_each_language(
             assert alice.overflow_px() == 0
 
 
-def test_the_page_is_accessible_before_and_after_a_decision(
-    visit: Callable[..., Visitor], make_case: Callable[..., Case]
+def test_the_page_is_accessible_before_and_after_a_decision_of_many_items(
+    site: Site, visit: Callable[..., Visitor], make_case: Callable[..., Case], monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr("baken.web.console.case.MANY_ITEMS", 2)
     case, alice = make_case("own_photo"), visit("alice")
     page = alice.open(path(case))
     for summary in page.locator(".case-more summary").all():
@@ -247,6 +257,15 @@ def test_the_page_is_accessible_before_and_after_a_decision(
     page.locator('input[name="kind"][value="not_a_match"]').check()
     alice.check_accessibility()
     decide(page, "allowed", "has_consent")
+    expect(page.get_by_role("button", name="Yes, decide")).to_be_focused()
+    alice.check_accessibility()
+    assert now(site, case).state is CaseState.OPEN
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Decide", exact=True)).to_be_visible()
+    decide(page, "allowed", "has_consent")
+    page.keyboard.press("y")
+    expect(page.get_by_role("status")).to_have_text("Your decision is kept.")
+    assert now(site, case).decision is DecisionKind.ALLOWED
     alice.check_accessibility()
 
 

@@ -207,7 +207,15 @@ def test_the_second_person_is_not_shown_the_first_decision(
     assert now(site, case).awaits is Awaits.LEAD
     assert "Two persons disagree" in bob.text
     assert "LEWDWORD1 stands there" in bob.text
-    assert "Not a match" in bob.text
+    assert bob.steps == {"undo", "note", "reassign"}
+
+    site.baken.people().create("lou", {Role.LEAD}, password=PASSWORD, actor="test")
+    lou = enter("lou")
+    lou.open(path(case))
+    for said in ("Confirmed: Unlawful · alice", "Not a match · bob", "LEWDWORD1 stands there", "the wall of a school"):
+        assert said in lou.text, said
+    lou.take(case.id, "decide", **CONFIRMED)
+    assert now(site, case).decision is DecisionKind.CONFIRMED
 
 
 def test_what_is_no_match_is_added_to_a_benign_bank_and_its_entry_disputed(
@@ -356,7 +364,7 @@ def test_a_decision_of_many_items_is_shown_once_more(
     assert now(site, case).decision is DecisionKind.CONFIRMED
 
 
-def test_items_are_paged_and_captions_come_when_they_are_asked_for(
+def test_items_are_paged(
     make_case: Callable[..., Case], enter: Callable[..., Reviewer], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("baken.web.console.case_reading.PAGE_ITEMS", 2)
@@ -365,11 +373,27 @@ def test_items_are_paged_and_captions_come_when_they_are_asked_for(
     seed = next(_seeds) - 1
     assert f"photo-{seed}-1" in alice.text
     assert f"photo-{seed}-2" not in alice.text
-    following = alice.page.text.split('href="')
-    [onward] = [part.split('"')[0] for part in following if "after=" in part.split('"')[0] and "#items" in part]
+    links = [part.split('"')[0] for part in alice.page.text.split('href="')]
+    [onward] = [link for link in links if "after=" in link and "#items" in link]
     alice.open(onward.replace("&amp;", "&"))
     assert f"photo-{seed}-2" in alice.text
     assert f"photo-{seed}-0" not in alice.text.partition("Where it was seen")[2]
+
+
+def test_captions_come_when_they_are_asked_for_and_as_text(
+    site: Site, make_case: Callable[..., Case], enter: Callable[..., Reviewer]
+):
+    case, alice = make_case(), enter("alice")
+    data, headers = jpeg(samples.draw(next(_seeds) - 1, (320, 240)), 60), {"content-type": "image/jpeg"}
+    said = {"account_ref": "user-x", "caption": "LEWDWORD1 <b>here</b>"}
+    assert site.api.post("/v1/screenings", params=said, content=data, headers=headers).status_code == 201
+    deadline = time.monotonic() + WAIT_SECONDS
+    while now(site, case).item_count < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+    assert "LEWDWORD1" not in alice.open(path(case)).text
+    assert "LEWDWORD1 &lt;b&gt;here&lt;/b&gt;" in alice.open(f"{path(case)}?captions=1").text
 
 
 def test_a_drawing_has_no_pixels_and_is_only_of_what_the_case_has(

@@ -11,7 +11,7 @@ from itertools import count
 from urllib.parse import urlsplit
 
 import pytest
-from console_browser import WAIT_SECONDS, Site, Visitor, cheap_passwords, jpeg, serving
+from console_browser import PHONE, WAIT_SECONDS, Site, Visitor, cheap_passwords, jpeg, serving
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 from reviewers import Reviewer
@@ -186,6 +186,8 @@ def test_a_page_that_is_left_tells_for_how_long_its_picture_was_shown(site: Site
     page.keyboard.press("c")
     page.locator("#look button[value='1']").click()
     wait_for_picture(page)
+    page.set_viewport_size(PHONE)
+    assert alice.overflow_px() == 0
     page.wait_for_timeout(200)
     page.goto(f"{site.url}/console/exposure")
     hidden = wait_until_hidden(site, case)
@@ -227,6 +229,8 @@ def test_a_spent_budget_pauses_until_a_lead_lifts_it(site: Site, visit: Callable
     expect(everybody.locator(".message.right")).to_contain_text("the last case of today")
     bob.check_accessibility()
     bob.write_screenshot("exposure")
+    bob.page.set_viewport_size(PHONE)
+    assert bob.overflow_px() == 0
 
     page.reload()
     expect(page.locator("#look img")).to_have_count(0)

@@ -208,7 +208,7 @@ class LookingPages:
         level = next((each for each in Level if str(each.value) == form.get("level")), Level.FACTS)
         reason = form.get("reason")
         try:
-            reveal = await self._service.screening_pool.run(
+            reveal = await self._service.looking_pool.run(
                 self._looking.reveal, visit.who, case_id, form.get("screening", ""), level, reason
             )
         except BudgetSpentError:
@@ -227,7 +227,7 @@ class LookingPages:
         """The picture of a reveal, for the person who asked for it and for a short time."""
         reveal_id = self._reveal_id(visit)
         await self._service.store_pool.run(self._check_case, visit, reveal_id)
-        media_type, data = await self._service.screening_pool.run(self._looking.picture, visit.who, reveal_id)
+        media_type, data = await self._service.looking_pool.run(self._looking.picture, visit.who, reveal_id)
         headers = {
             **self._pages.headers(),
             "content-security-policy": "default-src 'none'; sandbox",
