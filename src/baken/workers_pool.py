@@ -37,6 +37,7 @@ RECYCLED_AFTER_BYTES = 256 << 20
 _LOOKED_AT_EVERY = 16
 _LONGEST_PAUSE_SECONDS = 30.0
 _MOST_KILLED_STARTS = 8
+_MOST_HANDED_OVER_AGAIN = 8
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -134,6 +135,8 @@ class WorkerPool:
     def run(self, job: Callable[[T], R], item: T) -> R | Failure:
         """What `job` gives for `item` in a worker; waits for one.
 
+        A worker that ends before it was at the item, killed while idle for instance, costs nothing: another gets it.
+
         Args:
             job: a picklable callable that says by annotations what it gives (`workers_answers.AnswerDecoder`).
             item: bytes, or something picklable, or a file that is open: the job gets it for reading, from its start.
@@ -143,23 +146,29 @@ class WorkerPool:
         """
         decoder = self._decoder_of(job)
         named = pickle.dumps(job)
-        held = self._borrowed()
-        try:
-            with _sent(item) as sent:
-                result: R = decoder.decode(held.process.ask(named, sent, self._timeout_seconds))
-        except ItemFailed as failed:
-            self._count(failed.loss)
-            self._give_back(held)
-            return Failure(failed.detail)
-        except WorkerLost as lost:
-            return self._lost(held, lost)
-        except ValueError as error:
-            return self._lost(held, WorkerLost(Loss.CRASHED, f"the decoding process answered nonsense: {error}"))
-        except BaseException:
-            self._drop(held)
-            raise
-        self._give_back(held)
-        return result
+        handed_over = 0
+        while True:
+            held = self._borrowed()
+            handed_over += 1
+            try:
+                with _sent(item) as sent:
+                    result: R = decoder.decode(held.process.ask(named, sent, self._timeout_seconds))
+            except ItemFailed as failed:
+                self._count(failed.loss)
+                self._give_back(held)
+                return Failure(failed.detail)
+            except WorkerLost as lost:
+                failure = self._lost(held, lost)
+                if lost.has_begun or handed_over > _MOST_HANDED_OVER_AGAIN:
+                    return failure
+            except ValueError as error:
+                return self._lost(held, WorkerLost(Loss.CRASHED, f"the decoding process answered nonsense: {error}"))
+            except BaseException:
+                self._drop(held)
+                raise
+            else:
+                self._give_back(held)
+                return result
 
     def prestart(self) -> None:
         """Start all workers, so that the first files need not wait for them."""
