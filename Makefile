@@ -14,7 +14,7 @@ CMAKE_FUZZ := $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/n
 RUNS ?= 5000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fuzz fuzz-native test test-long test-training lint types format native-test check-native check bench bench-100m bench-copies docs docs-check clean
+.PHONY: help setup demo screenshots fuzz fuzz-native test test-long test-training lint types format native-test check-native check bench bench-100m bench-copies docs docs-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -26,6 +26,9 @@ demo: $(VENV)/.built ## draw photos, bank some, screen altered copies, serve the
 
 test: $(VENV)/.built ## run the tests (the long ones: make test-long)
 	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadfile $(ARGS)
+
+screenshots: $(VENV)/.built ## let the browser tests write the pictures of the console's pages in docs/images/console
+	BAKEN_WRITE_SCREENSHOTS=1 $(BIN)/python -m pytest -q -k "console" tests/web $(ARGS)
 
 test-long: $(VENV)/.built ## run the tests that take minutes
 	$(BIN)/python -m pytest -m long $(ARGS)

@@ -165,7 +165,10 @@ class World:
         pairs: dict[tuple[str, int], str] = {}
         for case in self.store.cases.cases(limit=10_000):
             for item in self.store.cases.items(case.id, limit=100_000):
+                live = {match.entry_id for match in self.store.screening(item.screening_id).outcome.matches}
                 for match in item.matches:
+                    if match.entry_id in live:
+                        continue
                     assert (item.screening_id, match.entry_id) not in pairs, "found twice"
                     pairs[item.screening_id, match.entry_id] = case.id
         return pairs

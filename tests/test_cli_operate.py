@@ -117,6 +117,8 @@ def test_a_folder_that_others_can_read_is_found(baken: Command):
 @pytest.mark.parametrize(
     ("variable", "value", "id_"),
     [
+        ("BAKEN_REQUIRE_SECOND_FACTOR_ROLES", "lead, admin", "BK-W018"),
+        ("BAKEN_OIDC_ISSUER", "https://login.example.org", "BK-E001"),
         ("BAKEN_HOST", "0.0.0.0", "BK-W006"),  # noqa: S104 - that is what must be found
         ("BAKEN_HOST", "baken.example", "BK-W006"),
         ("BAKEN_VERDICT_TRUNCATED", "allow", "BK-W007"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from baken import assemble
+from baken.errors import NotAuthenticatedError
 from baken.passwords import Passwords
 from baken.people import Browser, SignedIn
 from baken.settings import load
@@ -109,3 +110,39 @@ def test_accounts_are_changed_disabled_and_enabled(user: Typist):
     assert user("reset-totp", "alice").exit_code == 0
     assert user("set-password", "alice", lines="another good password\n").exit_code == 0
     assert user("show", "nobody").exit_code == 1
+
+
+def test_a_one_time_link_carries_its_code_where_no_server_sees_it(user: Typist):
+    printed = user("link-once", "alice")
+    address, _, code = printed.out.strip().partition("#")
+
+    assert address == "http://127.0.0.1:8480/console/sign-in/once"
+    assert "15 minutes" in printed.err
+    assert user("link-once", "alice", "--json").json["address"].startswith(f"{address}#")
+    with assemble.open_existing(load({}, data_dir=user.command.data_dir)) as baken:
+        latest = user("link-once", "alice").out.strip().partition("#")[2]
+        assert isinstance(baken.people().sign_in_once(latest, Browser()), SignedIn)
+        with pytest.raises(NotAuthenticatedError):
+            baken.people().sign_in_once(code, Browser())
+    told = user.command.ok("audit", "show", "--json").out
+    assert "user.link_made" in told
+    assert latest not in told
+
+
+def test_users_are_linked_with_their_accounts_at_the_identity_provider(user: Typist, monkeypatch: pytest.MonkeyPatch):
+    refused = user("link", "alice", "--subject", "person-1")
+    assert (refused.exit_code, "oidc_issuer" in refused.err) == (2, True)
+    monkeypatch.setenv("BAKEN_OIDC_ISSUER", "https://login.example.org")
+    linked = user("link", "alice", "--subject", "person-1", "--json").json
+
+    [identity] = linked["identities"]
+    assert (identity["issuer"], identity["subject"]) == ("https://login.example.org", "person-1")
+    assert "password or provider" in user("list").out
+    assert "person-1" in user("show", "alice").out
+    user("create", "bob", "--role", "lead", "--invite")
+    assert user("link", "bob", "--subject", "person-1").exit_code == 1
+    assert "1 links" in user("unlink", "alice").out
+    assert user("unlink", "alice").exit_code == 1
+    assert user("link", "bob", "--subject", "person-1").exit_code == 0
+    assert "active" in user("show", "bob").out
+    assert user("unlink", "bob", "--subject", "person-1").exit_code == 0

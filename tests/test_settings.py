@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from baken.accounts import Role
 from baken.errors import SettingError
 from baken.model import UnscreenableReason, Verdict
 from baken.settings import SECRET_NAMES, Settings, load
@@ -39,7 +40,7 @@ def test_a_secret_can_come_from_a_file(tmp_path: Path):
     (tmp_path / "url").write_text("postgresql+psycopg://u:secret@h/d\n")
     settings = load({"BAKEN_DATABASE_URL_FILE": str(tmp_path / "url")})
     assert settings.resolved_database_url == "postgresql+psycopg://u:secret@h/d"
-    assert "secret" not in repr(settings)
+    assert "u:secret" not in repr(settings)
 
 
 def test_a_secret_file_that_is_missing_is_named(tmp_path: Path):
@@ -52,6 +53,7 @@ def test_a_secret_file_that_is_missing_is_named(tmp_path: Path):
     [
         ("BAKEN_PORT", "many", "the setting port from the variable BAKEN_PORT is 'many'"),
         ("BAKEN_VERDICT_EMPTY", "clear", "the setting verdict_empty from the variable BAKEN_VERDICT_EMPTY is 'clear'"),
+        ("BAKEN_REQUIRE_SECOND_FACTOR_ROLES", "admin,boss", "'boss' is not a valid Role"),
         ("BAKEN_ACCESS_LOG", "yes", "must be exactly true or false, got 'yes'"),
     ],
 )
@@ -80,3 +82,18 @@ def test_a_file_that_is_no_toml_is_an_error(tmp_path: Path):
 
 def test_every_secret_name_is_a_setting():
     assert set(SECRET_NAMES) <= set(Settings.model_fields)
+
+
+def test_roles_are_read_in_any_order_and_none_is_none(tmp_path: Path):
+    for text, roles in (("lead, admin,", {Role.LEAD, Role.ADMIN}), ("", set())):
+        assert load({"BAKEN_REQUIRE_SECOND_FACTOR_ROLES": text}, data_dir=tmp_path).two_factor_roles == roles
+    assert load({}, data_dir=tmp_path).two_factor_roles == set(Role)
+
+
+def test_the_secret_of_the_identity_provider_is_told_nowhere(tmp_path: Path):
+    (tmp_path / "secret").write_text("hidden-thing\n")
+    settings = load({"BAKEN_OIDC_CLIENT_SECRET_FILE": str(tmp_path / "secret")}, data_dir=tmp_path)
+
+    assert settings.oidc_client_secret is not None
+    assert settings.oidc_client_secret.get_secret_value() == "hidden-thing"
+    assert "hidden-thing" not in repr(settings) + str(settings.told())

@@ -24,6 +24,13 @@ class SignInMethod(StrEnum):
     TOTP = "totp"
     RECOVERY_CODE = "recovery_code"
     SET_UP = "set_up"
+    ONCE = "once"
+    PROVIDER = "provider"
+    PROVIDER_FACTOR = "provider_factor"
+
+
+TWO_FACTOR_METHODS = frozenset({SignInMethod.TOTP, SignInMethod.RECOVERY_CODE, SignInMethod.PROVIDER_FACTOR})
+"""The ways to sign in that prove two things: what a person knows, and what the person has."""
 
 
 class TicketKind(StrEnum):
@@ -31,6 +38,7 @@ class TicketKind(StrEnum):
 
     SET_UP = "set_up"
     SECOND_FACTOR = "second_factor"
+    ONCE = "once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,7 @@ class User:
         has_password: whether a password was ever set.
         has_totp: whether a second factor is asked for.
         recovery_code_count: recovery codes that are left.
+        identity_count: accounts at the identity provider with which the person may sign in.
     """
 
     id: str
@@ -60,11 +69,17 @@ class User:
     has_password: bool
     has_totp: bool
     recovery_code_count: int
+    identity_count: int = 0
 
     @property
     def actor(self) -> str:
         """How the audit log names the person."""
         return f"user:{self.id}"
+
+    @property
+    def can_sign_in(self) -> bool:
+        """Whether there is anything to sign in with."""
+        return self.disabled_at is None and (self.has_password or self.identity_count > 0)
 
     def reaches(self, bank_id: int) -> bool:
         """Whether the person may see what belongs to a bank, as far as the roles go."""
@@ -111,3 +126,31 @@ class Session:
     ended_at: datetime | None
     address: str | None
     agent: str | None
+
+    @property
+    def has_second_factor(self) -> bool:
+        """Whether two things were proved when it began, or since."""
+        return self.method in TWO_FACTOR_METHODS
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a person is at an identity provider: its name for itself, and its name for the person."""
+
+    issuer: str
+    subject: str
+    user_id: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderVisit:
+    """What is kept of a sign-in that went to the identity provider, until it comes back.
+
+    Attributes:
+        nonce: what the ID token must repeat.
+        code_verifier: what proves to the provider that its code came to whoever asked for it (PKCE, RFC 7636).
+    """
+
+    nonce: str
+    code_verifier: str

@@ -13,8 +13,9 @@ from cryptography.x509 import Certificate
 
 from baken.auditing import HEAD_FILE_NAME, AuditLog
 from baken.candidates import CandidateChecker
+from baken.case_rules import ReviewPolicy
 from baken.decisions import Policy
-from baken.errors import SettingError
+from baken.errors import InvalidValueError, SettingError
 from baken.images import DecodeLimits
 from baken.keeping import Keeping
 from baken.known import KnownFollower
@@ -22,10 +23,16 @@ from baken.known_guard import KnownGuard
 from baken.passwords import Passwords
 from baken.people import People, SessionLimits
 from baken.pipeline import Gate
+from baken.priorities import Weights
+from baken.providers import Provider, Trust
+from baken.providers_http import Client, is_acceptable
+from baken.queues import Queues
+from baken.queues_ranking import CaseRanker
+from baken.review import Review
 from baken.sealing import Sealer
 from baken.seen import SeenKeeper
 from baken.seen_index import SeenIndex
-from baken.settings import Settings
+from baken.settings import Settings, categories_in, purposes_in
 from baken.store import Store
 from baken.timestamps import roots_in
 from baken.vectors import Thresholds, VectorStage
@@ -45,6 +52,10 @@ VECTORS_FOLDER = Path("index", "vectors")
 """Where the index of the descriptor network's vectors lies; likewise."""
 
 
+PROVIDER_PATH = "/console/provider/callback"
+"""Where the identity provider sends browsers back to, below `console_url`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Baken:
     """One process's Baken: settings, store, gate, what looks after the indexes, what is kept of pictures, and workers.
@@ -59,6 +70,7 @@ class Baken:
     index_guard: KnownGuard
     keeping: Keeping
     workers: FileWorkers
+    weights: Weights
 
     def people(self) -> People:
         """What people do with their accounts."""
@@ -66,7 +78,28 @@ class Baken:
             timedelta(seconds=self.settings.session_idle_seconds),
             timedelta(seconds=self.settings.session_longest_seconds),
         )
-        return People(self.store, self.keeping.sealer, Passwords(), limits=limits)
+        roles = self.settings.two_factor_roles
+        return People(self.store, self.keeping.sealer, Passwords(), limits=limits, two_factor_roles=roles)
+
+    def provider(self) -> Provider | None:
+        """The identity provider with whose accounts people may sign in, if the operator named one.
+
+        Raises:
+            SettingError: what belongs to it is missing, or its address is not one that may be asked.
+        """
+        return None if self.settings.oidc_issuer is None else _provider(self.settings, self.store)
+
+    def review(self) -> Review:
+        """What people do with cases."""
+        return Review(self.store, review_policy(self.settings))
+
+    def queues(self) -> Queues:
+        """What people can find of cases."""
+        return Queues(self.store, self.weights)
+
+    def ranker(self) -> CaseRanker:
+        """What keeps the cases in their order."""
+        return CaseRanker(self.store, self.weights)
 
     def audit_log(self) -> AuditLog:
         """The log of what was done.
@@ -96,6 +129,16 @@ class Baken:
         self.close()
 
 
+def review_policy(settings: Settings) -> ReviewPolicy:
+    """What the operator decides about review."""
+    return ReviewPolicy(
+        lease=timedelta(seconds=settings.case_lease_seconds),
+        undo=timedelta(seconds=settings.decision_undo_seconds),
+        two_person_purposes=purposes_in(settings.two_person_purposes),
+        categories=categories_in(settings.decision_categories),
+    )
+
+
 def isolation_of(settings: Settings) -> Isolation:
     """How worker processes are kept apart."""
     return Isolation(settings.decode_memory_bytes, settings.require_confinement)
@@ -114,6 +157,21 @@ def workers_of(settings: Settings, reads: Sequence[str] = ()) -> FileWorkers:
     )
 
 
+def _provider(settings: Settings, store: Store) -> Provider:
+    issuer, client_id, console_url = settings.oidc_issuer or "", settings.oidc_client_id, settings.console_url
+    if not is_acceptable(issuer):
+        message = f"the setting oidc_issuer is {issuer!r}, expected an address with https"
+        raise SettingError(message, hint="Give the provider's own name for itself; plain http is for this machine.")
+    if not client_id or not console_url:
+        missing = "oidc_client_id" if not client_id else "console_url"
+        message = f"the setting oidc_issuer is given, and {missing} is not"
+        raise SettingError(message, hint="The provider must know who asks, and where to send browsers back to.")
+    secret = None if settings.oidc_client_secret is None else settings.oidc_client_secret.get_secret_value()
+    trust = Trust(settings.oidc_is_second_factor, settings.oidc_second_factor_acr, settings.oidc_auto_link)
+    client = Client(issuer, client_id, secret, console_url.rstrip("/") + PROVIDER_PATH)
+    return Provider(store, client, trust, name=settings.oidc_name)
+
+
 def _roots(path: Path | None) -> list[Certificate]:
     if path is None:
         return []
@@ -126,8 +184,10 @@ def _roots(path: Path | None) -> list[Certificate]:
 
 def initialise(settings: Settings) -> Baken:
     """Make the data folder and its database if need be, bring the schema up to date, and open it."""
+    weights = weights_of(settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return _with_store(settings, Store.initialise(settings.resolved_database_url, remembers=_remembers(settings)))
+    store = Store.initialise(settings.resolved_database_url, remembers=_remembers(settings))
+    return _with_store(settings, store, weights)
 
 
 def open_existing(settings: Settings) -> Baken:
@@ -136,12 +196,13 @@ def open_existing(settings: Settings) -> Baken:
     Raises:
         NotInitialisedError: there is no database yet, or its schema is of another release.
     """
+    weights = weights_of(settings)
     store = Store.open(
         settings.resolved_database_url,
         busy_timeout_seconds=settings.database_busy_timeout_seconds,
         remembers=_remembers(settings),
     )
-    return _with_store(settings, store)
+    return _with_store(settings, store, weights)
 
 
 def video_limits(settings: Settings) -> VideoLimits:
@@ -157,7 +218,20 @@ def _remembers(settings: Settings) -> bool:
     return settings.seen_retention_days > 0
 
 
-def _with_store(settings: Settings, store: Store) -> Baken:
+def weights_of(settings: Settings) -> Weights:
+    """What counts how much for which case comes first.
+
+    Raises:
+        SettingError: a weight is unknown or out of bounds.
+    """
+    try:
+        return Weights.parse(settings.priority_weights)
+    except InvalidValueError as error:
+        message = f"the setting priority_weights is {settings.priority_weights!r}: {error.message}"
+        raise SettingError(message, hint=error.hint) from error
+
+
+def _with_store(settings: Settings, store: Store, weights: Weights) -> Baken:
     sealer = Sealer(settings.resolved_feature_key_file)
     keeping = Keeping(sealer)
     thresholds = Thresholds(settings.descriptor_similarity, settings.descriptor_candidate_similarity)
@@ -185,6 +259,7 @@ def _with_store(settings: Settings, store: Store) -> Baken:
         gate.policy,
         seen,
         retention=timedelta(days=settings.seen_retention_days) if _remembers(settings) else None,
+        review=review_policy(settings),
         named=gate.named,
     )
     guard = KnownGuard(
@@ -193,4 +268,4 @@ def _with_store(settings: Settings, store: Store) -> Baken:
         seen=seen if _remembers(settings) else None,
         also_check_history=gate.check_history,
     )
-    return Baken(settings, store, gate, keeper, guard, keeping, workers)
+    return Baken(settings, store, gate, keeper, guard, keeping, workers, weights)

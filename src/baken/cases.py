@@ -46,6 +46,9 @@ class EventKind(StrEnum):
     REOPENED = "reopened"
     FOLLOWED = "followed"
     ACTED = "acted"
+    DISPUTED = "disputed"
+    BENIGN_ADDED = "benign_added"
+    BENIGN_WITHDRAWN = "benign_withdrawn"
 
 
 class DecisionKind(StrEnum):
@@ -100,6 +103,14 @@ class Decision:
     kind: DecisionKind
     reason: str
     category: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A category of the operator's scheme: the key that is kept, and the name that people read."""
+
+    key: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +183,54 @@ class Case:
         """The state as people see it: an open case is claimed while its lease runs."""
         is_held = self.state is CaseState.OPEN and self.lease_until is not None and self.lease_until > now
         return CaseState.CLAIMED if is_held else self.state
+
+
+@dataclass(frozen=True, slots=True)
+class GivenDecision:
+    """A decision that was given since the case was opened, or opened again; it counts once nobody else is awaited.
+
+    Attributes:
+        seq: of its event.
+        actor: who gave it.
+        kind: what was said.
+        category: likewise.
+        awaited: whose decision was waited for when it was given, which an undo goes back to.
+    """
+
+    seq: int
+    actor: str
+    kind: DecisionKind
+    category: str | None
+    awaited: Awaits
+
+
+@dataclass(frozen=True, slots=True)
+class CaseStatus:
+    """What the events of a case come to: columns of `cases`, by their names, and what the next step must know.
+
+    The end of a lease is not part of it, because heartbeats leave no event; nor are counts of items.
+
+    Attributes:
+        given: the decisions since the case was opened, or opened again, that were not undone.
+        is_second_asked: somebody asked for a second opinion, whatever the decision.
+        lost_ids: the people whose claim somebody else took over, and who did not claim it again.
+    """
+
+    state: CaseState = CaseState.OPEN
+    event_count: int = 0
+    awaits: Awaits | None = Awaits.FIRST
+    holder_id: str | None = None
+    assignee_id: str | None = None
+    is_escalated: bool = False
+    hold_until: datetime | None = None
+    decision: DecisionKind | None = None
+    category: str | None = None
+    decided_at: datetime | None = None
+    decided_by: str | None = None
+    undo_until: datetime | None = None
+    given: tuple[GivenDecision, ...] = ()
+    is_second_asked: bool = False
+    lost_ids: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

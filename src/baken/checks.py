@@ -15,6 +15,7 @@ from pathlib import Path
 
 from baken import assemble, known_inspection
 from baken._native import instruction_path, instruction_paths
+from baken.accounts import Role
 from baken.assemble import Baken
 from baken.errors import BakenError, NotInitialisedError, NotReadyError, SealError, SettingError
 from baken.known_inspection import IndexState
@@ -55,6 +56,7 @@ CATALOGUE = {
     "BK-W015": "Other users of this machine can read the file with the keys that seal keypoints.",
     "BK-W016": "A bank that keeps no keypoints still has some, because deleting them was interrupted.",
     "BK-W017": "The system lets the processes that decode pictures be confined only in part.",
+    "BK-W018": "A role that sees cases, changes banks or changes users needs no second factor.",
     "BK-I001": "There is no index on disk yet.",
     "BK-I002": "The index on disk is behind the database.",
 }
@@ -99,6 +101,7 @@ def run(settings: Settings, environment: Mapping[str, str]) -> list[CheckFinding
         *_data_dir(settings),
         *_space(settings),
         *_server(settings),
+        *_second_factor(settings),
         *_verdicts(settings),
         *_instructions(),
         *_workers(settings),
@@ -160,6 +163,13 @@ def _server(settings: Settings) -> Iterator[CheckFinding]:
         yield CheckFinding("BK-W006", message, "Put a proxy with TLS before it; keys and pictures travel in the clear.")
 
 
+def _second_factor(settings: Settings) -> Iterator[CheckFinding]:
+    spared = [role.value for role in Role if role not in settings.two_factor_roles]
+    if spared:
+        message = f"the setting require_second_factor_roles leaves out {', '.join(spared)}: a password opens it all"
+        yield CheckFinding("BK-W018", message, "Leave it unset, unless nobody can reach the console.")
+
+
 def _verdicts(settings: Settings) -> Iterator[CheckFinding]:
     for reason, verdict in settings.unscreenable_verdicts().items():
         if verdict is Verdict.ALLOW and reason is not UnscreenableReason.LOW_QUALITY:
@@ -192,6 +202,7 @@ def _database(settings: Settings) -> Iterator[CheckFinding]:
     try:
         with assemble.open_existing(settings) as baken:
             baken.store.ping()
+            yield from _provider(baken)
             yield from _banks(baken.store)
             yield from _quarantines(baken.store)
             yield from _keys(baken.store)
@@ -201,6 +212,13 @@ def _database(settings: Settings) -> Iterator[CheckFinding]:
         yield CheckFinding("BK-E002", error.message, error.hint)
     except BakenError as error:
         yield CheckFinding("BK-E004", error.message, error.hint)
+
+
+def _provider(baken: Baken) -> Iterator[CheckFinding]:
+    try:
+        baken.provider()
+    except SettingError as error:
+        yield setting_finding(error)
 
 
 def _banks(store: Store) -> Iterator[CheckFinding]:

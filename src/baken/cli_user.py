@@ -11,11 +11,12 @@ import typer
 
 from baken import assemble
 from baken import cli_output as output
-from baken.accounts import Role, Session, User
+from baken.accounts import Identity, Role, Session, User
 from baken.assemble import Baken
 from baken.cli_common import AsJson, DataDir, actor, load_settings
 from baken.errors import InvalidValueError, UsageError
-from baken.people import SET_UP_LIFETIME, People, check_email
+from baken.people import LINK_LIFETIME, SET_UP_LIFETIME, People, check_email
+from baken.settings import Settings
 from baken.store import Store
 
 app = typer.Typer(no_args_is_help=True, help="Make, change and disable the people who sign in, and end their sessions.")
@@ -153,6 +154,70 @@ def invite(context: typer.Context, name: Name, *, as_json: AsJson = False, data_
         _tell(baken, user, as_json=as_json, code=baken.people().invite(user, actor=actor()))
 
 
+@app.command(name="link-once")
+def link_once(context: typer.Context, name: Name, *, as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Print an address that signs a user in without a password, once; a second factor is asked for or set up first."""
+    settings = load_settings(context, data_dir)
+    with assemble.open_existing(settings) as baken:
+        user = baken.store.people.named(name)
+        address = once_address(console_address(settings), baken.people().link_once(user, actor=actor()))
+    if as_json:
+        output.print_json({"name": user.name, "address": address})
+        return
+    minutes = int(LINK_LIFETIME.total_seconds()) // 60
+    output.note(f"it signs {output.clean(user.name)} in once and within {minutes} minutes; it is not shown again:")
+    output.console().print(address, soft_wrap=True)
+
+
+def console_address(settings: Settings) -> str:
+    """Where browsers find the console, as far as the settings say."""
+    if settings.console_url is not None:
+        return settings.console_url.rstrip("/")
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{settings.port}"
+
+
+def once_address(console_url: str, code: str) -> str:
+    """The address of a one-time link: what stands behind the `#` stays in the browser, which sends it to nobody."""
+    return f"{console_url}/console/sign-in/once#{code}"
+
+
+@app.command()
+def link(
+    context: typer.Context,
+    name: Name,
+    *,
+    subject: Annotated[
+        str, typer.Option("--subject", metavar="SUBJECT", help="The provider's name for the person (`sub`).")
+    ],
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Let a user sign in with an account at the identity provider. Who signs in there first is told the subject."""
+    settings = load_settings(context, data_dir)
+    with assemble.open_existing(settings) as baken:
+        user = baken.store.people.named(name)
+        baken.people().link_identity(user, _issuer(settings), subject, actor=actor())
+        _tell(baken, baken.store.people.named(name), as_json=as_json)
+
+
+@app.command()
+def unlink(
+    context: typer.Context,
+    name: Name,
+    *,
+    subject: Annotated[
+        str | None, typer.Option("--subject", metavar="SUBJECT", help="One of several; all of them if none.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Let a user sign in with no account at the identity provider any more; all sessions end."""
+    with assemble.open_existing(load_settings(context, data_dir)) as baken:
+        user = baken.store.people.named(name)
+        count = baken.people().unlink_identities(user, subject=subject, actor=actor())
+    output.console().print(f"{count} links of {output.clean(user.name)} ended")
+
+
 @app.command(name="set-up")
 def set_up(context: typer.Context, *, data_dir: DataDir = None) -> None:
     """Set the password of one's own account with the code of `baken user invite`. Both are asked for, or stdin's."""
@@ -208,8 +273,10 @@ def revoke(
 
 def _tell(baken: Baken, user: User, *, as_json: bool, code: str | None = None) -> None:
     names = _bank_names(baken.store)
+    identities = baken.store.identities.of_user(user.id)
     if as_json:
-        output.print_json({**_user_json(user, names), **({"code": code} if code is not None else {})})
+        known = {"identities": [_identity_json(each) for each in identities]}
+        output.print_json({**_user_json(user, names), **known, **({"code": code} if code is not None else {})})
         return
     about: dict[str, output.Cell] = {
         "id": user.id,
@@ -221,6 +288,8 @@ def _tell(baken: Baken, user: User, *, as_json: bool, code: str | None = None) -
         "recovery codes": user.recovery_code_count,
         "made": output.when(user.created_at),
     }
+    for identity in identities:
+        about[f"at {identity.issuer}"] = identity.subject
     if code is None:
         output.print_table(("user", user.name), [[key, value] for key, value in about.items() if value is not None])
         return
@@ -244,6 +313,14 @@ def _user_json(user: User, names: dict[int, str]) -> dict[str, object]:
     }
 
 
+def _identity_json(identity: Identity) -> dict[str, object]:
+    return {
+        "issuer": identity.issuer,
+        "subject": identity.subject,
+        "created_at": output.when(identity.created_at),
+    }
+
+
 def _session_json(session: Session, *, is_running: bool) -> dict[str, object]:
     return {
         "id": session.id,
@@ -261,13 +338,14 @@ def _session_json(session: Session, *, is_running: bool) -> dict[str, object]:
 def _state(user: User) -> str:
     if user.disabled_at is not None:
         return "disabled"
-    return "active" if user.has_password else "invited"
+    return "active" if user.can_sign_in else "invited"
 
 
 def _factor(user: User) -> str:
-    if not user.has_password:
+    ways = (["password"] if user.has_password else []) + (["provider"] if user.identity_count else [])
+    if not ways:
         return "nothing yet"
-    return "password and code" if user.has_totp else "password"
+    return f"{' or '.join(ways)}{' and code' if user.has_totp else ''}"
 
 
 def _bank_names(store: Store) -> dict[int, str]:
@@ -278,6 +356,13 @@ def _banks_text(user: User, names: dict[int, str]) -> str:
     if user.bank_ids is None:
         return "all"
     return " ".join(names.get(bank, str(bank)) for bank in sorted(user.bank_ids)) or "none"
+
+
+def _issuer(settings: Settings) -> str:
+    if settings.oidc_issuer is None:
+        message = "there is no identity provider: the setting oidc_issuer is not given"
+        raise UsageError(message, hint="docs/how-to/single-sign-on.md says what it needs.")
+    return settings.oidc_issuer
 
 
 def _bank_ids(store: Store, names: Sequence[str] | None) -> list[int] | None:

@@ -11,6 +11,7 @@ BakenError
 │   └── TooManyAttemptsError          too many sign-ins have failed; the next one has to wait
 ├── NotFoundError                 the named bank, entry, screening or key does not exist
 ├── ConflictError                 the request contradicts what is already stored
+│   └── LeaseLostError                somebody else claimed the case meanwhile
 ├── TooLargeError                 a body, a batch or a field is over its limit
 └── NotReadyError                 Baken cannot answer now, and says so rather than guess
     ├── ExtraMissingError             what was asked for needs an optional extra that is not installed
@@ -19,6 +20,7 @@ BakenError
     ├── StoreBusyError                another process holds the database for longer than we wait
     ├── StoreError                    the database failed
     ├── TimeStampError                a time stamp authority did not answer as it should
+    ├── ProviderError                 the identity provider did not answer as it should
     ├── TurnLostError                 another process has taken over what was being done
     ├── SealError                     what is kept sealed cannot be sealed or opened
     │   ├── SealKeyMissingError           there is no key file
@@ -122,6 +124,12 @@ class ConflictError(BakenError):
     code = "conflict"
 
 
+class LeaseLostError(ConflictError):
+    """A claim of a case ended, and somebody else claimed it; what was asked was not done."""
+
+    code = "lease_lost"
+
+
 class TooLargeError(BakenError):
     """A body, a batch or a field is over its limit."""
 
@@ -174,6 +182,12 @@ class TimeStampError(NotReadyError):
     """A time stamp authority could not be reached, or its answer is not what it should be."""
 
     code = "time_stamp_failed"
+
+
+class ProviderError(NotReadyError):
+    """The identity provider could not be reached, or what it says of itself is not what it should be."""
+
+    code = "provider_failed"
 
 
 class SealError(NotReadyError):

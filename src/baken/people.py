@@ -1,5 +1,7 @@
 """People signing in and out: passwords, second factors, sessions, invitations, and how long to wait after failures.
 
+A session that proved one thing alone, where the operator asks for two, sets a second factor up and opens nothing else.
+
 Whoever fails learns nothing but that: an unknown name, a wrong password, a disabled account and one without a password
 get the same answer after the same work. Attempts are counted before they are made, in the database.
 """
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from baken import second_factor
-from baken.accounts import Credentials, Role, Session, SignInMethod, TicketKind, User
+from baken.accounts import Credentials, Identity, Role, Session, SignInMethod, TicketKind, User
 from baken.audit import NewEvent
 from baken.errors import (
     ConflictError,
@@ -32,6 +34,10 @@ from baken.store.sign_ins import AttemptKey
 
 SET_UP_LIFETIME = timedelta(days=3)
 SECOND_FACTOR_LIFETIME = timedelta(minutes=5)
+LINK_LIFETIME = timedelta(minutes=15)
+
+FRESH = timedelta(minutes=10)
+"""How long after signing in a person without a password need not prove again who it is."""
 
 _TOUCH_INTERVAL = timedelta(minutes=1)
 _SESSIONS_REMEMBERED = timedelta(days=30)
@@ -44,6 +50,7 @@ _FREE_OF_ADDRESS = 30
 _LONGEST_WAIT = timedelta(hours=1)
 
 _MAX_NAME_CHARACTERS = 100
+_MAX_SUBJECT_CHARACTERS = 255
 _MAX_AGENT_CHARACTERS = 200
 _MAX_ADDRESS_CHARACTERS = 45
 _IPV6_SITE_BITS = 64
@@ -81,6 +88,13 @@ class SecondFactorWanted:
 
 
 @dataclass(frozen=True, slots=True)
+class NotLinked:
+    """The provider knows the person, and no account here is linked with that; an administrator needs the subject."""
+
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
 class TotpOffer:
     """A secret that becomes the second factor once a code proves that the device has it."""
 
@@ -99,12 +113,14 @@ class People:
         passwords: Passwords,
         *,
         limits: SessionLimits = SessionLimits(),
+        two_factor_roles: Collection[Role] = frozenset(Role),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
         self._sealer = sealer
         self._passwords = passwords
         self._limits = limits
+        self._two_factor_roles = frozenset(two_factor_roles)
         self._now = now
 
     # Accounts
@@ -205,6 +221,34 @@ class People:
         self._store.people.set_password(user.id, password_hash, actor=user.actor)
         return self._store.people.user(user.id)
 
+    def link_identity(self, user: User, issuer: str, subject: str, *, actor: str) -> None:
+        """Let a person sign in with an account at the identity provider.
+
+        Raises:
+            ConflictError: somebody else signs in with it.
+            InvalidValueError: no provider gives such a subject.
+        """
+        subject = subject.strip()
+        if not 0 < len(subject) <= _MAX_SUBJECT_CHARACTERS or not subject.isprintable():
+            message = f"the subject {subject[:80]!r} is not of 1 to {_MAX_SUBJECT_CHARACTERS} printable characters"
+            raise InvalidValueError(message, hint="Give what the page says to whoever signs in there unlinked.")
+        self._store.identities.link(Identity(issuer, subject, user.id, self._now()), actor=actor)
+
+    def unlink_identities(self, user: User, *, subject: str | None = None, actor: str) -> int:
+        """Let a person sign in with one account at the provider, or with none, no more; how many. Sessions end.
+
+        Raises:
+            NotFoundError: the person is not linked with it, or with any.
+        """
+        found = [each for each in self._store.identities.of_user(user.id) if subject in (None, each.subject)]
+        if not found:
+            message = f"{user.name!r} is not linked with {'anything' if subject is None else repr(subject[:100])}"
+            raise NotFoundError(message, hint=f"`baken user show {user.name}` says with what.")
+        for identity in found:
+            self._store.identities.unlink(identity, actor=actor)
+        self._store.sign_ins.end_all(user.id, now=self._now(), actor=actor)
+        return len(found)
+
     # Signing in
 
     def sign_in(self, name: str, password: str, browser: Browser) -> SignedIn | SecondFactorWanted:
@@ -222,8 +266,71 @@ class People:
             raise _refused("name or password are wrong, or the account cannot be used")
         if given.password_hash is not None and self._passwords.is_outdated(given.password_hash):
             self._store.people.rehash_password(given.user.id, given.password_hash, self._passwords.hash(password))
+        return self._with_one_factor(given, SignInMethod.PASSWORD, browser)
+
+    def link_once(self, user: User, *, actor: str) -> str:
+        """A code that signs a person in without a password, once, within a quarter of an hour; earlier ones end.
+
+        It is for whoever can already do anything here: the operator, on the machine itself.
+
+        Raises:
+            ConflictError: the account is disabled.
+        """
+        if user.disabled_at is not None:
+            raise ConflictError(f"{user.name!r} is disabled", hint=f"`baken user enable {user.name}` first.")
+        now = self._now()
+        token = _new_token()
+        self._store.people.add_ticket(
+            TicketKind.ONCE, user.id, _digest(token), now + LINK_LIFETIME, now=now, actor=actor
+        )
+        return token
+
+    def sign_in_once(self, token: str, browser: Browser) -> SignedIn | SecondFactorWanted:
+        """Begin a session with the code of a one-time link. A second factor is still asked for.
+
+        Raises:
+            NotAuthenticatedError: the code is unknown, used or past its time.
+        """
+        user_id = self._store.people.take_ticket(TicketKind.ONCE, _digest(token), self._now())
+        user = self._active(user_id, "the code is unknown, used or past its time")
+        return self._with_one_factor(self._credentials_of(user), SignInMethod.ONCE, browser)
+
+    def sign_in_from_provider(
+        self, issuer: str, subject: str, *, is_two_factor: bool, browser: Browser
+    ) -> SignedIn | SecondFactorWanted | NotLinked:
+        """Begin the session of someone who signed in at the identity provider; `is_two_factor`: with two factors.
+
+        Raises:
+            NotAuthenticatedError: the account that is linked is disabled.
+        """
+        user_id = self._store.identities.user_id(issuer, subject)
+        if user_id is None:
+            return NotLinked(subject)
+        user = self._active(user_id, "the account cannot be used")
+        if is_two_factor:
+            return self._begin_session(user, SignInMethod.PROVIDER_FACTOR, browser)
+        return self._with_one_factor(self._credentials_of(user), SignInMethod.PROVIDER, browser)
+
+    def count_attempt(self, browser: Browser) -> None:
+        """Count a sign-in that goes elsewhere first, for the address alone; one that succeeds is taken back.
+
+        Raises:
+            TooManyAttemptsError: as in `sign_in`.
+        """
+        self._count_attempt([], browser)
+
+    def _credentials_of(self, user: User) -> Credentials:
+        given = self._store.people.credentials(user_id=user.id)
+        if given is None:
+            raise _refused("the account cannot be used")
+        return given
+
+    def _with_one_factor(
+        self, given: Credentials, method: SignInMethod, browser: Browser
+    ) -> SignedIn | SecondFactorWanted:
+        """What follows when one thing was proved: the second step where the person has one, else a session."""
         if given.totp_sealed is None:
-            return self._begin_session(given.user, SignInMethod.PASSWORD, browser)
+            return self._begin_session(given.user, method, browser)
         now = self._now()
         ticket = _new_token()
         self._store.people.add_ticket(
@@ -306,6 +413,14 @@ class People:
         now = self._now()
         return session.ended_at is None and now < session.expires_at and now - session.last_seen_at < self._limits.idle
 
+    def lacks_second_factor(self, user: User, session: Session) -> bool:
+        """Whether the session may do nothing but set up a second factor: the person's roles ask for one."""
+        return not session.has_second_factor and bool(user.roles & self._two_factor_roles)
+
+    def is_fresh(self, session: Session) -> bool:
+        """Whether it began so lately that a person without a password counts as the one who signed in."""
+        return self._now() - session.created_at < FRESH
+
     def confirm_password(self, user: User, password: str, browser: Browser) -> None:
         """Do nothing when it is the person's password: what is not given to whoever finds a browser open.
 
@@ -348,8 +463,10 @@ class People:
         secret = second_factor.new_secret()
         return TotpOffer(secret, second_factor.text_of(secret), second_factor.address_of(secret, user.name))
 
-    def confirm_totp(self, user: User, secret: bytes, code: str) -> list[str]:
+    def confirm_totp(self, user: User, secret: bytes, code: str, *, keep_session: str | None = None) -> list[str]:
         """Make an offered secret the second factor, and return recovery codes, which cannot be shown again.
+
+        Every other session of the person ends: none goes on that was begun without it.
 
         Raises:
             InvalidValueError: the code is not the one that the device shows.
@@ -362,8 +479,18 @@ class People:
         ensure_key(self._sealer, self._store)
         sealed = self._sealer.seal(secret, place_of_totp(user.id))
         codes, digests = _recovery_codes(user)
-        self._store.people.set_totp(user.id, sealed, step, digests, actor=user.actor)
+        self._store.people.set_totp(user.id, sealed, step, digests, actor=user.actor, keep_session=keep_session)
         return codes
+
+    def raise_session(self, user: User, session: Session) -> SignedIn:
+        """Let the session of someone who has just proved the second factor count as begun with it, under a new token.
+
+        Raises:
+            NotFoundError: it has ended.
+        """
+        token = _new_token()
+        raised = self._store.sign_ins.raise_to(session.id, SignInMethod.TOTP, _digest(token), actor=user.actor)
+        return SignedIn(token, raised)
 
     def renew_recovery_codes(self, user: User) -> list[str]:
         """New recovery codes; the old ones are worth nothing from now on.
@@ -394,7 +521,11 @@ class People:
         return user
 
     def _begin_attempt(self, name: str, browser: Browser) -> None:
-        keys = [AttemptKey(_key_of_account(name), lambda count: wait_after(count, _FREE_OF_ACCOUNT))]
+        self._count_attempt(
+            [AttemptKey(_key_of_account(name), lambda count: wait_after(count, _FREE_OF_ACCOUNT))], browser
+        )
+
+    def _count_attempt(self, keys: list[AttemptKey], browser: Browser) -> None:
         if browser.address is not None:
             address = _key_of_address(browser.address)
             keys.append(AttemptKey(address, lambda count: wait_after(count, _FREE_OF_ADDRESS)))

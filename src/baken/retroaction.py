@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,7 @@ from baken.model import ID_LIMIT, PDQ_BYTES, FingerprintKind, Fingerprints, Matc
 from baken.seen_index import SeenIndex
 from baken.store import Store
 from baken.store.asking import Question
-from baken.store.cases import Found, join_cases
+from baken.store.case_joining import Found, Joining, join_past
 from baken.store.seen import SeenFile
 from baken.store.seen_turn import Turn, set_state
 
@@ -63,7 +62,7 @@ class Judge:
         return found
 
 
-def ask_next(store: Store, turn: Turn, index: SeenIndex, judge: Judge, at: datetime) -> bool:
+def ask_next(store: Store, turn: Turn, index: SeenIndex, judge: Judge, joining: Joining) -> bool:
     """Ask the past about the next changes of the log, within bounds; whether there were any.
 
     Raises:
@@ -94,7 +93,7 @@ def ask_next(store: Store, turn: Turn, index: SeenIndex, judge: Judge, at: datet
         past = _judged(store, turn, judge, file_ids[start : start + FILES_AT_ONCE])
         if _stop_floods(store, turn, past):
             return True  # the same changes are asked again, without the entries that are quarantined now
-        _join(store, turn, past, at)
+        _join(store, turn, past, joining)
     with turn.write() as (connection, _):
         set_state(connection, asked_seq=asked_seq, asked_entry_id=asked_entry_id)
     return True
@@ -189,10 +188,10 @@ def _new_accounts(store: Store, turn: Turn, entry_id: int, file_ids: Sequence[in
     return named, unnamed
 
 
-def _join(store: Store, turn: Turn, past: _Past, at: datetime) -> None:
+def _join(store: Store, turn: Turn, past: _Past, joining: Joining) -> None:
     for items in _item_pages(store, list(past.matches)):
         with turn.write() as (connection, _):
-            join_cases(connection, [Found(item, past.matches[item.file_id]) for item in items], at)
+            join_past(connection, [Found(item, past.matches[item.file_id]) for item in items], joining)
 
 
 def _item_pages(store: Store, file_ids: Sequence[int]) -> Iterator[Sequence[SeenItem]]:

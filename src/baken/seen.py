@@ -18,6 +18,8 @@ import numpy as np
 
 from baken._native import HammingIndex
 from baken.audit import NewEvent
+from baken.case_keeping import CaseKeeper
+from baken.case_rules import ReviewPolicy
 from baken.decisions import Policy
 from baken.errors import NotReadyError, StoreBusyError, TurnLostError
 from baken.fingerprints.orientations import orientations_of_all
@@ -26,7 +28,7 @@ from baken.model import DEFAULT_RADIUS_BITS, SeenStats
 from baken.retroaction import Judge, Named, ask_next
 from baken.seen_index import SeenIndex, nearest
 from baken.store import Store
-from baken.store.cases import Found, join_cases
+from baken.store.case_joining import Found, join_past
 from baken.store.seen import Gathered, SeenFile, Selection, remove_items, write_gathered
 from baken.store.seen_queue import QueuedItem, drop_queued
 from baken.store.seen_turn import TURN_SECONDS, SeenState
@@ -49,6 +51,7 @@ class SeenKeeper:
         index: SeenIndex,
         *,
         retention: timedelta | None,
+        review: ReviewPolicy | None = None,
         turn_seconds: float = TURN_SECONDS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         named: Named = list,
@@ -61,6 +64,7 @@ class SeenKeeper:
             policy: as at screening.
             index: where the past is searched.
             retention: how long an item is remembered; None remembers nothing, and forgets what is there.
+            review: how cases are kept; by default as an operator has it who sets nothing.
             turn_seconds: after how long of silence another process may take over.
             now: the clock.
             named: says which part of a banked picture a view is.
@@ -69,6 +73,7 @@ class SeenKeeper:
         self._judge = Judge(known, policy, named)
         self._index = index
         self._retention = retention
+        self._cases = CaseKeeper(store, review or ReviewPolicy())
         self._turn = store.seen.turn(seconds=turn_seconds)
         self._now = now
         self._lock = threading.Lock()
@@ -81,7 +86,7 @@ class SeenKeeper:
 
     def has_work(self) -> bool:
         """Whether something waits to be done by whichever process comes first."""
-        return self._store.seen.has_work(self._forget_before())
+        return self._store.seen.has_work(self._forget_before()) or self._cases.has_work(self._now())
 
     def keep(self, is_enough: Callable[[], bool] = lambda: False) -> bool:
         """Do what there is to do, until little is left or `is_enough`; False when it is another process's turn.
@@ -116,11 +121,14 @@ class SeenKeeper:
         target_seq = self._store.head_seq()
         deadline = time.monotonic() + timeout_seconds
         last_queue_id = self._store.seen.last_queue_id()
+        last_matched_id = self._store.case_queue.last_id()
 
         def is_settled() -> bool:
             # Screenings that waited when this began belong to the past that is asked.
             waiting = self._store.seen.queued(1)
             is_taken_over = not waiting or waiting[0].queue_id > last_queue_id
+            matched_id = self._store.case_queue.first_id()
+            is_taken_over = is_taken_over and (matched_id is None or matched_id > last_matched_id)
             return is_taken_over and self._store.seen.state().asked_seq >= target_seq
 
         while not is_settled():
@@ -176,11 +184,12 @@ class SeenKeeper:
         """One bounded piece of each kind of work; whether another one is worth while."""
         self._index.merge_beside()
         gathered = self._gather()
+        has_more_cases = self._cases.step(self._turn, self._now())
         removed = self._remove(Selection(before=self._forget_before()))
         if removed and self._retention is None:
             return True  # what is being forgotten is not asked any more
-        asked = ask_next(self._store, self._turn, self._index, self._judge, self._now())
-        return bool(gathered == BATCH_ITEMS or removed or asked)
+        asked = ask_next(self._store, self._turn, self._index, self._judge, self._cases.joining(self._now()))
+        return bool(gathered == BATCH_ITEMS or removed or asked or has_more_cases)
 
     def _gather(self) -> int:
         """Take over a batch of screenings; how many there were."""
@@ -203,7 +212,8 @@ class SeenKeeper:
         with self._turn.write() as (connection, state):
             late = write_gathered(connection, state, gathered)
             if late:
-                join_cases(connection, [Found(item, matches[item.file_id]) for item in late], self._now())
+                found = [Found(item, matches[item.file_id]) for item in late]
+                join_past(connection, found, self._cases.joining(self._now()))
         return len(queued)
 
     def _remove(self, selection: Selection) -> int:

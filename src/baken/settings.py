@@ -7,16 +7,19 @@ Precedence: arguments of `load`, then `BAKEN_*` in the environment, then `BAKEN_
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from baken.accounts import Role
+from baken.cases import Category
 from baken.errors import SettingError
-from baken.model import MAX_FRAMES, MAX_MATCHES, MIN_QUALITY_PERCENT, UnscreenableReason, Verdict
+from baken.model import MAX_FRAMES, MAX_MATCHES, MIN_QUALITY_PERCENT, Purpose, UnscreenableReason, Verdict
 
 ENV_PREFIX = "BAKEN_"
 CONFIG_FILE_NAME = "baken.toml"
@@ -24,9 +27,10 @@ DATABASE_FILE_NAME = "baken.sqlite3"
 FEATURE_KEY_FILE_NAME = "feature.key"
 DEFAULT_DATA_DIR = Path("baken-data")
 
-SECRET_NAMES = ("database_url",)
+SECRET_NAMES = ("database_url", "oidc_client_secret")
 """Settings that may carry a password: readable from `BAKEN_<NAME>_FILE`, never printed."""
 
+_CATEGORY_KEY = re.compile(r"[a-z0-9_-]{1,40}")
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -41,6 +45,55 @@ def _strict_bool(value: object) -> object:
 
 
 StrictBool = Annotated[bool, BeforeValidator(_strict_bool)]
+
+
+def roles_in(text: str) -> frozenset[Role]:
+    """The roles in a list with commas.
+
+    Raises:
+        ValueError: one of them is none.
+    """
+    return frozenset(Role(word.strip()) for word in text.split(",") if word.strip())
+
+
+def purposes_in(text: str) -> frozenset[Purpose]:
+    """The bank purposes in a list with commas.
+
+    Raises:
+        ValueError: one of them is none.
+    """
+    return frozenset(Purpose(word.strip()) for word in text.split(",") if word.strip())
+
+
+def categories_in(text: str) -> tuple[Category, ...]:
+    """The categories in a list `key=Name,key=Name`.
+
+    Raises:
+        ValueError: one of them has another form, or a key is there twice.
+    """
+    found: dict[str, Category] = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        key, equals, name = (piece.strip() for piece in part.partition("="))
+        if not (equals and name) or not _CATEGORY_KEY.fullmatch(key) or key in found:
+            message = f"{part!r} is not key=Name, with a key of a-z, 0-9, _ and - that is there once"
+            raise ValueError(message)
+        found[key] = Category(key, name)
+    return tuple(found.values())
+
+
+def _listed_purposes(text: str) -> str:
+    purposes_in(text)
+    return text
+
+
+def _listed_roles(text: str) -> str:
+    roles_in(text)
+    return text
+
+
+def _listed_categories(text: str) -> str:
+    categories_in(text)
+    return text
 
 
 class Settings(BaseSettings):
@@ -210,6 +263,35 @@ class Settings(BaseSettings):
         description="Verdict for a file that matched nothing and was only `partly_seen`: some of its frames or pages "
         "cannot be decoded, or there are too many.",
     )
+    case_lease_seconds: float = Field(
+        300.0,
+        ge=30,
+        le=86_400,
+        description="How long a person keeps a claimed case without giving a sign of life; then others may claim it. "
+        "An open page gives one by itself.",
+    )
+    decision_undo_seconds: float = Field(
+        300.0,
+        ge=0,
+        le=604_800,
+        description="How long a decision can be undone. Its actions wait as long, before the platform is given them.",
+    )
+    two_person_purposes: Annotated[str, AfterValidator(_listed_purposes)] = Field(
+        "",
+        description="Bank purposes, with commas between them (`known_abuse`), of which a decision that blocks or "
+        "reports (`confirmed`, `refer`) waits for a second, different person. Nothing: one person decides.",
+    )
+    decision_categories: Annotated[str, AfterValidator(_listed_categories)] = Field(
+        "unlawful=Unlawful,rights=Violates rights of others,rules=Against our rules,other=Other",
+        description="The categories of confirmed cases, `key=Name` with commas between them. Keys are kept with "
+        "decisions: never give an old one another meaning. Nothing: no category is asked for.",
+    )
+    priority_weights: str = Field(
+        "",
+        description="What counts how much for which case comes first, `known_abuse=120,per_day=10`; what is not named "
+        "keeps its default. [The queue](../how-to/queue-and-priority.md) lists the weights; `baken case weights "
+        "--dry-run` says what others would change.",
+    )
     console_url: str | None = Field(
         None,
         description="The address under which browsers reach the console, `https://baken.example.org`. With https, "
@@ -231,6 +313,39 @@ class Settings(BaseSettings):
         ge=300,
         le=2_592_000,
         description="How long a person stays signed in at all.",
+    )
+    require_second_factor_roles: Annotated[str, AfterValidator(_listed_roles)] = Field(
+        ",".join(Role),
+        description="Whoever has one of these roles needs a second factor, and is led to set one up before anything "
+        "else. Empty: nobody.",
+    )
+    oidc_issuer: str | None = Field(
+        None,
+        description="The identity provider (OpenID Connect) with whose accounts people may sign in too, by its own "
+        "name for itself, `https://login.example.org`. It needs `oidc_client_id` and `console_url`.",
+    )
+    oidc_client_id: str | None = Field(None, description="This service's name at the identity provider.")
+    oidc_client_secret: SecretStr | None = Field(
+        None,
+        description="What proves that name; give it as a file, `BAKEN_OIDC_CLIENT_SECRET_FILE`. Unset for a client "
+        "without a secret.",
+    )
+    oidc_name: str | None = Field(
+        None, description="What people call the identity provider; the page of signing in says it. Its host when unset."
+    )
+    oidc_is_second_factor: StrictBool = Field(
+        False,
+        description="Whether every sign-in at the identity provider counts as one with a second factor, because it "
+        "asks for one. Without it, one counts when the provider says `amr: mfa`, or the `oidc_second_factor_acr`.",
+    )
+    oidc_second_factor_acr: str | None = Field(
+        None,
+        description="The `acr` with which the identity provider says that a second factor was used; it is asked for.",
+    )
+    oidc_auto_link: StrictBool = Field(
+        False,
+        description="Whether an account here is linked with one at the identity provider that has its e-mail address, "
+        "if the provider has verified that. Else an administrator links them.",
     )
     audit_timestamp_url: str | None = Field(
         None,
@@ -271,6 +386,11 @@ class Settings(BaseSettings):
     def resolved_feature_key_file(self) -> Path:
         """The file with the keys that seal keypoints: the setting, or in the data folder."""
         return self.feature_key_file or self.data_dir / FEATURE_KEY_FILE_NAME
+
+    @property
+    def two_factor_roles(self) -> frozenset[Role]:
+        """The roles that need a second factor."""
+        return roles_in(self.require_second_factor_roles)
 
     def told(self) -> dict[str, object]:
         """The settings that were given, for the audit log: without secrets, and without paths, which may name people.

@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from console_browser import Site, Visitor, browsing, cheap_passwords, serving, visiting
+from playwright.sync_api import Browser as Chromium
 from web_client import Api, ServerProcess, running_app
 
 from baken import assemble
@@ -51,3 +53,32 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
             return stack.enter_context(ServerProcess(data_dir, secret, **settings))
 
         yield start
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A served console for all tests of a file, with everybody of the cast (`console_browser.CAST`)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(assemble, "Passwords", cheap_passwords)
+        settings = load(
+            {},
+            data_dir=tmp_path_factory.mktemp("site") / "data",
+            decode_processes=1,
+            require_second_factor_roles="",  # test_web_second_factor.py has it
+        )
+        with serving(assemble.initialise(settings)) as served:
+            yield served
+
+
+@pytest.fixture(scope="module")
+def chrome() -> Iterator[Chromium]:
+    """A browser for all tests of a file."""
+    with browsing() as browser:
+        yield browser
+
+
+@pytest.fixture
+def visit(site: Site, chrome: Chromium) -> Iterator[Callable[..., Visitor]]:
+    """Opens a browser's window: `visit("alice")` is signed in; all are closed after the test and must be clean."""
+    with ExitStack() as stack:
+        yield lambda name=None, **given: stack.enter_context(visiting(site, chrome, name, **given))

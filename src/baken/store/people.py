@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, Select, delete, func, insert, select, up
 from baken.accounts import Credentials, Role, TicketKind, User
 from baken.audit import NewEvent
 from baken.errors import ConflictError, NotFoundError
-from baken.store import schema
+from baken.store import schema, schema_review
 from baken.store.audit import AuditedWrite, audited
 from baken.store.engine import Database
 
@@ -22,6 +22,10 @@ _USERS = schema.users.c
 _CODES = schema.recovery_codes.c
 _TICKETS = schema.tickets.c
 _SESSIONS = schema.sessions.c
+_IDENTITIES = schema_review.identities.c
+
+_TOLD_TICKETS = {TicketKind.SET_UP: "user.invited", TicketKind.ONCE: "user.link_made"}
+"""Tickets that let somebody in who has nothing else: there is one at a time, and the log says who made it."""
 
 
 def key_of_name(name: str) -> str:
@@ -159,9 +163,18 @@ class PeopleRows:
             connection.execute(same.values(password_hash=password_hash))
 
     def set_totp(
-        self, user_id: str, sealed: bytes, step: int, recovery_digests: Sequence[bytes], *, actor: str
+        self,
+        user_id: str,
+        sealed: bytes,
+        step: int,
+        recovery_digests: Sequence[bytes],
+        *,
+        actor: str,
+        keep_session: str | None = None,
     ) -> None:
         """Ask for a second factor from now on, with fresh recovery codes; `step` is the one that proved it works.
+
+        Sessions but `keep_session` end: none goes on that was begun with less.
 
         Raises:
             NotFoundError: there is no such account.
@@ -171,6 +184,7 @@ class PeopleRows:
             change = update(schema.users).where(_USERS.id == user_id)
             write.connection.execute(change.values(totp_sealed=sealed, totp_step=step))
             _replace_codes(write.connection, user_id, recovery_digests)
+            _end_everything(write, user_id, keep_session=keep_session)
             _tell(write, "user.totp_set", user_id, actor, {})
 
     def reset_totp(self, user_id: str, *, actor: str) -> None:
@@ -238,9 +252,9 @@ class PeopleRows:
         with audited(self._database) as write:
             _locked(write.connection, user_id)
             mine = (_TICKETS.user_id == user_id) & (_TICKETS.kind == kind.value)
-            if kind is TicketKind.SET_UP:
+            if kind in _TOLD_TICKETS:
                 write.connection.execute(delete(schema.tickets).where(mine))
-                _tell(write, "user.invited", user_id, actor, {"expires_at": expires_at})
+                _tell(write, _TOLD_TICKETS[kind], user_id, actor, {"expires_at": expires_at})
             write.connection.execute(delete(schema.tickets).where(_TICKETS.expires_at < now))
             row = {"kind": kind.value, "user_id": user_id, "token_sha256": token_sha256, "expires_at": expires_at}
             write.connection.execute(insert(schema.tickets), row)
@@ -267,6 +281,7 @@ def _good_ticket(kind: TicketKind, token_sha256: bytes, now: datetime) -> Select
 
 def _query(*more: Any) -> Select[Any]:  # noqa: ANN401 - columns
     count = select(func.count()).where(_CODES.user_id == _USERS.id).scalar_subquery()
+    identities = select(func.count()).where(_IDENTITIES.user_id == _USERS.id).scalar_subquery()
     return select(
         _USERS.id,
         _USERS.name,
@@ -278,6 +293,7 @@ def _query(*more: Any) -> Select[Any]:  # noqa: ANN401 - columns
         _USERS.password_hash.is_not(None).label("has_password"),
         _USERS.totp_sealed.is_not(None).label("has_totp"),
         count.label("recovery_code_count"),
+        identities.label("identity_count"),
         *more,
     )
 
@@ -305,6 +321,7 @@ def _user(row: Row[Any]) -> User:
         has_password=bool(row.has_password),
         has_totp=bool(row.has_totp),
         recovery_code_count=row.recovery_code_count,
+        identity_count=row.identity_count,
     )
 
 

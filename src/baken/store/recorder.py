@@ -21,6 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from baken.errors import BakenError, NotReadyError, StoreError
 from baken.model import Idempotency, Screening
 from baken.store import schema
+from baken.store.case_queue import queue_matched
 from baken.store.driver_insert import DriverInsert
 from baken.store.engine import Database
 from baken.store.flood_breaker import FloodBreaker
@@ -182,6 +183,7 @@ class Recorder:
                 queue_seen(connection, new)
             matched = [screening for screening in new if screening.outcome.matches]
             if matched:
+                queue_matched(connection, matched)
                 self._breaker.count(connection, matched)
         return written
 

@@ -24,10 +24,12 @@ from baken.store.columns import Id, Json, PlainText, UtcTime, metadata
 from baken.store.schema_review import (
     case_actions,
     case_banks,
+    case_entries,
     case_events,
     case_items,
     case_keys,
     case_queue,
+    case_ranking,
     cases,
     exposure_lifts,
     exposure_optouts,
@@ -41,10 +43,12 @@ from baken.store.schema_review import (
 __all__ = [  # the tables of `schema_review.py`, so that every table is `schema.<name>`
     "case_actions",
     "case_banks",
+    "case_entries",
     "case_events",
     "case_items",
     "case_keys",
     "case_queue",
+    "case_ranking",
     "cases",
     "exposure_lifts",
     "exposure_optouts",
@@ -359,7 +363,7 @@ seen_items = Table(
 Index("seen_items_file", seen_items.c.file_id, seen_items.c.id)
 Index("seen_items_seen_at", seen_items.c.seen_at)
 Index("seen_items_item_ref", seen_items.c.item_ref)
-Index("seen_items_account_ref", seen_items.c.account_ref)
+Index("seen_items_account_ref", seen_items.c.account_ref, seen_items.c.screening_id)
 
 # Which files and clusters are gone, so that each machine's index drops them too. Numbered with the files' own ids.
 seen_removals = Table(

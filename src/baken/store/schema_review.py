@@ -8,7 +8,8 @@ from baken.store.columns import Id, Json, PlainText, UtcTime, metadata
 
 # One row for each case: what its events come to (`case_rules.derive`), kept so that a queue can be read in its order.
 # `rank` sorts the queue, the largest first: the case's points, without those of its age, less what a day counts for
-# each day from 1970 to `opened_at`. All open cases age alike, so that the order of two never changes by waiting.
+# each day from 1970 to `opened_at`. All open cases age alike, so that the order of two never changes by waiting. A
+# new case has 0, which is before all others where days count, until it is ranked.
 cases = Table(
     "cases",
     metadata,
@@ -34,13 +35,29 @@ cases = Table(
     Column("widest_visibility", Text),
     Column("signals", Json),
     Column("rank", Float, nullable=False, server_default="0"),
+    # The `updated_at` for which rank, signals and widest visibility were worked out. While it is another one, or NULL,
+    # they are behind: whoever changes a case need not know how cases are ranked.
+    Column("ranked_at", UtcTime),
 )
-Index("cases_queue", cases.c.state, cases.c.rank, cases.c.id)
+Index("cases_queue", cases.c.state, cases.c.rank.desc(), cases.c.id)
+Index("cases_opened", cases.c.state, cases.c.opened_at, cases.c.id)
 Index("cases_decided", cases.c.decided_at, cases.c.id)
+is_unranked = text("(ranked_at IS NULL OR ranked_at <> updated_at)")
+Index("cases_unranked", cases.c.id, sqlite_where=is_unranked, postgresql_where=is_unranked)
+_assigned = text("assignee_id IS NOT NULL")
+Index("cases_assignee", cases.c.assignee_id, sqlite_where=_assigned, postgresql_where=_assigned)
 _held = text("holder_id IS NOT NULL")
 Index("cases_holder", cases.c.holder_id, sqlite_where=_held, postgresql_where=_held)
 _waiting = text("hold_until IS NOT NULL")
 Index("cases_hold_until", cases.c.hold_until, sqlite_where=_waiting, postgresql_where=_waiting)
+
+# One row: the weights (`priorities.py`) by which the cases are ranked.
+case_ranking = Table(
+    "case_ranking",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("weights", Text, nullable=False),
+)
 
 # The banks whose entries a case's items match: who may see the case, and what a queue of one bank holds.
 case_banks = Table(
@@ -50,6 +67,14 @@ case_banks = Table(
     Column("case_id", Text, ForeignKey("cases.id"), primary_key=True),
 )
 Index("case_banks_case", case_banks.c.case_id)
+
+# The entries that a case's items match. A key that led to a closed case may lead elsewhere by now.
+case_entries = Table(
+    "case_entries",
+    metadata,
+    Column("case_id", Text, ForeignKey("cases.id"), primary_key=True),
+    Column("entry_id", Id, ForeignKey("entries.id"), primary_key=True, autoincrement=False),
+)
 
 # What leads a match to the case it belongs to: the cluster of its picture, or the entry it matched.
 case_keys = Table(
@@ -81,7 +106,8 @@ case_items = Table(
 Index("case_items_screening", case_items.c.screening_id, case_items.c.case_id, unique=True)
 Index("case_items_account", case_items.c.case_id, case_items.c.account_ref)
 Index("case_items_item_ref", case_items.c.item_ref)
-Index("case_items_account_ref", case_items.c.account_ref, case_items.c.id)
+Index("case_items_account_ref", case_items.c.account_ref, case_items.c.screening_id)
+Index("case_items_case", case_items.c.case_id, case_items.c.id)
 
 # A case's life. Rows are only ever added; `seq` counts 1, 2, 3, … in each case.
 case_events = Table(

@@ -21,6 +21,7 @@ from baken.model import (
     Visibility,
 )
 from baken.store import schema
+from baken.store.case_queue import queue_matched
 from baken.store.driver_insert import DriverInsert
 from baken.store.engine import Database
 from baken.store.match_rows import match_of, match_row
@@ -86,12 +87,14 @@ class ScreeningBatch:
         self._statement = DriverInsert(insert(schema.screenings), database.engine.dialect)
         self._rows = [self._statement.bound(row_of(screening)) for screening in screenings]
         self._queued = screenings if remembers else ()
+        self._matched = [screening for screening in screenings if screening.outcome.matches]
 
     def write(self, connection: Connection) -> None:
         """Write them, and what the seen index needs of them."""
         if self._rows:
             self._statement.execute(connection, self._rows)
             queue_seen(connection, self._queued)
+            queue_matched(connection, self._matched)
 
 
 def screening_by_id(database: Database, screening_id: str) -> Screening:

@@ -72,6 +72,22 @@ class SignInRows:
             row = connection.execute(select(schema.sessions).where(_SESSIONS.token_sha256 == token_sha256)).first()
         return None if row is None else _session(row)
 
+    def raise_to(self, session_id: str, method: SignInMethod, token_sha256: bytes, *, actor: str) -> Session:
+        """Let a session count as begun with a second factor, under a new token; the old one opens nothing any more.
+
+        Raises:
+            NotFoundError: there is no such session, or it has ended.
+        """
+        with audited(self._database) as write:
+            mine = update(schema.sessions).where(_SESSIONS.id == session_id, _SESSIONS.ended_at.is_(None))
+            raised = mine.values(method=method.value, token_sha256=token_sha256).returning(schema.sessions)
+            row = write.connection.execute(raised).one_or_none()
+            if row is None:
+                raise NotFoundError(f"there is no session {session_id[:100]!r} any more", hint="sign in again")
+            facts = {"session": session_id, "method": method.value}
+            write.tell(NewEvent("user.session_raised", actor, f"user:{row.user_id}", facts))
+            return _session(row)
+
     def touch(self, session_id: str, now: datetime) -> None:
         """Note that a session is used."""
         with self._database.write() as connection:

@@ -41,15 +41,22 @@ from baken.store.address import parse_address
 from baken.store.asking import Question
 from baken.store.audit import AuditRows
 from baken.store.banks import BankEvent
+from baken.store.case_actions import CaseActionRows
+from baken.store.case_events import CaseEventRows
+from baken.store.case_queue import CaseQueueRows
+from baken.store.case_ranks import CaseRankRows
 from baken.store.cases import CaseRows
 from baken.store.changes import Change, HeadReader
 from baken.store.engine import Database
 from baken.store.entries import AddedEntries, CodeChunk, Finder
 from baken.store.failures import not_initialised
+from baken.store.identities import IdentityRows
 from baken.store.kept import KeptCounts
 from baken.store.kept_reading import KeptViews, VectorChunk, ViewChunk
 from baken.store.people import PeopleRows
+from baken.store.queues import QueueRows
 from baken.store.recorder import Recorder
+from baken.store.saved_views import SavedViewRows
 from baken.store.scans import ScanRows
 from baken.store.seen import SeenRows
 from baken.store.sign_ins import SignInRows
@@ -68,10 +75,17 @@ class Store:
     Attributes:
         seen: what is remembered of screened items.
         cases: what is to be reviewed.
+        case_events: what happened to it.
+        case_actions: what is to be done because of what was decided.
+        case_queue: what matched and joins a case next.
+        queues: cases in the order in which they are worked on.
+        case_ranks: what that order follows from.
+        saved_views: queues that people keep under a name.
         scans: how far the scans of back catalogues are.
         audit: what was done, by whom.
         people: accounts of people who sign in.
         sign_ins: their sessions, and attempts to get one.
+        identities: who they are at the identity provider, and sign-ins that are there.
     """
 
     def __init__(self, database: Database, *, remembers: bool = False) -> None:
@@ -82,10 +96,17 @@ class Store:
         self._closed = False
         self.seen = SeenRows(database)
         self.cases = CaseRows(database)
+        self.case_events = CaseEventRows(database)
+        self.case_actions = CaseActionRows(database)
+        self.case_queue = CaseQueueRows(database)
+        self.queues = QueueRows(database)
+        self.case_ranks = CaseRankRows(database)
+        self.saved_views = SavedViewRows(database)
         self.scans = ScanRows(database, remembers=remembers)
         self.audit = AuditRows(database)
         self.people = PeopleRows(database)
         self.sign_ins = SignInRows(database)
+        self.identities = IdentityRows(database)
 
     @classmethod
     def open(

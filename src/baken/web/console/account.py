@@ -40,7 +40,7 @@ class Account:
         password = visit.form.get("password", "")
         if password != visit.form.get("again", ""):
             return await self._page(visit, error=_("The two passwords differ."))
-        if (refusal := await self._confirm(visit)) is not None:
+        if (refusal := await self._confirm_password(visit)) is not None:
             return await self._page(visit, error=refusal)
         session_id = visit.session.id if visit.session is not None else None
         try:
@@ -73,11 +73,19 @@ class Account:
         if (refusal := await self._confirm(visit)) is not None:
             return self._offer(visit, secret, error=refusal)
         try:
-            codes = await self._run(self._people.confirm_totp, visit.who, secret, visit.form.get("code", ""))
+            codes = await self._run(self._confirm_totp, visit, secret)
         except InvalidValueError:
             error = _("That is not the code that belongs to this secret now. Check the clock of the device.")
             return self._offer(visit, secret, error=error)
         return self._pages.render(visit, "recovery_codes.html", codes=codes)
+
+    def _confirm_totp(self, visit: Visit, secret: bytes) -> list[str]:
+        session_id = visit.session.id if visit.session is not None else None
+        codes = self._people.confirm_totp(visit.who, secret, visit.form.get("code", ""), keep_session=session_id)
+        if visit.session is not None and not visit.session.has_second_factor:
+            raised = self._people.raise_session(visit.who, visit.session)
+            visit.change_token(raised.token)
+        return codes
 
     async def renew_codes(self, visit: Visit) -> Response:
         """Make new recovery codes and show them once."""
@@ -87,6 +95,18 @@ class Account:
         return self._pages.render(visit, "recovery_codes.html", codes=codes)
 
     async def _confirm(self, visit: Visit) -> str | None:
+        """What to say when the person does not prove to be there; None when that is done.
+
+        Whoever has no password signs in elsewhere, and must have done so just now.
+        """
+        _ = translator(visit.language)
+        if not visit.who.has_password and visit.session is not None:
+            if self._people.is_fresh(visit.session):
+                return None
+            return _("You signed in a while ago. Sign out, sign in again, and do this within ten minutes.")
+        return await self._confirm_password(visit)
+
+    async def _confirm_password(self, visit: Visit) -> str | None:
         """What to say when the present password is not right; None when it is."""
         _ = translator(visit.language)
         browser = visit.origin.browser(visit.request)
@@ -119,6 +139,7 @@ class Account:
             picture=Markup(picture.getvalue().decode()),  # noqa: S704 - drawn by segno from modules alone
             text=text_of(secret),
             secret=base64.b32encode(secret).decode(),
+            is_half_in=visit.session is not None and self._people.lacks_second_factor(visit.who, visit.session),
             error=error,
             status=HTTPStatus.OK if error is None else HTTPStatus.UNPROCESSABLE_ENTITY,
         )
@@ -131,6 +152,7 @@ class Account:
             "account.html",
             status=HTTPStatus.OK if error is None else HTTPStatus.UNPROCESSABLE_ENTITY,
             account=user,
+            identities=await self._run(self._store.identities.of_user, user.id),
             sessions=[session for session in found if self._people.is_running(session)],
             own=visit.session,
             error=error,

@@ -9,11 +9,16 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import Scope
 
+from baken.assemble import PROVIDER_PATH
 from baken.errors import NotAuthenticatedError, NotFoundError, SettingError
-from baken.permissions import Action, require
+from baken.permissions import Action, may, require
 from baken.web.console.account import Account
+from baken.web.console.assets import Assets
+from baken.web.console.bulk import Bulk
 from baken.web.console.entrance import Entrance
 from baken.web.console.pages import Pages
+from baken.web.console.provider import ProviderPages
+from baken.web.console.queue import QueuePages
 from baken.web.console.texts import LANGUAGES
 from baken.web.console.users import Users
 from baken.web.console.visits import Origin, Visit, check_console_url, leave_for
@@ -23,6 +28,8 @@ from baken.web.service import Service
 
 Handler = Callable[[Visit], Awaitable[Response]]
 HOME = "/console/account"
+"""Where those begin who see no cases."""
+SECOND_FACTOR = "/console/account/second-factor"
 
 
 class Console:
@@ -35,34 +42,56 @@ class Console:
             raise SettingError(message, hint="Give the address that browsers show, `https://baken.example.org`.")
         self._service = service
         self._people = service.baken.people()
+        self._provider = service.baken.provider()
         self._origin = Origin.of(settings)
-        self._pages = Pages(self._origin)
+        self._assets = Assets()
+        self._pages = Pages(self._origin, self._assets)
 
     def routes(self) -> list[BaseRoute]:
         """The routes; they stand outside the API's document."""
-        entrance = Entrance(self._service, self._people, self._pages)
+        provider_name = None if self._provider is None else self._provider.name
+        entrance = Entrance(self._service, self._people, self._pages, provider_name)
+        provider = ProviderPages(self._service, self._people, self._provider, self._pages, entrance)
         account = Account(self._service, self._people, self._pages)
         users = Users(self._service, self._people, self._pages)
         return [
+            *self._case_routes(),
             self._route("/console", self.home),
-            self._route("/console/console.css", self.stylesheet, is_open=True),
+            *self._assets.routes(),
             self._route("/console/language", self.language, posts=True, is_open=True),
             self._route("/console/sign-in", entrance.sign_in, posts=False, is_open=True),
             self._route("/console/sign-in", entrance.begin, posts=True, is_open=True),
+            self._route("/console/sign-in/once", entrance.once, is_open=True),
+            self._route("/console/sign-in/once", entrance.take_once, posts=True, is_open=True),
+            self._route("/console/provider", provider.begin, is_open=True),
+            self._route(PROVIDER_PATH, provider.finish, is_open=True),
             self._route("/console/second-step", entrance.second_step, is_open=True),
             self._route("/console/second-step", entrance.finish, posts=True, is_open=True),
             self._route("/console/set-up", entrance.set_up, is_open=True),
             self._route("/console/set-up", entrance.take_set_up, posts=True, is_open=True),
-            self._route("/console/sign-out", entrance.sign_out, posts=True),
+            self._route("/console/sign-out", entrance.sign_out, posts=True, is_half_open=True),
             self._route("/console/account", account.show),
             self._route("/console/account/password", account.set_password, posts=True),
             self._route("/console/account/sessions", account.end_sessions, posts=True),
-            self._route("/console/account/second-factor", account.offer_totp),
-            self._route("/console/account/second-factor", account.confirm_totp, posts=True),
+            self._route(SECOND_FACTOR, account.offer_totp, is_half_open=True),
+            self._route(SECOND_FACTOR, account.confirm_totp, posts=True, is_half_open=True),
             self._route("/console/account/recovery-codes", account.renew_codes, posts=True),
             self._route("/console/users", users.show, action=Action.SEE_USERS),
             self._route("/console/users", users.create, posts=True, action=Action.CHANGE_USERS),
             self._route("/console/users/change", users.change, posts=True, action=Action.CHANGE_USERS),
+        ]
+
+    def _case_routes(self) -> list[BaseRoute]:
+        queue = QueuePages(self._service, self._pages)
+        bulk = Bulk(self._service, self._pages)
+        return [
+            self._route("/console/cases", queue.show, action=Action.SEE_CASES),
+            self._route("/console/views", queue.save, posts=True, action=Action.SEE_CASES),
+            self._route("/console/views/drop", queue.drop, posts=True, action=Action.SEE_CASES),
+            self._route("/console/cases/bulk", bulk.choose, posts=True, action=Action.DECIDE_CASES),
+            self._route("/console/cases/bulk/summary", bulk.summarise, posts=True, action=Action.DECIDE_CASES),
+            self._route("/console/cases/bulk/do", bulk.do, posts=True, action=Action.DECIDE_CASES),
+            self._route("/console/cases/bulk/undo", bulk.undo, posts=True, action=Action.DECIDE_CASES),
         ]
 
     def error_page(self, scope: Scope, problem: Problem, request_id: str) -> tuple[bytes, dict[str, str]] | None:
@@ -77,12 +106,7 @@ class Console:
 
     async def home(self, visit: Visit) -> Response:
         """Where a person who signs in begins."""
-        return leave_for(visit, HOME)
-
-    async def stylesheet(self, visit: Visit) -> Response:
-        """How all pages look."""
-        del visit
-        return Response(self._pages.stylesheet, headers=self._pages.headers(), media_type="text/css")
+        return leave_for(visit, "/console/cases" if may(visit.who, Action.SEE_CASES) else HOME)
 
     async def language(self, visit: Visit) -> Response:
         """Keep the language that was chosen."""
@@ -90,11 +114,23 @@ class Console:
         if wanted not in LANGUAGES:
             raise NotFoundError(f"there is no language {wanted[:20]!r}", hint="Choose one of the list.")
         visit.remember_language(wanted)
-        return leave_for(visit, HOME)
+        return leave_for(visit, "/console")
 
     def _route(
-        self, path: str, handler: Handler, *, posts: bool = False, is_open: bool = False, action: Action | None = None
+        self,
+        path: str,
+        handler: Handler,
+        *,
+        posts: bool = False,
+        is_open: bool = False,
+        is_half_open: bool = False,
+        action: Action | None = None,
     ) -> PlainRoute:
+        """A route for people who are signed in and may do `action`.
+
+        `is_open`: for everyone. `is_half_open`: also for those who still have to set up a second factor.
+        """
+
         async def answer(request: Request) -> Response:
             visit = Visit.begin(request, self._origin)
             try:
@@ -102,6 +138,9 @@ class Console:
             except NotAuthenticatedError:
                 if not is_open:
                     return leave_for(visit, "/console/sign-in")
+            is_half_in = visit.session is not None and self._people.lacks_second_factor(visit.who, visit.session)
+            if is_half_in and not (is_open or is_half_open):
+                return leave_for(visit, SECOND_FACTOR)
             if action is not None:
                 require(visit.who, action)
             if posts:

@@ -1,4 +1,4 @@
-"""Signing in and out, and setting an account up with the code of an invitation."""
+"""Signing in and out, with a password or a one-time link, and setting an account up with the code of an invitation."""
 
 from __future__ import annotations
 
@@ -17,16 +17,32 @@ from baken.web.service import Service
 class Entrance:
     """The pages that need no session."""
 
-    def __init__(self, service: Service, people: People, pages: Pages) -> None:
+    def __init__(self, service: Service, people: People, pages: Pages, provider_name: str | None) -> None:
         self._run = service.store_pool.run
         self._people = people
         self._pages = pages
+        self._provider_name = provider_name
 
     async def sign_in(self, visit: Visit) -> Response:
         """The form for name and password."""
         if visit.user is not None:
             return leave_for(visit, "/console")
-        return self._pages.render(visit, "sign_in.html", name="")
+        return self.page(visit)
+
+    def page(
+        self,
+        visit: Visit,
+        *,
+        name: str = "",
+        error: str | None = None,
+        note: str | None = None,
+        status: int = HTTPStatus.OK,
+    ) -> Response:
+        """The page of signing in, whatever led there."""
+        provider = self._provider_name
+        return self._pages.render(
+            visit, "sign_in.html", name=name, provider=provider, error=error, note=note, status=status
+        )
 
     async def begin(self, visit: Visit) -> Response:
         """Take name and password."""
@@ -43,11 +59,25 @@ class Entrance:
                 HTTPStatus.TOO_MANY_REQUESTS,
             )
         else:
-            if isinstance(entered, SecondFactorWanted):
-                visit.set_cookie("step", entered.ticket, seconds=int(SECOND_FACTOR_LIFETIME.total_seconds()))
-                return leave_for(visit, "/console/second-step")
-            return self._enter(visit, entered)
-        return self._pages.render(visit, "sign_in.html", name=name, error=error, status=status)
+            return self._go_on(visit, entered)
+        return self.page(visit, name=name, error=error, status=status)
+
+    async def once(self, visit: Visit) -> Response:
+        """The form for the code of a one-time link. It stands behind the `#` of the address, which no server gets."""
+        return self._pages.render(visit, "sign_in_once.html")
+
+    async def take_once(self, visit: Visit) -> Response:
+        """Take that code; whoever was signed in here is not any more."""
+        _ = translator(visit.language)
+        browser = visit.origin.browser(visit.request)
+        try:
+            entered = await self._run(self._people.sign_in_once, visit.form.get("code", "").strip(), browser)
+        except NotAuthenticatedError:
+            error = _("The code is unknown, was used already, or is too old.")
+            return self._pages.render(visit, "sign_in_once.html", error=error, status=HTTPStatus.UNAUTHORIZED)
+        if visit.session is not None:
+            await self._run(self._people.sign_out, visit.session)
+        return self._go_on(visit, entered)
 
     async def second_step(self, visit: Visit) -> Response:
         """The form for the code of a device or a recovery code."""
@@ -92,9 +122,7 @@ class Entrance:
                 error = _("The two passwords differ.")
             else:
                 await self._run(self._people.set_up, code, password)
-                return self._pages.render(
-                    visit, "sign_in.html", name="", note=_("The password is set. Sign in with it.")
-                )
+                return self.page(visit, note=_("The password is set. Sign in with it."))
         except NotAuthenticatedError:
             error, status = _("The code is unknown, was used already, or is too old."), HTTPStatus.UNAUTHORIZED
         except InvalidValueError:
@@ -108,6 +136,16 @@ class Entrance:
         visit.drop_cookie("session")
         visit.drop_cookie("form")
         return leave_for(visit, "/console/sign-in")
+
+    def keep_ticket(self, visit: Visit, wanted: SecondFactorWanted) -> None:
+        """Let the browser prove with its second step that it has done the first."""
+        visit.set_cookie("step", wanted.ticket, seconds=int(SECOND_FACTOR_LIFETIME.total_seconds()))
+
+    def _go_on(self, visit: Visit, entered: SignedIn | SecondFactorWanted) -> Response:
+        if isinstance(entered, SecondFactorWanted):
+            self.keep_ticket(visit, entered)
+            return leave_for(visit, "/console/second-step")
+        return self._enter(visit, entered)
 
     def _enter(self, visit: Visit, entered: SignedIn) -> Response:
         # A new session has a new token, whatever cookie the browser came with.

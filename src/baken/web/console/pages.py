@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
-from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
 from starlette.responses import Response
 
 from baken.accounts import Role, SignInMethod, User
 from baken.permissions import Action, may
-from baken.web.console.texts import LANGUAGES, Translate, language_of, translator, when
+from baken.web.console.assets import Assets
+from baken.web.console.texts import LANGUAGES, Translate, ago, counter, language_of, number, translator, when
 from baken.web.console.visits import Origin, Visit
 from baken.web.errors import Problem
 
 CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _HSTS = "max-age=31536000"
 
@@ -37,10 +41,32 @@ def method_names(_: Translate) -> dict[SignInMethod, str]:
     """What the ways to sign in are called."""
     return {
         SignInMethod.PASSWORD: _("password"),
-        SignInMethod.TOTP: _("password and code"),
+        SignInMethod.TOTP: _("code of a device"),
         SignInMethod.RECOVERY_CODE: _("recovery code"),
         SignInMethod.SET_UP: _("invitation"),
+        SignInMethod.ONCE: _("one-time link"),
+        SignInMethod.PROVIDER: _("identity provider"),
+        SignInMethod.PROVIDER_FACTOR: _("identity provider, two factors"),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A part of the console that the bar at the top leads to; `key` is pressed to go there."""
+
+    section: str
+    path: str
+    name: str
+    key: str
+
+
+def places(_: Translate, user: User | None) -> list[Place]:
+    """Where a person may go."""
+    known = [
+        (Action.SEE_CASES, Place("cases", "/console/cases", _("Cases"), "g c")),
+        (Action.SEE_USERS, Place("users", "/console/users", _("Users"), "g u")),
+    ]
+    return [place for action, place in known if user is not None and may(user, action)]
 
 
 def error_texts(_: Translate) -> Mapping[int, str]:
@@ -58,8 +84,10 @@ def error_texts(_: Translate) -> Mapping[int, str]:
 class Pages:
     """Renders the console's pages."""
 
-    def __init__(self, origin: Origin) -> None:
+    def __init__(self, origin: Origin, assets: Assets, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._origin = origin
+        self._assets = assets
+        self._now = now
         self._environment = Environment(
             loader=PackageLoader("baken.web.console"),
             autoescape=select_autoescape(default=True, default_for_string=True),
@@ -67,8 +95,6 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        sheets = sorted((files("baken.web.console") / "styles").iterdir(), key=lambda sheet: sheet.name)
-        self.stylesheet = b"\n".join(sheet.read_bytes() for sheet in sheets)
 
     def render(self, visit: Visit, template: str, /, *, status: int = 200, **values: object) -> Response:
         """A page for this visit."""
@@ -100,10 +126,23 @@ class Pages:
             "languages": LANGUAGES,
             "user": user,
             "form_token": form_token,
+            "places": places(_, user),
             "role_names": role_names(_),
             "method_names": method_names(_),
             "may": lambda action: user is not None and may(user, Action(action)),
+            "_n": counter(language),
             "when": lambda time: when(time, language),
+            "moment": lambda time: self._moment(time, language),
+            "number": lambda value: number(value, language),
+            "asset": self._assets.address,
             "error": None,
             "note": None,
         }
+
+    def _moment(self, time: datetime | None, language: str) -> Markup:
+        """How long ago a time was, or how soon it is; the time itself where one points."""
+        if time is None:
+            return Markup()
+        html = Markup('<time datetime="{}" title="{}">{}</time>')
+        exact = time.astimezone(UTC).isoformat(timespec="seconds")
+        return html.format(exact, when(time, language), ago(time, self._now(), language))

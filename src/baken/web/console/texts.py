@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from importlib.resources import files
 
 from babel import Locale, negotiate_locale
-from babel.dates import format_datetime
+from babel.dates import format_datetime, format_timedelta
 from babel.messages.pofile import read_po
+from babel.numbers import format_decimal
 
 LANGUAGES = {"en": "English", "nl": "Nederlands", "fr": "Français", "de": "Deutsch"}
 """The languages there are, by what each calls itself. The texts in the code are the English ones."""
@@ -17,26 +18,52 @@ LANGUAGES = {"en": "English", "nl": "Nederlands", "fr": "Français", "de": "Deut
 _MAX_HEADER_CHARACTERS = 200
 
 Translate = Callable[[str], str]
+Count = Callable[[str, str, float], str]
+"""Given the text for one, the text for several and how many: the text of that many, with the number where `%d` is."""
+
+_Texts = dict[str, tuple[str, ...]]
 
 
 @functools.cache
-def translations(language: str) -> dict[str, str]:
-    """The texts of a language by the English ones; empty for English."""
+def translations(language: str) -> _Texts:
+    """The texts of a language by the English ones: one each, or one each for one and several; empty for English."""
     if language == "en":
         return {}
-    texts: dict[str, str] = {}
+    texts: _Texts = {}
     parts = (files("baken.web.console") / "locales" / language).iterdir()
     for part in sorted(parts, key=lambda part: part.name):  # each for some pages; a text stands in one of them
         with part.open("rb") as file:
             catalogue = read_po(file, locale=language)
-        texts |= {str(message.id): str(message.string) for message in catalogue if message.id and message.string}
+        for message in catalogue:
+            if message.id and message.string:
+                ids, strings = _each(message.id), _each(message.string)
+                texts[ids[0]] = strings
     return texts
+
+
+def _each(text: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
+    return (text,) if isinstance(text, str) else tuple(text)
 
 
 def translator(language: str) -> Translate:
     """What gives a text in the language; the English one where it is not translated, which a test does not allow."""
     known = translations(language)
-    return lambda text: known.get(text, text)
+    return lambda text: known.get(text, (text,))[0]
+
+
+def counter(language: str) -> Count:
+    """What gives a text about a number of things in the language.
+
+    All our languages have one form for one (which is 0 as well in French) and one for several.
+    """
+    known, locale = translations(language), Locale.parse(language)
+
+    def count(one: str, several: str, how_many: float) -> str:
+        forms = known.get(one, (one, several))
+        form = forms[0 if locale.plural_form(how_many) == "one" else -1]
+        return form.replace("%d", number(how_many, language))
+
+    return count
 
 
 def language_of(chosen: str | None, accepted: str | None) -> str:
@@ -52,3 +79,18 @@ def when(time: datetime | None, language: str) -> str:
     if time is None:
         return ""
     return format_datetime(time.astimezone(UTC), "medium", locale=Locale.parse(language)) + " UTC"
+
+
+def fill(text: str, /, **values: object) -> str:
+    """A text with what belongs into its `{places}`; the values are not escaped, which templates do."""
+    return text.format(**values)
+
+
+def ago(time: datetime, now: datetime, language: str) -> str:
+    """How long ago a time was, or how soon it is, as the language says it in short."""
+    return format_timedelta(time - now, add_direction=True, format="short", locale=Locale.parse(language))
+
+
+def number(value: float, language: str) -> str:
+    """A number as the language writes it, with at most one decimal."""
+    return format_decimal(value, format="#,##0.#", locale=Locale.parse(language))

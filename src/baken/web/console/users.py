@@ -103,7 +103,7 @@ class Users:
 
 
 def _roles(visit: Visit) -> list[Role]:
-    roles = [Role(role) for role in visit.roles if role in set(Role)]
+    roles = [Role(role) for role in visit.chosen("role") if role in set(Role)]
     if not roles:
         raise InvalidValueError("no role was chosen", hint="Choose at least one.")
     return roles

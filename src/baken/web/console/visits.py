@@ -12,6 +12,7 @@ import hmac
 import secrets
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.requests import Request
@@ -25,7 +26,7 @@ from baken.web import bodies
 from baken.web.console.texts import language_of
 
 FORM_SIZE_BYTES = 16 * 1024
-_MAX_FIELDS = 50
+_MAX_FIELDS = 250
 _YEAR_SECONDS = 31_536_000
 _LANGUAGE_COOKIE = "baken-language"
 
@@ -72,6 +73,15 @@ class Origin:
         return Browser(address, request.headers.get("user-agent"))
 
 
+@dataclass(frozen=True, slots=True)
+class _Cookie:
+    """What the answer shall set: for how long, and whether it is sent with a visit that another site leads to."""
+
+    value: str
+    seconds: int | None = None
+    same_site: Literal["strict", "lax"] = "strict"
+
+
 @dataclass
 class Visit:
     """A request of a browser, and what its answer shall set."""
@@ -81,10 +91,11 @@ class Visit:
     language: str
     seed: str
     form: dict[str, str] = field(default_factory=dict)
-    roles: list[str] = field(default_factory=list)
     user: User | None = None
     session: Session | None = None
-    _cookies: dict[str, tuple[str, int | None]] = field(default_factory=dict)
+    _token: str | None = None
+    _fields: dict[str, list[str]] = field(default_factory=dict)
+    _cookies: dict[str, _Cookie] = field(default_factory=dict)
 
     @classmethod
     def begin(cls, request: Request, origin: Origin) -> Visit:
@@ -100,12 +111,17 @@ class Visit:
     @property
     def token(self) -> str | None:
         """The token of the session, if the browser has one."""
-        return self.request.cookies.get(self.origin.cookie_name("session"))
+        return self._token or self.request.cookies.get(self.origin.cookie_name("session"))
 
     @property
     def ticket(self) -> str | None:
         """The ticket of a sign-in that waits for its second step."""
         return self.request.cookies.get(self.origin.cookie_name("step"))
+
+    def change_token(self, token: str) -> None:
+        """Go on under a new token of the session: the answer sets it, and its forms belong to it."""
+        self.set_cookie("session", token)
+        self._token = token
 
     @property
     def form_token(self) -> str:
@@ -133,44 +149,60 @@ class Visit:
             raise UnsupportedMediaTypeError("the body is no form", hint="Use the form on the page.")
         data = await bodies.read(headers, self.request.receive, FORM_SIZE_BYTES)
         try:
-            fields = parse_qs(data.decode("utf-8"), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+            self._fields = parse_qs(data.decode("utf-8"), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
         except ValueError as error:
             raise UnsupportedMediaTypeError("the form cannot be read", hint="Use the form on the page.") from error
-        self.form = {name: values[-1] for name, values in fields.items()}
-        self.roles = fields.get("role", [])  # the one field that may be given several times
+        self.form = {name: values[-1] for name, values in self._fields.items()}
         given = self.form.get("form_token", "")
         if not self.origin.accepts(self.request) or not hmac.compare_digest(given.encode(), self.form_token.encode()):
             raise NotAuthorisedError("the form does not come from a page of this browser", hint="Load the page again.")
 
-    def set_cookie(self, what: str, value: str, *, seconds: int | None = None) -> None:
-        """Let the answer set a cookie, until the browser is closed unless for a time."""
-        self._cookies[self.origin.cookie_name(what)] = (value, seconds)
+    def chosen(self, name: str) -> list[str]:
+        """Every value of a field of the form that may be given several times."""
+        return self._fields.get(name, [])
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether htmx asks, for a part of a page that it puts into the one that is shown."""
+        return self.request.headers.get("hx-request") == "true"
+
+    def set_cookie(
+        self, what: str, value: str, *, seconds: int | None = None, comes_from_elsewhere: bool = False
+    ) -> None:
+        """Let the answer set a cookie, until the browser is closed unless for a time.
+
+        `comes_from_elsewhere`: another site will lead the browser to where it is needed.
+        """
+        same_site: Literal["strict", "lax"] = "lax" if comes_from_elsewhere else "strict"
+        self._cookies[self.origin.cookie_name(what)] = _Cookie(value, seconds, same_site)
 
     def drop_cookie(self, what: str) -> None:
         """Let the answer take a cookie back."""
-        self._cookies[self.origin.cookie_name(what)] = ("", 0)
+        self._cookies[self.origin.cookie_name(what)] = _Cookie("", 0)
 
     def remember_language(self, language: str) -> None:
         """Let the answer keep the language that was chosen."""
-        self._cookies[_LANGUAGE_COOKIE] = (language, _YEAR_SECONDS)
+        self._cookies[_LANGUAGE_COOKIE] = _Cookie(language, _YEAR_SECONDS)
 
     def finish(self, response: Response) -> Response:
         """Set the cookies."""
-        for name, (value, seconds) in self._cookies.items():
+        for name, cookie in self._cookies.items():
             response.set_cookie(
                 name,
-                value,
-                max_age=seconds,
+                cookie.value,
+                max_age=cookie.seconds,
                 path="/",
                 secure=self.origin.is_secure,
                 httponly=True,
-                samesite="strict",
+                samesite=cookie.same_site,
             )
         return response
 
 
 def leave_for(visit: Visit, path: str) -> Response:
     """Lead the browser to another page of ours with GET; only paths written in the code come here."""
+    if visit.is_partial:  # a redirect would put the other page into the middle of this one
+        return visit.finish(Response(headers={"hx-redirect": path}))
     return visit.finish(RedirectResponse(path, HTTPStatus.SEE_OTHER))
 
 

@@ -35,7 +35,7 @@ def _own_id() -> sa.Column[Any]:
 
 
 def _of(table: str, name: str, *, is_key: bool = False) -> sa.Column[Any]:
-    type_ = _id_type() if table in {"banks", "case_items"} else sa.Text()
+    type_ = _id_type() if table in {"banks", "case_items", "entries"} else sa.Text()
     reference = sa.ForeignKey(f"{table}.id")
     if is_key:
         return sa.Column(name, type_, reference, primary_key=True, autoincrement=False)
@@ -68,23 +68,44 @@ def _widen_cases() -> None:
         sa.Column("widest_visibility", sa.Text()),
         sa.Column("signals", _json_type()),
         sa.Column("rank", sa.Float(), nullable=False, server_default="0"),
+        _time("ranked_at", nullable=True),
     ):
         op.add_column("cases", column)
-    op.create_index("cases_queue", "cases", ["state", "rank", "id"])
+    op.create_index("cases_queue", "cases", ["state", sa.text("rank DESC"), "id"])
+    op.create_index("cases_opened", "cases", ["state", "opened_at", "id"])
     op.create_index("cases_decided", "cases", ["decided_at", "id"])
-    for name, indexed in (("cases_holder", "holder_id"), ("cases_hold_until", "hold_until")):
+    is_unranked = sa.text("(ranked_at IS NULL OR ranked_at <> updated_at)")
+    op.create_index("cases_unranked", "cases", ["id"], sqlite_where=is_unranked, postgresql_where=is_unranked)
+    for name, indexed in (
+        ("cases_holder", "holder_id"),
+        ("cases_hold_until", "hold_until"),
+        ("cases_assignee", "assignee_id"),
+    ):
         is_set = sa.text(f"{indexed} IS NOT NULL")
         op.create_index(name, "cases", [indexed], sqlite_where=is_set, postgresql_where=is_set)
     op.add_column("case_items", sa.Column("visibility", sa.Text()))
     op.create_index("case_items_item_ref", "case_items", ["item_ref"])
-    op.create_index("case_items_account_ref", "case_items", ["account_ref", "id"])
+    op.create_index("case_items_account_ref", "case_items", ["account_ref", "screening_id"])
+    op.create_index("case_items_case", "case_items", ["case_id", "id"])
+    op.drop_index("seen_items_account_ref", "seen_items")
+    op.create_index("seen_items_account_ref", "seen_items", ["account_ref", "screening_id"])
 
 
 def _make_case_tables() -> None:
+    op.create_table(
+        "case_ranking",
+        sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False),
+        _needed("weights", sa.Text()),
+    )
     op.create_table("case_banks", _of("banks", "bank_id", is_key=True), _of("cases", "case_id", is_key=True))
     op.create_index("case_banks_case", "case_banks", ["case_id"])
     op.execute(
         "INSERT INTO case_banks (bank_id, case_id) SELECT DISTINCT entries.bank_id, case_keys.case_id FROM case_keys"
+        " JOIN entries ON entries.id = case_keys.key_id WHERE case_keys.kind = 'entry'"
+    )
+    op.create_table("case_entries", _of("cases", "case_id", is_key=True), _of("entries", "entry_id", is_key=True))
+    op.execute(
+        "INSERT INTO case_entries (case_id, entry_id) SELECT DISTINCT case_keys.case_id, entries.id FROM case_keys"
         " JOIN entries ON entries.id = case_keys.key_id WHERE case_keys.kind = 'entry'"
     )
     op.create_table(

@@ -1,0 +1,375 @@
+"""Review: what people do with cases, from a claim to an undo. One transaction a step, by the rules of `case_rules.py`.
+
+Every step locks the case, asks the rules, and writes event, columns, actions and audit event together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from baken import case_rules
+from baken.accounts import User
+from baken.case_rules import ReviewPolicy
+from baken.cases import (
+    ActionState,
+    Awaits,
+    Case,
+    CaseAction,
+    CaseEvent,
+    CaseItem,
+    CaseState,
+    CaseStatus,
+    Category,
+    Decision,
+    EventKind,
+)
+from baken.errors import BakenError, ConflictError, InvalidValueError, NotFoundError, TooLargeError
+from baken.permissions import Action
+from baken.store import Store
+from baken.store.audit import AuditedWrite
+from baken.store.case_actions import action_counts, add_actions, cancel_actions
+from baken.store.case_events import LockedCase, locked, set_lease, write_event
+
+MAX_BULK_CASES = 200
+"""The most cases that are decided at once: a person has looked at each."""
+
+
+@dataclass(frozen=True, slots=True)
+class BulkPlan:
+    """What one decision of several cases would do, to be read before it is done.
+
+    Attributes:
+        cases: those that would be decided, by id.
+        item_count: the items in them.
+        account_count: the accounts in them; one that is in two cases counts twice.
+        action_counts: the actions that would follow, by kind; none of cases that then await somebody else.
+        awaiting_count: how many of the cases would then await a second person, or a lead.
+        refused: the cases that would not be decided, and why.
+        digest: what `decide_all` wants to see: it differs when anything of this has changed.
+    """
+
+    cases: tuple[Case, ...]
+    item_count: int
+    account_count: int
+    action_counts: Mapping[str, int]
+    awaiting_count: int
+    refused: tuple[tuple[str, str], ...]
+    digest: str
+
+
+class Review:
+    """What people do with cases; thread-safe. Every method takes the person and checks what they may do.
+
+    Raises of all of them: NotFoundError, there is no such case; NotAuthorisedError, the person may not;
+    ConflictError, the case is not in a state for it; LeaseLostError, somebody else claimed it meanwhile.
+    """
+
+    def __init__(
+        self, store: Store, policy: ReviewPolicy, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        """Take the parts; `now` is the clock."""
+        self._store = store
+        self.policy = policy
+        self._now = now
+
+    @property
+    def categories(self) -> tuple[Category, ...]:
+        """The operator's scheme for confirmed cases."""
+        return self.policy.categories
+
+    # Reading
+
+    def case(self, user: User, case_id: str) -> Case:
+        """One case, without banks and entries that are not the person's."""
+        return self._within_reach(user, self._readable(user, case_id))
+
+    def events(self, user: User, case_id: str) -> list[CaseEvent]:
+        """What happened to it. A second decision is made without being shown the first, whose one fact is `sealed`."""
+        self._readable(user, case_id)
+        events = self._store.case_events.events(case_id)
+        sealed = case_rules.sealed_seqs(case_rules.derive(events), user)
+        return [replace(event, facts={"sealed": True}) if event.seq in sealed else event for event in events]
+
+    def items(self, user: User, case_id: str, after_id: int = 0, limit: int = 100) -> list[CaseItem]:
+        """Its items in the order in which they joined, without matches of banks that are not the person's."""
+        self._readable(user, case_id)
+        items = self._store.cases.items(case_id, after_id=after_id, limit=limit)
+        return [
+            replace(item, matches=tuple(match for match in item.matches if user.reaches(match.bank_id)))
+            for item in items
+        ]
+
+    def actions(self, user: User, case_id: str, after_id: int = 0, limit: int = 1000) -> list[CaseAction]:
+        """What is to be done, or was, because of its decisions."""
+        self._readable(user, case_id)
+        return self._store.case_actions.of_case(case_id, after_id=after_id, limit=limit)
+
+    # Working on a case
+
+    def claim(self, user: User, case_id: str) -> Case:
+        """Have the case for oneself while one gives signs of life; claiming it again prolongs that."""
+        with self._step(user, case_id, Action.DECIDE_CASES) as step:
+            case_rules.check_claim(step.case, step.status, user, step.at, self._name_of)
+            step.hold()
+        return self.case(user, case_id)
+
+    def heartbeat(self, user: User, case_id: str) -> datetime:
+        """Say that one still works on the case; until when it is one's own now."""
+        with self._step(user, case_id, Action.DECIDE_CASES) as step:
+            if step.status.holder_id != user.id:
+                if user.id in step.status.lost_ids:
+                    raise case_rules.lease_lost(step.status, self._name_of)
+                raise ConflictError("you have not claimed the case", hint="Claim it first.")
+            until: datetime = step.at + self.policy.lease
+            set_lease(step.write.connection, case_id, until)
+        return until
+
+    def release(self, user: User, case_id: str) -> None:
+        """Give the case back to everybody."""
+        with self._step(user, case_id, Action.DECIDE_CASES) as step:
+            if step.status.holder_id != user.id:
+                if user.id in step.status.lost_ids:
+                    raise case_rules.lease_lost(step.status, self._name_of)
+                raise ConflictError("you have not claimed the case", hint="There is nothing to release.")
+            step.happen(EventKind.RELEASED)
+
+    def hold(self, user: User, case_id: str, reason: str, until: datetime) -> None:
+        """Lay the case aside until a time, or until somebody resumes it."""
+        with self._work(user, case_id) as step:
+            held_until = case_rules.checked_until(until, step.at).astimezone(UTC).isoformat()
+            step.happen(EventKind.HELD, reason=case_rules.checked_text(reason, "reason"), until=held_until)
+
+    def resume(self, user: User, case_id: str) -> None:
+        """Take up a case that is on hold."""
+        with self._step(user, case_id, Action.DECIDE_CASES) as step:
+            if step.status.state is not CaseState.ON_HOLD:
+                raise ConflictError("the case is not on hold", hint="There is nothing to resume.")
+            step.happen(EventKind.RESUMED)
+
+    def note(self, user: User, case_id: str, text: str) -> None:
+        """Leave a note for whoever comes to the case next; anybody may who may decide it, whoever has claimed it."""
+        with self._step(user, case_id, Action.DECIDE_CASES) as step:
+            step.happen(EventKind.NOTED, text=case_rules.checked_text(text, "note"))
+
+    def escalate(self, user: User, case_id: str, reason: str) -> None:
+        """Hand the case to the leads: only one of them can decide it now."""
+        with self._work(user, case_id) as step:
+            if step.status.awaits is Awaits.LEAD:
+                raise ConflictError("the case awaits a lead already", hint="Leave a note for the lead, or release it.")
+            step.happen(EventKind.ESCALATED, reason=case_rules.checked_text(reason, "reason"))
+
+    def reassign(self, user: User, case_id: str, to_user_id: str | None, note: str) -> None:
+        """Give the case to one person, or (None) back to everybody: a lead any case, others their own."""
+        to = None if to_user_id is None else self._store.people.user(to_user_id)
+        with self._step(user, case_id, Action.DECIDE_CASES) as step:
+            case_rules.check_reassign(step.case, step.status, user, to)
+            step.happen(EventKind.REASSIGNED, to=to_user_id, note=case_rules.checked_text(note, "note"))
+
+    def ask_second(self, user: User, case_id: str, reason: str) -> None:
+        """Have the decision, whatever it is, wait for a second person's; to be asked before the first one is given."""
+        with self._work(user, case_id) as step:
+            if step.status.is_second_asked or step.status.awaits is not Awaits.FIRST:
+                raise ConflictError("more than one person is awaited already", hint="Decide, or release the case.")
+            step.happen(EventKind.SECOND_ASKED, reason=case_rules.checked_text(reason, "reason"))
+
+    # Deciding
+
+    def decide(self, user: User, case_id: str, decision: Decision) -> Case:
+        """Give a decision: the first one, the second, or a lead's, by what the case awaits.
+
+        Raises:
+            InvalidValueError: the reason is missing, or the category is none of the scheme.
+        """
+        checked = case_rules.checked_decision(decision, self.categories)
+        with self._work(user, case_id) as step:
+            self._decide(step, checked)
+        return self.case(user, case_id)
+
+    def plan(self, user: User, case_ids: Sequence[str], decision: Decision) -> BulkPlan:
+        """What `decide_all` would do."""
+        checked = self._checked_bulk(case_ids, decision)
+        with self._store.case_events.audited() as write:  # locked, so that all of it is of one moment
+            return self._plan(write, user, case_ids, checked)[0]
+
+    def decide_all(self, user: User, case_ids: Sequence[str], decision: Decision, digest: str) -> list[Case]:
+        """Decide the cases that a plan says would be decided: all of them or, if anything differs from the plan, none.
+
+        Raises:
+            ConflictError: the cases, or what would be done with them, are not those of the plan any more.
+        """
+        checked = self._checked_bulk(case_ids, decision)
+        with self._store.case_events.audited() as write:
+            plan, steps = self._plan(write, user, case_ids, checked)
+            if plan.digest != digest:
+                message = "the cases changed since the summary was made, and none was decided"
+                raise ConflictError(message, hint="Read the new summary, and confirm it if it is what you want.")
+            for step in steps:
+                step.hold()
+                self._decide(step, checked)
+        return [self.case(user, case.id) for case in plan.cases]
+
+    def undo(self, user: User, case_id: str) -> None:
+        """Take back the last decision, one's own or, as a lead, somebody else's, before anything of it was done.
+
+        Benign entries that were added because of it are withdrawn with it.
+        """
+        with self._step(user, case_id, Action.DECIDE_CASES) as step:
+            seqs = [given.seq for given in step.status.given]
+            counts = action_counts(step.write.connection, case_id, seqs)
+            last = case_rules.check_undo(step.case, step.status, user, step.at, counts[ActionState.FINAL])
+            step.happen(EventKind.UNDONE, seq=last.seq, cancelled=cancel_actions(step.write.connection, case_id))
+
+    def reopen(self, user: User, case_id: str, reason: str) -> None:
+        """Open a decided case again: what is done stays done, what is pending is cancelled."""
+        checked = case_rules.checked_text(reason, "reason")
+        with self._step(user, case_id, Action.DECIDE_CASES) as step:
+            case_rules.check_reopen(step.case, step.status, user)
+            seqs = [given.seq for given in step.status.given]
+            final = action_counts(step.write.connection, case_id, seqs)[ActionState.FINAL]
+            cancelled = cancel_actions(step.write.connection, case_id)
+            step.happen(EventKind.REOPENED, reason=checked, cancelled=cancelled, final=final)
+
+    # Within
+
+    def _readable(self, user: User, case_id: str) -> Case:
+        case = self._store.cases.case(case_id)
+        case_rules.require(user, Action.SEE_CASES, case)
+        return case
+
+    def _within_reach(self, user: User, case: Case) -> Case:
+        if user.bank_ids is None:
+            return case
+        names = {bank.name for bank in self._store.banks(include_withdrawn=True) if user.reaches(bank.id)}
+        return replace(
+            case,
+            entries=tuple(entry for entry in case.entries if entry[0] in names),
+            bank_ids=tuple(bank_id for bank_id in case.bank_ids if user.reaches(bank_id)),
+        )
+
+    def _name_of(self, user_id: str) -> str:
+        try:
+            return self._store.people.user(user_id).name
+        except NotFoundError:
+            return user_id
+
+    @contextmanager
+    def _step(self, user: User, case_id: str, action: Action) -> Iterator[_Step]:
+        with self._store.case_events.audited() as write:
+            found = locked(write.connection, [case_id], without=case_rules.SIDE_EVENTS)[case_id]
+            case_rules.require(user, action, found.case)
+            yield _Step(write, found, user, self._now(), self.policy)
+
+    @contextmanager
+    def _work(self, user: User, case_id: str) -> Iterator[_Step]:
+        """A step of who has claimed the case; a case that nobody has is claimed with it."""
+        with self._step(user, case_id, Action.DECIDE_CASES) as step:
+            case_rules.check_work(step.case, step.status, user, step.at, self._name_of)
+            step.hold()
+            yield step
+
+    def _decide(self, step: _Step, decision: Decision) -> None:
+        awaits = case_rules.next_awaited(self.policy, step.case.purpose, step.status, step.user.actor, decision)
+        undo_until = step.at + self.policy.undo
+        step.happen(
+            EventKind.DECIDED,
+            kind=decision.kind.value,
+            category=decision.category,
+            reason=decision.reason,
+            awaits=awaits,
+            undo_until=None if awaits is not None else undo_until.isoformat(),
+        )
+        if awaits is None:
+            add_actions(
+                step.write.connection,
+                step.case.id,
+                step.status.event_count,
+                case_rules.actions_for(step.case.purpose, decision.kind),
+                undo_until,
+                once=case_rules.DONE_ONCE,
+            )
+
+    @staticmethod
+    def _checked_bulk_size(case_ids: Collection[str]) -> None:
+        if not case_ids:
+            raise InvalidValueError("no case was selected", hint="Select the cases to decide.")
+        if len(case_ids) > MAX_BULK_CASES:
+            message = f"{len(case_ids)} cases were selected, at most {MAX_BULK_CASES} are decided at once"
+            raise TooLargeError(message, hint="Select fewer.")
+
+    def _checked_bulk(self, case_ids: Collection[str], decision: Decision) -> Decision:
+        self._checked_bulk_size(case_ids)
+        return case_rules.checked_decision(decision, self.categories)
+
+    def _plan(
+        self, write: AuditedWrite, user: User, case_ids: Sequence[str], decision: Decision
+    ) -> tuple[BulkPlan, list[_Step]]:
+        now = self._now()
+        steps: list[_Step] = []
+        refused: list[tuple[str, str]] = []
+        for found in locked(write.connection, set(case_ids), without=case_rules.SIDE_EVENTS).values():
+            step = _Step(write, found, user, now, self.policy)
+            try:
+                case_rules.require(user, Action.DECIDE_CASES, found.case)
+                case_rules.check_work(step.case, step.status, user, now, self._name_of)
+            except BakenError as error:
+                refused.append((found.case.id, error.message))
+            else:
+                steps.append(step)
+        counts: Counter[str] = Counter()
+        awaiting = []
+        for step in steps:
+            awaits = case_rules.next_awaited(self.policy, step.case.purpose, step.status, user.actor, decision)
+            awaiting.append(None if awaits is None else awaits.value)
+            if awaits is None:
+                for kind in case_rules.actions_for(step.case.purpose, decision.kind):
+                    counts[kind.value] += step.case.item_count
+        seen = [(step.case.id, step.case.event_count, step.case.item_count) for step in steps]
+        told = [user.id, decision.kind.value, decision.category, decision.reason, seen, awaiting, refused]
+        plan = BulkPlan(
+            cases=tuple(self._within_reach(user, step.case) for step in steps),
+            item_count=sum(step.case.item_count for step in steps),
+            account_count=sum(step.case.account_count for step in steps),
+            action_counts=dict(counts),
+            awaiting_count=sum(awaits is not None for awaits in awaiting),
+            refused=tuple(refused),
+            digest=hashlib.sha256(json.dumps(told).encode()).hexdigest(),
+        )
+        return plan, steps
+
+
+class _Step:
+    """One person's step with one locked case, in an open transaction."""
+
+    def __init__(self, write: AuditedWrite, found: LockedCase, user: User, at: datetime, policy: ReviewPolicy) -> None:
+        self.write = write
+        self.case = found.case
+        derived = case_rules.derive(found.events)
+        self.status: CaseStatus = replace(derived, event_count=found.case.event_count)
+        self.user = user
+        self.at = at
+        self._policy = policy
+        self._lease_until = found.case.lease_until
+
+    def happen(self, what: EventKind, /, **facts: Any) -> None:  # noqa: ANN401 - the facts of any event
+        """Add an event, and keep what all of them come to."""
+        event = CaseEvent(self.case.id, self.status.event_count + 1, self.at, what, self.user.actor, facts)
+        self.status = case_rules.after(self.status, event)
+        if self.status.holder_id == self.user.id:
+            self._lease_until = self.at + self._policy.lease
+        elif self.status.holder_id is None:
+            self._lease_until = None
+        write_event(self.write, event, self.status, lease_until=self._lease_until)
+
+    def hold(self) -> None:
+        """Claim the case, or prolong the claim there is."""
+        if self.status.holder_id == self.user.id:
+            set_lease(self.write.connection, self.case.id, self.at + self._policy.lease)
+        else:
+            self.happen(EventKind.CLAIMED)

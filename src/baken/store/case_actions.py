@@ -1,0 +1,135 @@
+"""What is to be done because of decisions: pending until it is due, taken by the platform, final or cancelled."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Row, exists, func, insert, literal, select, update
+
+from baken.cases import ActionKind, ActionState, CaseAction
+from baken.errors import NotFoundError
+from baken.store import schema
+from baken.store.engine import Database
+from baken.store.paging import cursor_id, page_limit
+
+_ACTIONS = schema.case_actions.c
+_ITEMS = schema.case_items.c
+
+
+class ActionFilter(StrEnum):
+    """Which actions a list is of: as their state says, or those pending ones whose time has come."""
+
+    PENDING = "pending"
+    DUE = "due"
+    FINAL = "final"
+    CANCELLED = "cancelled"
+
+
+class CaseActionRows:
+    """Actions in one database; thread-safe."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of_case(self, case_id: str, *, after_id: int = 0, limit: int = 1000) -> list[CaseAction]:
+        """The actions of a case in the order of their ids, those after `after_id`, at most `limit`."""
+        query = select(schema.case_actions).where(_ACTIONS.case_id == case_id, _ACTIONS.id > cursor_id(after_id))
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(_ACTIONS.id).limit(page_limit(limit)))
+            return [_action(row) for row in rows]
+
+    def page(self, which: ActionFilter, now: datetime, *, after_id: int = 0, limit: int = 100) -> list[CaseAction]:
+        """Actions of every case in the order of their ids, those after `after_id`, at most `limit`."""
+        state = ActionState.PENDING if which is ActionFilter.DUE else ActionState(which.value)
+        query = select(schema.case_actions).where(_ACTIONS.state == state.value, _ACTIONS.id > cursor_id(after_id))
+        if which is ActionFilter.DUE:
+            query = query.where(_ACTIONS.due_at <= now)
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(_ACTIONS.id).limit(page_limit(limit)))
+            return [_action(row) for row in rows]
+
+    def action(self, action_id: int) -> CaseAction:
+        """One action.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        with self._database.read() as connection:
+            row = connection.execute(select(schema.case_actions).where(_ACTIONS.id == cursor_id(action_id))).first()
+        if row is None:
+            raise NotFoundError(f"there is no action {action_id}", hint="`baken action list` shows the actions")
+        return _action(row)
+
+
+def add_actions(
+    connection: Connection,
+    case_id: str,
+    event_seq: int,
+    kinds: Sequence[ActionKind],
+    due_at: datetime,
+    *,
+    once: Collection[ActionKind],
+    item_ids: Sequence[int] | None = None,
+) -> dict[str, int]:
+    """An action of each kind for each item of a locked case, or for those given; how many of each kind.
+
+    Of the kinds `once`, an item that has one already that is final gets no other.
+    """
+    counts = {}
+    for kind in kinds:
+        columns = [_ITEMS.case_id, literal(event_seq), _ITEMS.id, literal(kind.value)]
+        columns += [literal(ActionState.PENDING.value), literal(due_at, _ACTIONS.due_at.type)]
+        rows = select(*columns).where(_ITEMS.case_id == case_id)
+        if item_ids is not None:
+            rows = rows.where(_ITEMS.id.in_(item_ids))
+        if kind in once:
+            done = (_ACTIONS.item_id == _ITEMS.id) & (_ACTIONS.kind == kind.value)
+            same_case = (_ACTIONS.case_id == case_id) & (_ACTIONS.state == ActionState.FINAL.value)
+            rows = rows.where(~exists().where(done, same_case))
+        names = ("case_id", "event_seq", "item_id", "kind", "state", "due_at")
+        statement = insert(schema.case_actions).from_select(names, rows.order_by(_ITEMS.id))
+        counts[kind.value] = connection.execute(statement).rowcount
+    return counts
+
+
+def action_counts(connection: Connection, case_id: str, event_seqs: Collection[int]) -> Counter[ActionState]:
+    """How many actions of a case's decisions are how far."""
+    query = select(_ACTIONS.state, func.count()).where(_ACTIONS.case_id == case_id, _ACTIONS.event_seq.in_(event_seqs))
+    return Counter({ActionState(state): count for state, count in connection.execute(query.group_by(_ACTIONS.state))})
+
+
+def cancel_actions(connection: Connection, case_id: str) -> int:
+    """Cancel what is pending in a locked case; how many actions."""
+    pending = update(schema.case_actions).where(_ACTIONS.case_id == case_id)
+    pending = pending.where(_ACTIONS.state == ActionState.PENDING.value)
+    return connection.execute(pending.values(state=ActionState.CANCELLED.value)).rowcount
+
+
+def pending_among(connection: Connection, case_id: str, action_ids: Collection[int]) -> list[CaseAction]:
+    """Those of the actions of a locked case that are pending."""
+    query = select(schema.case_actions).where(_ACTIONS.case_id == case_id, _ACTIONS.id.in_(action_ids))
+    rows = connection.execute(query.where(_ACTIONS.state == ActionState.PENDING.value).order_by(_ACTIONS.id))
+    return [_action(row) for row in rows]
+
+
+def finish_actions(connection: Connection, action_ids: Collection[int], at: datetime, actor: str) -> None:
+    """Make pending actions of locked cases final."""
+    done = update(schema.case_actions).where(_ACTIONS.id.in_(action_ids))
+    connection.execute(done.values(state=ActionState.FINAL.value, done_at=at, done_by=actor))
+
+
+def has_pending(connection: Connection, case_id: str) -> bool:
+    """Whether anything of a case is left to be done."""
+    query = select(_ACTIONS.id).where(_ACTIONS.case_id == case_id, _ACTIONS.state == ActionState.PENDING.value)
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def _action(row: Row[Any]) -> CaseAction:
+    fields = dict(row._mapping)
+    fields["kind"] = ActionKind(row.kind)
+    fields["state"] = ActionState(row.state)
+    return CaseAction(**fields)

@@ -1,0 +1,217 @@
+"""Cases as a queue: those a query asks for, in a stable order, page by page, of the banks that somebody reaches.
+
+Every page is read along an index in its order, for each stored state on its own: nothing is sorted that is not shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from heapq import merge
+from itertools import islice
+from typing import Any, Self
+
+from sqlalchemy import ColumnElement, Row, Select, and_, false, func, literal, or_, select
+
+from baken.cases import Case, CaseState
+from baken.cases_query import CaseSort, QueueQuery
+from baken.errors import InvalidValueError
+from baken.store import schema
+from baken.store.cases import read_cases
+from baken.store.engine import Database
+from baken.store.paging import page_limit
+
+_CASES = schema.cases.c
+_BANKS = schema.case_banks.c
+
+COUNT_LIMIT = 10_000
+"""Up to how many cases are counted: beyond, it is said that there are more."""
+
+_SORTED_BY = {
+    CaseSort.PRIORITY: _CASES.rank,
+    CaseSort.NEWEST: _CASES.opened_at,
+    CaseSort.OLDEST: _CASES.opened_at,
+    CaseSort.DECIDED: _CASES.decided_at,
+}
+_RISING = {CaseSort.OLDEST}
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks: the banks that are reached, None for every one; `user_id` for what is somebody's own."""
+
+    bank_ids: frozenset[int] | None = None
+    user_id: str | None = None
+
+    def reaches(self) -> list[ColumnElement[bool]]:
+        """What a case must meet so that this person may see it."""
+        if self.bank_ids is None:
+            return []
+        return [_has_bank(select(_BANKS.case_id).where(_BANKS.bank_id.in_(sorted(self.bank_ids))))]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueKey:
+    """Where a page ends: what the last case was sorted by, and its id."""
+
+    value: float | datetime
+    case_id: str
+
+    @classmethod
+    def of(cls, case: Case, sort: CaseSort) -> Self:
+        """The key of a case in an order.
+
+        Raises:
+            InvalidValueError: the case does not stand in that order, because it is not decided.
+        """
+        value = getattr(case, _SORTED_BY[sort].key)
+        if value is None:
+            message = f"the case {case.id} is not decided, and has no place in the order of decisions"
+            raise InvalidValueError(message, hint="name a decided case, or ask for another order")
+        return cls(value, case.id)
+
+    @classmethod
+    def parse(cls, cursor: str, sort: CaseSort) -> Self:
+        """The key that `str` made a cursor of.
+
+        Raises:
+            InvalidValueError: no list in this order gave this cursor.
+        """
+        text, _, case_id = cursor.partition("~")
+        try:
+            value = float.fromhex(text) if sort is CaseSort.PRIORITY else datetime.fromisoformat(text)
+        except (ValueError, OverflowError):
+            value = None
+        has_zone = not isinstance(value, datetime) or value.tzinfo is not None
+        if value is None or value != value or not has_zone or not case_id.isascii() or "\0" in case_id:  # noqa: PLR0124
+            message = "cursor is not one that this list gave"
+            raise InvalidValueError(message, hint="Use the next_cursor of the page before, or none.")
+        return cls(value, case_id)
+
+    def __str__(self) -> str:
+        """A cursor: opaque, exact."""
+        value = self.value.hex() if isinstance(self.value, float) else self.value.isoformat()
+        return f"{value}~{self.case_id}"
+
+
+class QueueRows:
+    """Queues of cases in one database; thread-safe."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def page(self, query: QueueQuery, asker: Asker, now: datetime, *, after: QueueKey | None, limit: int) -> list[Case]:
+        """The cases of a query in its order, those behind `after`, at most `limit`."""
+        sort = query.order
+        by = _SORTED_BY[sort]
+        with self._database.read() as connection:
+            pages = []
+            for stored, states in _stored(query):
+                wanted = _conditions(query, asker, states, now)
+                if after is not None:
+                    wanted += _behind(by, after, is_rising=sort in _RISING)
+                statement = select(schema.cases).where(_CASES.state == stored.value, *wanted)
+                ordered = statement.order_by(by if sort in _RISING else by.desc(), _by_id(sort))
+                pages.append(connection.execute(ordered.limit(page_limit(limit))).all())
+            rows = list(islice(_merged(pages, sort), limit))
+            return read_cases(connection, rows, asker.bank_ids)
+
+    def count(self, query: QueueQuery, asker: Asker, now: datetime, *, at_most: int = COUNT_LIMIT) -> int:
+        """How many cases a query has, counted up to `at_most`."""
+        counted = 0
+        with self._database.read() as connection:
+            for stored, states in _stored(query):
+                wanted = select(literal(1)).where(_CASES.state == stored.value, *_conditions(query, asker, states, now))
+                some = wanted.limit(at_most - counted).subquery()
+                counted += connection.execute(select(func.count()).select_from(some)).scalar_one()
+                if counted >= at_most:
+                    break
+        return counted
+
+    def cases(self, case_ids: Collection[str], asker: Asker) -> list[Case]:
+        """Those of the cases that are there and may be seen, the newest first."""
+        query = select(schema.cases).where(_CASES.id.in_(sorted(case_ids)), *asker.reaches())
+        with self._database.read() as connection:
+            return read_cases(connection, connection.execute(query.order_by(_CASES.id.desc())).all(), asker.bank_ids)
+
+
+def _stored(query: QueueQuery) -> list[tuple[CaseState, frozenset[CaseState]]]:
+    """The stored states of a query, and which of the states that people see are meant by each."""
+    shown = query.shown_states
+    open_ones = shown & {CaseState.OPEN, CaseState.CLAIMED}
+    stored = [(CaseState.OPEN, open_ones)] if open_ones else []
+    return stored + [(state, frozenset({state})) for state in (CaseState.ON_HOLD, CaseState.DECIDED) if state in shown]
+
+
+def _conditions(
+    query: QueueQuery, asker: Asker, states: frozenset[CaseState], now: datetime
+) -> list[ColumnElement[bool]]:
+    """What a case of one stored state must meet."""
+    conditions = asker.reaches() + _about_people(query, asker, states, now)
+    for column, words in (
+        (_CASES.purpose, query.purposes),
+        (_CASES.widest_visibility, query.visibility),
+        (_CASES.awaits, () if query.awaits is None else (query.awaits,)),
+    ):
+        if words:
+            conditions.append(column.in_([word.value for word in words]))
+    for column, least in (
+        (_CASES.item_count, query.min_items),
+        (_CASES.account_count, query.min_accounts),
+        (_CASES.opened_at, query.opened_after),
+    ):
+        if least is not None:
+            conditions.append(column >= least)
+    if query.opened_before is not None:
+        conditions.append(_CASES.opened_at < query.opened_before)
+    if query.escalated:
+        conditions.append(_CASES.is_escalated)
+    if query.bank is not None:
+        named = select(schema.banks.c.id).where(schema.banks.c.name == query.bank)
+        conditions.append(_has_bank(select(_BANKS.case_id).where(_BANKS.bank_id.in_(named))))
+    return conditions
+
+
+def _about_people(
+    query: QueueQuery, asker: Asker, states: frozenset[CaseState], now: datetime
+) -> list[ColumnElement[bool]]:
+    """Who works on it, or may."""
+    is_leased = and_(_CASES.lease_until.is_not(None), _CASES.lease_until > now)
+    is_nobodys = or_(_CASES.lease_until.is_(None), _CASES.lease_until <= now)
+    is_my_own = false() if asker.user_id is None else _CASES.assignee_id == asker.user_id
+    conditions: list[ColumnElement[bool]] = []
+    if states == {CaseState.CLAIMED}:
+        conditions.append(is_leased)
+    elif states == {CaseState.OPEN}:
+        conditions.append(is_nobodys)
+    if query.unclaimed:
+        conditions += [is_nobodys, or_(_CASES.assignee_id.is_(None), is_my_own)]
+    if query.mine:
+        conditions.append(or_(and_(_CASES.holder_id == (asker.user_id or ""), is_leased), is_my_own))
+    return conditions
+
+
+def _has_bank(of_banks: Select[Any]) -> ColumnElement[bool]:
+    return of_banks.where(_BANKS.case_id == _CASES.id).exists()
+
+
+def _behind(by: Any, key: QueueKey, *, is_rising: bool) -> list[ColumnElement[bool]]:  # noqa: ANN401 - a column
+    """What comes after a key, said so that an index is entered at the key."""
+    if by is _CASES.rank:
+        return [by <= key.value, or_(by < key.value, _CASES.id > key.case_id)]
+    if is_rising:
+        return [by >= key.value, or_(by > key.value, _CASES.id > key.case_id)]
+    return [by <= key.value, or_(by < key.value, _CASES.id < key.case_id)]
+
+
+def _by_id(sort: CaseSort) -> ColumnElement[Any]:
+    """Among equals in points or in age the older come first, among new ones the newer."""
+    return _CASES.id.asc() if sort in {CaseSort.PRIORITY, CaseSort.OLDEST} else _CASES.id.desc()
+
+
+def _merged(pages: Sequence[Sequence[Row[Any]]], sort: CaseSort) -> Any:  # noqa: ANN401 - an iterator of rows
+    name = _SORTED_BY[sort].key
+    if sort is CaseSort.PRIORITY:
+        return merge(*pages, key=lambda row: (-row.rank, row.id))
+    return merge(*pages, key=lambda row: (getattr(row, name), row.id), reverse=sort is not CaseSort.OLDEST)

@@ -1,0 +1,335 @@
+"""A case's life as people live it: claims, leases, holds, decisions of one and two persons, undo, and what follows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from baken.accounts import Role
+from baken.cases import ActionKind, ActionState, Awaits, CaseState, Decision, DecisionKind, EventKind
+from baken.errors import ConflictError, InvalidValueError, LeaseLostError, NotAuthorisedError, NotFoundError
+from baken.model import Purpose
+from postgresql import empty_postgresql
+from review_world import ALLOWED, CANNOT_TELL, CONFIRMED, NOT_A_MATCH, REFER, ReviewWorld, person
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def worlds(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReviewWorld]:
+    """One world for all tests of an engine: each has cases of its own, and time only goes on."""
+    folder = tmp_path_factory.mktemp("review")
+    url = f"sqlite:///{folder / 'baken.sqlite3'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgresql_database")
+        empty_postgresql(url)
+    with ReviewWorld(url, folder) as made:
+        yield made
+
+
+@pytest.fixture
+def world(worlds: ReviewWorld) -> ReviewWorld:
+    """One person decides."""
+    worlds.two_person()
+    return worlds
+
+
+@pytest.fixture
+def strict(worlds: ReviewWorld) -> ReviewWorld:
+    """Two persons decide what blocks or reports known abuse."""
+    worlds.two_person(Purpose.KNOWN_ABUSE)
+    return worlds
+
+
+def kinds(world: ReviewWorld, case_id: str) -> list[str]:
+    return [event.kind.value for event in world.store.case_events.events(case_id)]
+
+
+def test_one_decision_of_a_case_with_many_items_is_an_action_of_each_kind_for_each(world: ReviewWorld) -> None:
+    case_id = world.open_case(items=3)
+    claimed = world.review.claim(world.ann, case_id)
+    assert claimed.state_at(world.clock.at) is CaseState.CLAIMED
+    assert (claimed.holder_id, claimed.item_count, claimed.account_count) == (world.ann.id, 3, 3)
+    decided = world.review.decide(world.ann, case_id, CONFIRMED)
+    assert (decided.state, decided.awaits, decided.decision) == (CaseState.DECIDED, None, DecisionKind.CONFIRMED)
+    assert (decided.category, decided.decided_by) == ("rules", world.ann.actor)
+    assert (decided.holder_id, decided.lease_until) == (None, None)
+    actions = world.review.actions(world.ann, case_id)
+    assert [action.kind for action in actions] == [ActionKind.REMOVE] * 3 + [ActionKind.PRESERVE] * 3 + [
+        ActionKind.REPORT
+    ] * 3
+    assert {action.state for action in actions} == {ActionState.PENDING}
+    assert {action.due_at for action in actions} == {world.clock.at + timedelta(minutes=5)}
+    assert {action.event_seq for action in actions} == {decided.event_count}
+    assert kinds(world, case_id) == ["opened", "joined", "claimed", "decided"]
+
+
+def test_a_case_that_somebody_claimed_is_not_another_persons_until_the_lease_ends(world: ReviewWorld) -> None:
+    case_id = world.open_case()
+    world.review.claim(world.ann, case_id)
+    for step in (
+        lambda: world.review.claim(world.ben, case_id),
+        lambda: world.review.decide(world.ben, case_id, CONFIRMED),
+        lambda: world.review.hold(world.ben, case_id, "later", world.clock.at + timedelta(hours=1)),
+        lambda: world.review.escalate(world.ben, case_id, "unsure"),
+    ):
+        with pytest.raises(ConflictError, match="'ann' has claimed the case") as raised:
+            step()
+        assert not isinstance(raised.value, LeaseLostError)
+    world.clock.move(minutes=4)
+    until = world.review.heartbeat(world.ann, case_id)
+    assert until == world.clock.at + timedelta(minutes=5)
+    world.clock.move(minutes=4)
+    with pytest.raises(ConflictError, match="ann"):
+        world.review.claim(world.ben, case_id)
+    assert kinds(world, case_id) == ["opened", "joined", "claimed"]  # a heartbeat is no event
+
+
+def test_a_lease_that_ended_is_still_its_holders_until_somebody_takes_it(world: ReviewWorld) -> None:
+    case_id = world.open_case()
+    world.review.claim(world.ann, case_id)
+    world.clock.move(minutes=6)
+    assert world.review.case(world.ann, case_id).state_at(world.clock.at) is CaseState.OPEN
+    world.review.heartbeat(world.ann, case_id)
+    world.clock.move(minutes=6)
+    assert world.review.decide(world.ann, case_id, ALLOWED).state is CaseState.DECIDED
+
+
+def test_who_lost_a_lease_hears_it_at_every_step_until_they_claim_again(world: ReviewWorld) -> None:
+    case_id = world.open_case()
+    world.review.claim(world.ann, case_id)
+    world.clock.move(minutes=6)
+    world.review.claim(world.ben, case_id)
+    before = kinds(world, case_id)
+    for step in (
+        lambda: world.review.heartbeat(world.ann, case_id),
+        lambda: world.review.release(world.ann, case_id),
+        lambda: world.review.decide(world.ann, case_id, CONFIRMED),
+        lambda: world.review.ask_second(world.ann, case_id, "unsure"),
+    ):
+        with pytest.raises(LeaseLostError, match="'ben' has it"):
+            step()
+    assert kinds(world, case_id) == before
+    world.review.release(world.ben, case_id)
+    with pytest.raises(LeaseLostError):
+        world.review.decide(world.ann, case_id, CONFIRMED)
+    world.review.claim(world.ann, case_id)
+    assert world.review.decide(world.ann, case_id, ALLOWED).decided_by == world.ann.actor
+
+
+def test_a_decision_needs_a_reason_and_a_confirmed_one_a_category_of_the_scheme(world: ReviewWorld) -> None:
+    case_id = world.open_case()
+    for decision, what in (
+        (Decision(DecisionKind.ALLOWED, "  "), "reason has 0 characters"),
+        (Decision(DecisionKind.ALLOWED, "x" * 2001), "2001 characters"),
+        (Decision(DecisionKind.CONFIRMED, "yes"), "needs a category, one of rules, other"),
+        (Decision(DecisionKind.CONFIRMED, "yes", "bad"), "category is 'bad'"),
+    ):
+        with pytest.raises(InvalidValueError, match=what):
+            world.review.decide(world.ann, case_id, decision)
+    assert kinds(world, case_id) == ["opened", "joined"]
+
+
+def test_a_hold_lets_go_of_the_case_and_ends_by_itself(world: ReviewWorld) -> None:
+    case_id = world.open_case()
+    world.review.claim(world.ann, case_id)
+    until = world.clock.at + timedelta(hours=2)
+    world.review.hold(world.ann, case_id, "asked the platform", until)
+    held = world.review.case(world.ben, case_id)
+    assert (held.state, held.hold_until, held.holder_id) == (CaseState.ON_HOLD, until, None)
+    with pytest.raises(ConflictError, match=f"on hold until {until:%Y-%m-%d %H:%M} UTC"):
+        world.review.decide(world.ben, case_id, ALLOWED)
+    world.clock.move(hours=1)
+    world.keeper.keep()
+    assert world.review.case(world.ann, case_id).state is CaseState.ON_HOLD
+    world.clock.move(hours=1)
+    assert world.keeper.has_work()
+    world.keeper.keep()
+    assert not world.keeper.has_work()
+    resumed = world.store.case_events.events(case_id)[-1]
+    assert (resumed.kind, resumed.actor) == (EventKind.RESUMED, "baken")
+    back = world.review.case(world.ann, case_id)
+    assert (back.state, back.hold_until, back.awaits) == (CaseState.OPEN, None, Awaits.FIRST)
+
+
+def test_a_hold_is_ended_by_hand_and_bounded(world: ReviewWorld) -> None:
+    case_id = world.open_case()
+    for until in (world.clock.at, world.clock.at + timedelta(days=367)):
+        with pytest.raises(InvalidValueError, match="within 366 days"):
+            world.review.hold(world.ann, case_id, "later", until)
+    world.review.hold(world.ann, case_id, "later", world.clock.at + timedelta(hours=1))
+    world.review.resume(world.ben, case_id)
+    with pytest.raises(ConflictError, match="not on hold"):
+        world.review.resume(world.ben, case_id)
+    assert world.review.decide(world.ben, case_id, ALLOWED).state is CaseState.DECIDED
+
+
+def test_two_persons_who_agree_decide_and_the_second_is_not_shown_the_first(strict: ReviewWorld) -> None:
+    case_id = strict.open_case()
+    first = strict.review.decide(strict.ann, case_id, CONFIRMED)
+    assert (first.state, first.awaits, first.decision) == (CaseState.OPEN, Awaits.SECOND, None)
+    assert strict.review.actions(strict.ann, case_id) == []
+    [hidden] = [e for e in strict.review.events(strict.ben, case_id) if e.kind is EventKind.DECIDED]
+    assert dict(hidden.facts) == {"sealed": True}
+    [own] = [e for e in strict.review.events(strict.ann, case_id) if e.kind is EventKind.DECIDED]
+    assert own.facts["kind"] == "confirmed"
+    for step in (strict.review.claim, lambda user, case: strict.review.decide(user, case, CONFIRMED)):
+        with pytest.raises(ConflictError, match="you gave a decision of this case already"):
+            step(strict.ann, case_id)
+    second = strict.review.decide(strict.ben, case_id, Decision(DecisionKind.CONFIRMED, "I see it too", "rules"))
+    assert (second.state, second.decided_by) == (CaseState.DECIDED, strict.ben.actor)
+    assert len(strict.review.actions(strict.ben, case_id)) == 3
+    shown = [e.facts["kind"] for e in strict.review.events(strict.ben, case_id) if e.kind is EventKind.DECIDED]
+    assert shown == ["confirmed", "confirmed"]
+
+
+@pytest.mark.parametrize("second", [ALLOWED, Decision(DecisionKind.CONFIRMED, "yes", "other")])
+def test_two_persons_who_differ_leave_it_to_a_lead_who_is_neither(strict: ReviewWorld, second: Decision) -> None:
+    case_id = strict.open_case()
+    strict.review.decide(strict.lou, case_id, CONFIRMED)
+    differing = strict.review.decide(strict.ben, case_id, second)
+    assert (differing.state, differing.awaits) == (CaseState.OPEN, Awaits.LEAD)
+    with pytest.raises(NotAuthorisedError, match="'ann'"):
+        strict.review.decide(strict.ann, case_id, CONFIRMED)
+    with pytest.raises(ConflictError, match="you gave a decision"):
+        strict.review.decide(strict.lou, case_id, CONFIRMED)
+    settled = strict.review.decide(strict.lea, case_id, NOT_A_MATCH)
+    assert (settled.state, settled.decision) == (CaseState.DECIDED, DecisionKind.NOT_A_MATCH)
+    assert [action.kind for action in strict.review.actions(strict.lea, case_id)] == [ActionKind.RELEASE]
+
+
+def test_the_two_person_rule_is_about_what_blocks_or_reports(strict: ReviewWorld) -> None:
+    for decision, awaits in [
+        (CONFIRMED, Awaits.SECOND),
+        (REFER, Awaits.SECOND),
+        (ALLOWED, None),
+        (NOT_A_MATCH, None),
+        (CANNOT_TELL, None),
+    ]:
+        case_id = strict.open_case()
+        assert strict.review.decide(strict.ann, case_id, decision).awaits is awaits
+
+
+def test_whoever_asks_for_a_second_opinion_gets_one_whatever_the_decision(world: ReviewWorld) -> None:
+    case_id = world.open_case()
+    world.review.ask_second(world.ann, case_id, "I cannot tell these apart")
+    with pytest.raises(ConflictError, match="awaited already"):
+        world.review.ask_second(world.ann, case_id, "again")
+    assert world.review.decide(world.ann, case_id, ALLOWED).awaits is Awaits.SECOND
+    assert world.review.decide(world.ben, case_id, ALLOWED).state is CaseState.DECIDED
+
+
+def test_an_escalated_case_is_decided_by_a_lead_alone(world: ReviewWorld) -> None:
+    case_id = world.open_case()
+    world.review.escalate(world.ann, case_id, "known to me")
+    case = world.review.case(world.ann, case_id)
+    assert (case.is_escalated, case.awaits, case.holder_id) == (True, Awaits.LEAD, None)
+    for user in (world.ann, world.ben):
+        with pytest.raises(NotAuthorisedError, match="settle cases"):
+            world.review.decide(user, case_id, ALLOWED)
+    with pytest.raises(ConflictError, match="awaits a lead already"):
+        world.review.escalate(world.lea, case_id, "again")
+    assert world.review.decide(world.lea, case_id, ALLOWED).state is CaseState.DECIDED
+
+
+def test_an_escalated_case_still_needs_two_persons_where_the_rule_says_so(strict: ReviewWorld) -> None:
+    case_id = strict.open_case()
+    strict.review.escalate(strict.ann, case_id, "known to me")
+    assert strict.review.decide(strict.lea, case_id, CONFIRMED).awaits is Awaits.SECOND
+    assert strict.review.decide(strict.ben, case_id, CONFIRMED).state is CaseState.DECIDED
+
+
+def test_a_case_is_given_to_somebody_by_a_lead_or_by_who_has_it(world: ReviewWorld) -> None:
+    case_id = world.open_case()
+    with pytest.raises(NotAuthorisedError, match="reassign cases"):
+        world.review.reassign(world.ann, case_id, world.ben.id, "for you")
+    world.review.claim(world.ann, case_id)
+    world.review.reassign(world.ann, case_id, world.ben.id, "you speak the language")
+    case = world.review.case(world.ben, case_id)
+    assert (case.assignee_id, case.holder_id) == (world.ben.id, None)
+    with pytest.raises(ConflictError, match="given to 'ben'"):
+        world.review.claim(world.ann, case_id)
+    world.review.claim(world.ben, case_id)
+    world.review.reassign(world.lea, case_id, None, "back to all")
+    with pytest.raises(LeaseLostError):
+        world.review.heartbeat(world.ben, case_id)
+    world.review.claim(world.ann, case_id)
+    auditor = person(world.store, "vic", Role.AUDITOR)
+    with pytest.raises(ConflictError, match="'vic' may not decide cases"):
+        world.review.reassign(world.lea, case_id, auditor.id, "for you")
+
+
+def test_undo_cancels_what_is_pending_and_goes_back_to_who_was_awaited(strict: ReviewWorld) -> None:
+    case_id = strict.open_case()
+    strict.review.decide(strict.ann, case_id, CONFIRMED)
+    strict.review.decide(strict.ben, case_id, CONFIRMED)
+    with pytest.raises(NotAuthorisedError):
+        strict.review.undo(strict.ann, case_id)  # the last decision is ben's
+    strict.review.undo(strict.ben, case_id)
+    case = strict.review.case(strict.ben, case_id)
+    assert (case.state, case.awaits, case.decision, case.undo_until) == (CaseState.OPEN, Awaits.SECOND, None, None)
+    assert {action.state for action in strict.review.actions(strict.ann, case_id)} == {ActionState.CANCELLED}
+    strict.review.undo(strict.ann, case_id)
+    assert strict.review.case(strict.ann, case_id).awaits is Awaits.FIRST
+    with pytest.raises(ConflictError, match="nobody has decided"):
+        strict.review.undo(strict.ann, case_id)
+
+
+def test_a_lead_may_undo_and_nobody_after_the_time(world: ReviewWorld) -> None:
+    case_id = world.open_case()
+    world.review.decide(world.ann, case_id, CONFIRMED)
+    world.review.undo(world.lea, case_id)
+    world.review.decide(world.ann, case_id, CONFIRMED)
+    world.clock.move(minutes=5)
+    with pytest.raises(ConflictError, match="could be undone until") as raised:
+        world.review.undo(world.ann, case_id)
+    assert "Reopen" in raised.value.hint
+    with pytest.raises(NotAuthorisedError):
+        world.review.reopen(world.ben, case_id, "no")
+    world.review.reopen(world.ann, case_id, "new facts")
+    case = world.review.case(world.ann, case_id)
+    assert (case.state, case.awaits, case.decision) == (CaseState.OPEN, Awaits.FIRST, None)
+
+
+def test_a_note_is_left_by_whoever_may_decide(world: ReviewWorld) -> None:
+    case_id = world.open_case()
+    world.review.claim(world.ann, case_id)
+    world.review.note(world.ben, case_id, " I know this one ")
+    last = world.review.events(world.ann, case_id)[-1]
+    assert (last.kind, last.actor, dict(last.facts)) == (EventKind.NOTED, world.ben.actor, {"text": "I know this one"})
+    assert world.review.case(world.ann, case_id).holder_id == world.ann.id
+    world.review.heartbeat(world.ann, case_id)
+    with pytest.raises(InvalidValueError, match="note has 0"):
+        world.review.note(world.ben, case_id, " ")
+
+
+def test_people_see_the_cases_of_their_banks_and_of_these_only_their_matches(world: ReviewWorld) -> None:
+    case_id = world.open_case()
+    world.bank("other")
+    other = world.store.bank("other")
+    for user in (
+        person(world.store, "far", bank_ids=[other.id]),
+        person(world.store, "adm", Role.ADMIN),
+        person(world.store, "cur", Role.CURATOR),
+    ):
+        for step in (world.review.case, world.review.events, world.review.items, world.review.claim):
+            with pytest.raises(NotAuthorisedError):
+                step(user, case_id)
+    auditor = person(world.store, "aud", Role.AUDITOR)
+    assert world.review.case(auditor, case_id).id == case_id
+    with pytest.raises(NotAuthorisedError, match="decide cases"):
+        world.review.claim(auditor, case_id)
+    near = person(world.store, "near", bank_ids=[world.store.bank("known").id])
+    assert world.review.decide(near, case_id, ALLOWED).state is CaseState.DECIDED
+    with pytest.raises(NotFoundError):
+        world.review.case(near, "case_0")
+
+
+def test_every_step_stands_in_the_audit_log(world: ReviewWorld) -> None:
+    case_id = world.open_case()
+    world.review.claim(world.ann, case_id)
+    world.review.decide(world.ann, case_id, CONFIRMED)
+    world.review.undo(world.ann, case_id)
+    told = world.store.audit.page(subject=f"case:{case_id}")
+    assert [row.kind for row in told] == ["case.undone", "case.decided", "case.claimed"]
+    assert {row.actor for row in told} == {world.ann.actor}
