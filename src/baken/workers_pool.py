@@ -30,7 +30,7 @@ DEFAULT_TIMEOUT_SECONDS = 60.0
 DEFAULT_MEMORY_BYTES = 3 << 30
 """What decoding may take: 16 bytes for each of 100 million pixels, the file twice, and as much again."""
 
-RECYCLED_AFTER_FILES = 2_000
+RECYCLED_AFTER_FILES = 20_000
 RECYCLED_AFTER_BYTES = 256 << 20
 """A worker that holds so much more than when it was new is replaced: decoders leak."""
 
@@ -126,6 +126,7 @@ class WorkerPool:
         path = tuple(str(Path(each).absolute()) for each in sys.path if each)
         self._orders = Orders(path, self._isolation.memory_bytes, tuple(readable), reads_everything, tuple(imports))
         self._decoders: dict[object, AnswerDecoder] = {}
+        self._named: tuple[object, bytes] = (None, b"")
         self._state = _State()
         self._changed = threading.Condition()
         # A process ends with the thread that started it, so one thread that stays starts them all.
@@ -138,14 +139,15 @@ class WorkerPool:
         A worker that ends before it was at the item, killed while idle for instance, costs nothing: another gets it.
 
         Args:
-            job: a picklable callable that says by annotations what it gives (`workers_answers.AnswerDecoder`).
+            job: a picklable callable that says by annotations what it gives (`workers_answers.AnswerDecoder`), and that
+                does not change.
             item: bytes, or something picklable, or a file that is open: the job gets it for reading, from its start.
 
         Raises:
             NotReadyError: no worker starts, or the pool is closed.
         """
         decoder = self._decoder_of(job)
-        named = pickle.dumps(job)
+        named = self._named_as(job)
         handed_over = 0
         while True:
             held = self._borrowed()
@@ -212,6 +214,14 @@ class WorkerPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _named_as(self, job: object) -> bytes:
+        """The job pickled; of the last one that is at hand, because mostly all files have the same."""
+        last, named = self._named
+        if last is not job:
+            named = pickle.dumps(job)
+            self._named = (job, named)
+        return named
 
     def _decoder_of(self, job: Callable[[T], R]) -> AnswerDecoder:
         key = job if hasattr(job, "__code__") else type(job)
