@@ -21,14 +21,14 @@ help: ## list the targets
 
 setup: $(VENV)/.built ## make the virtual environment, install dependencies, build the native part
 
-demo: $(VENV)/.built ## draw photos, bank some, screen altered copies, serve the API (ARGS=--once stops after the table)
+demo: $(VENV)/.built ## draw photos, bank some, screen altered copies, fill the console, serve it all (ARGS=--once stops after the table)
 	@$(BIN)/python -m baken.demo $(ARGS)
 
 test: $(VENV)/.built ## run the tests (the long ones: make test-long)
 	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadfile $(ARGS)
 
 screenshots: $(VENV)/.built ## let the browser tests write the pictures of the console's pages in docs/images/console
-	BAKEN_WRITE_SCREENSHOTS=1 $(BIN)/python -m pytest -q -k "console" tests/web $(ARGS)
+	BAKEN_WRITE_SCREENSHOTS=1 $(BIN)/python -m pytest -q -k "console or looking" tests/web $(ARGS)
 
 test-long: $(VENV)/.built ## run the tests that take minutes
 	$(BIN)/python -m pytest -m long $(ARGS)

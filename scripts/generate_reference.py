@@ -1,4 +1,4 @@
-"""Write docs/reference/cli.md, settings.md and view-table.md from the code; with --check, say whether they are current.
+"""Write cli.md, settings.md, view-table.md and jurisdictions.md in docs/reference from the code; --check compares them.
 
 The command line is read from the commands' own signatures, the settings from their one table.
 """
@@ -32,6 +32,7 @@ from baken.fingerprints.view_table import (
     StraightenedTilt,
     Tilt,
 )
+from baken.jurisdictions import LOOKING_ROLES, NAMES, REVIEWED, Profile, Tells, shipped
 from baken.settings import CONFIG_FILE_NAME, ENV_PREFIX, SECRET_NAMES, Settings
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
@@ -71,6 +72,28 @@ with every code, so rows are never changed or moved. Tilts are clockwise when po
 
 | number | view set | what it shows |
 |---|---|---|
+"""
+
+JURISDICTIONS_HEAD = f"""{GENERATED}
+# Jurisdictions
+
+A profile says how much of a picture each role may see, what may be held, and who is told of a confirmed case.
+**Profiles are defaults, not legal advice.** Their sources are named, and what was not read in the source itself is
+marked *not verified*; law changes: have counsel check the profile that you use. `jurisdiction` in the
+[settings](settings.md) chooses one, and `baken jurisdiction show` prints it.
+
+* **Levels.** 0: facts of the match and no picture. 1: a preview of at most 160 px, greyscale and strongly blurred. 2:
+  of at most 480 px, greyscale. 3: the picture, decoded and encoded anew, at most 4,096 px, without metadata.
+  Roles that are not named see level 0.
+* **Reason at.** These levels ask the person for a reason, which stands in the record of the look.
+* **Held.** For how long bytes of what matched [may be held](../how-to/vault.md) at most; what the operator chooses may
+  be less.
+* **Several purposes.** What matched for several purposes is shown as far as all of them allow, and held as long as all
+  of them do.
+
+To use rules of your own, copy one of the files in `src/baken/profiles/`, change it, and name it with
+`jurisdiction_file`. Every key must be there, and no other: a file with a mistake stops the start and names the key.
+`tells` is one of {", ".join(f"`{each}`" for each in Tells)}.
 """
 
 SETTINGS_HEAD = f"""{GENERATED}
@@ -239,12 +262,36 @@ def _view_in_words(view: BankView) -> str:
             return f"turned by {degrees:g}°, the largest part of the picture's shape without corners"
 
 
+def jurisdictions_page() -> str:
+    """The shipped profiles, one section each."""
+    return JURISDICTIONS_HEAD + "".join(map(_profile_section, map(shipped, NAMES)))
+
+
+def _profile_section(profile: Profile) -> str:
+    rows = []
+    for purpose in REVIEWED:
+        rules = profile.of(purpose)
+        levels = " | ".join(str(rules.highest_level[role].value) for role in LOOKING_ROLES)
+        reasons = ", ".join(str(level.value) for level in sorted(rules.reasons_at)) or "none"
+        held = f"{rules.hold_days} days" if rules.hold_days else "not at all"
+        rows.append(f"| `{purpose}` | {levels} | {reasons} | {held} | `{rules.tells}` |\n")
+    sources = [
+        f"* {source.says} ({source.where}{'' if source.is_verified else '; *not verified*'})\n"
+        for source in profile.sources
+    ]
+    roles = " | ".join(f"{role} up to level" for role in LOOKING_ROLES)
+    head = f"\n## `{profile.name}`: {profile.title}\n\n{' '.join(profile.note.split())}\n\n"
+    columns = f"| purpose | {roles} | reason at | held | told |\n|---|---|---|---|---|---|\n"
+    return "".join([head, columns, *rows, "\nSources:\n\n", *sources])
+
+
 def pages() -> dict[Path, str]:
     """Every generated page and what it must say."""
     return {
         REFERENCE / "cli.md": cli_page(),
         REFERENCE / "settings.md": settings_page(),
         REFERENCE / "view-table.md": view_table_page(),
+        REFERENCE / "jurisdictions.md": jurisdictions_page(),
     }
 
 

@@ -52,7 +52,7 @@ def make_banks(store: Store) -> list[Bank]:
 def random_case(generator: random.Random, banks: Sequence[Bank], people: Sequence[User]) -> Case:
     """A case that could be; many are alike in what they are sorted by."""
     opened_at = NOW - timedelta(hours=generator.randrange(24 * 40))
-    of_banks = generator.sample(list(banks), generator.choice((1, 1, 2)))
+    of_banks = generator.sample(list(banks), min(len(banks), generator.choice((1, 1, 2))))
     state = generator.choice((CaseState.OPEN, CaseState.OPEN, CaseState.OPEN, CaseState.ON_HOLD, CaseState.DECIDED))
     is_decided = state is CaseState.DECIDED
     items = generator.choice((1, 1, 2, 8, 500))
@@ -80,6 +80,13 @@ def random_case(generator: random.Random, banks: Sequence[Bank], people: Sequenc
         until = NOW + timedelta(minutes=generator.choice((-5, 0, 5)))
         case = replace(case, holder_id=generator.choice(people).id, lease_until=until)
     return replace(case, assignee_id=generator.choice(people).id) if generator.random() < 0.1 else case
+
+
+def open_case(case: Case, **values: object) -> Case:
+    """The case as it would be before anybody did anything with it, with some values of its own."""
+    nobodys: dict[str, object] = {"state": CaseState.OPEN, "awaits": Awaits.FIRST, "decision": None}
+    nobodys |= dict.fromkeys(("decided_at", "decided_by", "holder_id", "lease_until", "assignee_id"))
+    return replace(case, **{**nobodys, **values})  # type: ignore[arg-type]
 
 
 def write_cases(store: Store, cases: Sequence[Case]) -> None:

@@ -54,23 +54,39 @@ class ReviewWorld(World):
         self.lea = person(self.store, "lea", Role.LEAD)
         self.lou = person(self.store, "lou", Role.LEAD)
         self.bank()
-        self._number = 0
+        self.number = 0
 
     def two_person(self, *purposes: Purpose) -> None:
         """Let the two-person rule hold for these purposes alone."""
         minutes = timedelta(minutes=5)
         policy = ReviewPolicy(minutes, minutes, frozenset(purposes), CATEGORIES)
-        self.review = Review(self.store, policy, now=self.clock)
+        self.review = Review(self.store, policy, known=self.known, now=self.clock)
 
     def open_case(self, items: int = 1, number: int | None = None) -> str:
         """A case of a picture that no other case has, with items of as many accounts; its id."""
         if number is None:
-            self._number += 1
-            number = self._number
+            self.number += 1
+            number = self.number
         self.add(pdq_entry(code(number)))
         case_ids = {self.match(number, account=f"account {number}/{each}") for each in range(items)}
         self.run()
         [case_id] = {self.store.screening(screening_id).case_id for screening_id in case_ids}
+        assert case_id is not None
+        return case_id
+
+    def more(self, number: int, items: int = 1, file: int = 0) -> list[str]:
+        """Further items of a banked picture, taken over; their screenings' ids."""
+        ids = [self.match(number, account=f"late {number}/{file}/{each}", file=file) for each in range(items)]
+        self.run()
+        return ids
+
+    def has_item(self, case_id: str, screening_id: str) -> bool:
+        """Whether a case holds an item."""
+        return screening_id in {item.screening_id for item in self.store.cases.items(case_id, limit=10_000)}
+
+    def case_of(self, screening_id: str) -> str:
+        """The case that an item is in."""
+        case_id = self.store.screening(screening_id).case_id
         assert case_id is not None
         return case_id
 

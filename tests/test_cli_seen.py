@@ -112,3 +112,44 @@ def test_without_retention_nothing_is_remembered(baken: Command, incoming: Path,
     assert baken.ok("bank", "add", "known", incoming / "a.jpg").out.count("\n") == 1
     assert baken.ok("seen", "export").out == ""
     assert baken.ok("case", "list", "--json").json == []
+
+
+def test_cases_are_listed_by_priority_with_their_points(baken: Command, incoming: Path):
+    baken.ok("bank", "add", "known", incoming / "c.jpg")
+    baken.ok("bank", "add", "known", incoming / "a.jpg")
+    assert "2 cases were ranked" in baken.ok("case", "rank").out
+    assert "0 cases were ranked" in baken.ok("case", "rank").out
+    assert "2 cases were ranked" in baken.ok("case", "rank", "--all").out
+
+    [first, second] = baken.ok("case", "list", "--sort", "priority", "--json").json
+
+    assert [first["item_count"], second["item_count"]] == [2, 1]
+    assert first["points"]["total"] > second["points"]["total"]
+    behind = baken.ok("case", "list", "--sort", "priority", "--before-id", first["id"], "--json").json
+    assert [case["id"] for case in behind] == [second["id"]]
+    assert baken.ok("case", "list", "--state", "decided", "--json").json == []
+    assert (
+        baken.ok("case", "list", "--min-items", "2", "--opened-after", "2020-01-01", "--json").json[0]["id"]
+        == first["id"]
+    )
+    assert "for known_abuse" in baken.ok("case", "show", first["id"]).out
+    refused = baken("case", "list", "--opened-after", "soon")
+    assert refused.exit_code == 2
+    assert "--opened-after" in refused.err
+
+
+def test_a_dry_run_of_weights_says_who_would_move(baken: Command, incoming: Path):
+    baken.ok("bank", "add", "known", incoming / "c.jpg")
+    baken.ok("bank", "create", "club", "--purpose", "own_photo")
+    baken.ok("bank", "add", "club", incoming / "a.jpg")
+
+    assert "known_abuse" in baken.ok("case", "weights").out
+    assert baken.ok("case", "weights", "--json").json["per_day"] == 5
+    told = baken.ok("case", "weights", "--dry-run", "own_photo=500").out
+    run = baken.ok("case", "weights", "--dry-run", "own_photo=500", "--json").json
+
+    assert "2 cases would change among the first 100 places, of 2 open cases" in told
+    assert "purpose +440.0" in told
+    assert [(change["place_before"], change["place_after"]) for change in run["changes"]] == [(2, 1), (1, 2)]
+    assert "0 cases would change" in baken.ok("case", "weights", "--dry-run", "").out
+    assert baken("case", "weights", "--dry-run", "harm=3").exit_code == 2

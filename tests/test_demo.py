@@ -8,11 +8,14 @@ import shutil
 import signal
 import socket
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
+import httpx
 import pytest
 
 from baken import demo
+from baken.cases import Awaits, CaseState
 from baken.cli import run
 from baken.model import EntryState, Finding
 from baken.settings import load
@@ -70,7 +73,7 @@ def test_a_second_run_banks_nothing_twice(tmp_path: Path, capsys: pytest.Capture
         active = {bank.name: store.bank_counts(bank.id)[EntryState.ACTIVE] for bank in store.banks()}
         assert active == {"demo-known": 4, "demo-own-photos": 2, "demo-benign": 1, "demo-known-later": 1}
         assert sum(store.screening_counts().values()) == 46
-        assert [case.item_count for case in store.cases.cases()] == [1]
+        assert sorted(case.item_count for case in store.cases.cases()) == [1, 1, 1, 11]
 
 
 def test_the_demo_stays_in_its_own_folder(
@@ -95,7 +98,17 @@ def test_a_missed_copy_fails_the_demo(
     assert "error: unrelated-10.jpg did not give what it must" in err
 
 
-def test_the_printed_line_works_when_pasted_even_when_the_port_is_taken(tmp_path: Path):
+def sign_in_with(link: str) -> httpx.Client:
+    """A browser that has opened a one-time link and pressed the button."""
+    address, _, code = link.partition("#")
+    browser = httpx.Client(trust_env=False, timeout=60)
+    [token] = re.findall(r'name="form_token" value="([^"]*)"', browser.get(address).text)[:1]
+    answer = browser.post(address, data={"form_token": token, "code": code})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/console")
+    return browser
+
+
+def test_the_printed_lines_work_when_pasted_even_when_the_port_is_taken(tmp_path: Path):
     if shutil.which("curl") is None:
         pytest.skip("curl: not installed, so the line that the demo prints was not run")
     with socket.socket() as taken:
@@ -108,15 +121,41 @@ def test_the_printed_line_works_when_pasted_even_when_the_port_is_taken(tmp_path
         with process("--data-dir", tmp_path / "a demo's folder", module="baken.demo") as serving:
             assert serving.stdout is not None
             assert serving.stderr is not None
-            line = next(line for line in serving.stdout if line.startswith("try "))
-            next(line for line in serving.stderr if "index_loaded" in line)
-            pasted = subprocess.run(line[len("try ") :], shell=True, capture_output=True, text=True, check=True)  # noqa: S602
-            serving.send_signal(signal.SIGINT)
+            printed = {}
+            for line in serving.stdout:
+                name, _, rest = line.strip().partition(" ")
+                printed[name] = rest.strip()
+                if name == "try":
+                    break
+            said = []
+            while "index_loaded" not in "".join(said[-1:]):
+                said.append(serving.stderr.readline())
+                assert said[-1], "".join(said)
+            try:
+                with (
+                    closing(sign_in_with(printed["demo-lead"])) as lead,
+                    closing(sign_in_with(printed["demo-admin"])) as admin,
+                ):
+                    queue = lead.get(f"{printed['console']}/cases")
+                    assert admin.get(f"{printed['console']}/users").status_code == 200
+                pasted = subprocess.run(printed["try"], shell=True, capture_output=True, text=True, check=True)  # noqa: S602
+            finally:
+                serving.send_signal(signal.SIGINT)
             serving.communicate(timeout=60)
-    assert f":{PORT}/" not in line
+    assert f":{PORT}/" not in printed["try"]
+    assert queue.status_code == 200
+    assert "demo-reviewer" in queue.text
     answer = json.loads(pasted.stdout)
     assert (answer["finding"], answer["verdict"]) == ("matched", "block")
     assert serving.returncode == 0
+    folder = tmp_path / "a demo's folder"
+    with Store.open(f"sqlite:///{folder / 'baken.sqlite3'}") as store:
+        cases = store.cases.cases(limit=200)
+    assert len(cases) >= 36
+    assert {case.state for case in cases} == {CaseState.OPEN, CaseState.ON_HOLD, CaseState.DECIDED}
+    assert {case.awaits for case in cases} == {*Awaits, None}
+    assert max(case.item_count for case in cases) >= 14
+    assert len({case.decision for case in cases}) == 5
 
 
 def test_an_earlier_key_of_the_demo_is_revoked(tmp_path: Path):

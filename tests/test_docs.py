@@ -34,6 +34,8 @@ COUNTS = {
     "max_lookups",
     "max_matches",
     "max_bulk_entries",
+    "exposure_per_hour",
+    "exposure_per_day",
 }
 """Settings that count things: their unit is the thing they are named after."""
 
@@ -76,7 +78,7 @@ def test_every_command_and_every_option_is_described(reference: ModuleType):
         described = {parameter.name for parameter, _, info in reference.parameters(command) if info.help}
         given = typing.get_type_hints(command).keys() - {"context", "return"}
         assert described == given, name
-    assert len(names) == len(set(names)) == 58
+    assert len(names) == len(set(names)) == 69
 
 
 def test_every_command_stands_in_the_reference_with_its_options(reference: ModuleType):

@@ -11,6 +11,7 @@ LAYERS = {
     "ground": {
         "model",
         "cases",
+        "vault",
         "copies",
         "errors",
         "settings",
@@ -40,6 +41,7 @@ LAYERS = {
         "passwords",
         "second_factor",
         "case_rules",
+        "case_steps",
         "priorities",
         "jurisdictions",
         "exposure",

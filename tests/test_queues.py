@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 
 import pytest
 from sqlalchemy import insert
@@ -15,19 +17,34 @@ from baken.accounts import Role, User
 from baken.cases import Awaits, Case, CaseState, DecisionKind, Signal
 from baken.cases_query import CaseSort, QueueQuery
 from baken.errors import ConflictError, InvalidValueError, NotAuthorisedError, NotFoundError
+from baken.known import KnownFollower
 from baken.model import Bank, Purpose, Visibility
-from baken.priorities import Weights, points_of, rank_of
+from baken.priorities import FactorName, Weights, points_of, rank_of
 from baken.queues import Queues
 from baken.queues_ranking import CaseRanker
+from baken.queues_search import CaseSearch
+from baken.seen_index import SeenIndex
 from baken.store import Store, schema
-from case_world import NOW, change, keep_person, make_banks, person, random_case, seeded, write_cases, write_item
+from case_world import (
+    NOW,
+    change,
+    keep_person,
+    make_banks,
+    open_case,
+    person,
+    random_case,
+    seeded,
+    write_cases,
+    write_item,
+)
 
 ANN, BEN = person("ann", Role.REVIEWER), person("ben", Role.REVIEWER)
 
 
 @pytest.fixture
-def queues(store: Store) -> Queues:
-    return Queues(store, Weights(), now=lambda: NOW)
+def queues(store: Store, tmp_path: Path) -> Iterator[Queues]:
+    with closing(KnownFollower(store)) as known, closing(SeenIndex(store, tmp_path / "seen")) as seen:
+        yield Queues(store, Weights(), CaseSearch(store, known, seen), now=lambda: NOW)
 
 
 def wanted(case: Case, query: QueueQuery, user: User, banks: list[Bank]) -> bool:
@@ -125,10 +142,29 @@ def test_every_query_finds_what_plain_python_finds_in_the_same_order(store: Stor
     assert len(sizes) > 20, "the queries tell nothing apart"
 
 
+def test_the_cases_before_and_after_one_are_those_beside_it_in_its_queue(store: Store, queues: Queues):
+    generator, banks = seeded(6), make_banks(store)
+    cases = [random_case(generator, banks, [ANN, BEN]) for _ in range(60)]
+    write_cases(store, cases)
+    user = replace(ANN, bank_ids=frozenset({banks[0].id, banks[1].id}))
+    every, decided = tuple(CaseState), (CaseState.DECIDED,)
+    queries = [QueueQuery(states=every, sort=sort) for sort in CaseSort if sort is not CaseSort.DECIDED]
+    queries += [QueueQuery(), QueueQuery(sort=CaseSort.OLDEST), QueueQuery(states=decided), QueueQuery(mine=True)]
+
+    for query in queries:
+        free = query if query.states or query.mine else replace(query, unclaimed=True)
+        listed = walked(queues, user, free, 50)
+        assert listed
+        ids = [None, *(case.id for case in listed), None]
+        for before, case, after in zip(ids, listed, ids[2:], strict=False):
+            assert queues.neighbours(user, query, case) == (before, after), query
+    assert queues.neighbours(user, QueueQuery(states=decided), open_case(cases[0])) == (None, None)
+
+
 def test_a_row_says_its_points_and_only_the_banks_within_reach(store: Store, queues: Queues):
     banks = make_banks(store)
     case = random_case(seeded(1), banks, [ANN])
-    case = _open(case, bank_ids=(banks[0].id, banks[2].id))
+    case = open_case(case, bank_ids=(banks[0].id, banks[2].id))
     write_cases(store, [case])
 
     [mine] = queues.page(person("cat", Role.REVIEWER, bank_ids=[banks[2].id]), QueueQuery()).rows
@@ -149,7 +185,7 @@ def test_only_people_who_see_cases_have_a_queue(queues: Queues):
 def test_a_page_stays_right_when_cases_before_it_are_decided_meanwhile(store: Store, queues: Queues):
     generator = seeded(3)
     banks = make_banks(store)
-    cases = [_open(random_case(generator, banks, [ANN])) for _ in range(30)]
+    cases = [open_case(random_case(generator, banks, [ANN])) for _ in range(30)]
     write_cases(store, cases)
     first = queues.page(ANN, QueueQuery(), None, 10)
 
@@ -255,7 +291,7 @@ def ranker(store: Store) -> Iterator[CaseRanker]:
 
 def test_a_changed_case_is_ranked_by_what_its_items_come_to(store: Store, ranker: CaseRanker):
     banks = make_banks(store)
-    case = _open(random_case(seeded(2), banks, [ANN]), item_count=2, account_count=2, signals=())
+    case = open_case(random_case(seeded(2), banks, [ANN]), item_count=2, account_count=2, signals=())
     write_cases(store, [case])
     write_item(store, case, "acc-1", screening_id="scr_1", album_ref="a", visibility=Visibility.LOCKED)
     write_item(store, case, "acc-2", screening_id="scr_2", album_ref="b", visibility=Visibility.SHARED)
@@ -276,7 +312,7 @@ def test_a_confirmed_case_raises_the_others_of_its_accounts_until_it_is_undone(s
     banks = make_banks(store)
     generator = seeded(2)
     first, second, third = cases = [
-        _open(random_case(generator, banks, [ANN]), signals=(), updated_at=NOW) for _ in range(3)
+        open_case(random_case(generator, banks, [ANN]), signals=(), updated_at=NOW) for _ in range(3)
     ]
     write_cases(store, cases)
     for number, (case, account) in enumerate(
@@ -295,6 +331,31 @@ def test_a_confirmed_case_raises_the_others_of_its_accounts_until_it_is_undone(s
     assert store.cases.case(second.id).signals == ()
 
 
+def test_a_dry_run_says_which_cases_would_change_places_and_why(store: Store, queues: Queues):
+    generator = seeded(9)
+    banks = make_banks(store)
+    cases = [open_case(random_case(generator, banks, [ANN])) for _ in range(60)]
+    write_cases(store, cases)
+    other = Weights.parse("per_day=1,public=90")
+
+    run = queues.dry_run(other, places=10)
+
+    old, new = (
+        [case.id for case in sorted(cases, key=lambda case: (-points_of(case, weights, NOW).total, case.id))]
+        for weights in (Weights(), other)
+    )
+    expected = {
+        case_id: (old.index(case_id) + 1, new.index(case_id) + 1)
+        for case_id in new
+        if old.index(case_id) != new.index(case_id) and min(old.index(case_id), new.index(case_id)) < 10
+    }
+    assert {each.case.id: (each.place_before, each.place_after) for each in run.changes} == expected
+    assert [each.place_after for each in run.changes] == sorted(each.place_after for each in run.changes)
+    assert {name for each in run.changes for name, _ in each.reasons} == {FactorName.AGE, FactorName.VISIBILITY}
+    assert (run.case_count, run.is_cut) == (60, False)
+    assert queues.dry_run(Weights()).changes == ()
+
+
 @pytest.mark.usefixtures("ranker")
 def test_other_weights_rank_every_undecided_case_anew(store: Store):
     generator = seeded(4)
@@ -310,12 +371,6 @@ def test_other_weights_rank_every_undecided_case_anew(store: Store):
         ranked = store.cases.case(case.id)
         assert ranked.rank == rank_of(ranked, other)
     assert CaseRanker(store, Weights()).run() == len(undecided)
-
-
-def _open(case: Case, **values: object) -> Case:
-    nobodys = {"state": CaseState.OPEN, "decision": None, "decided_at": None, "decided_by": None}
-    nobodys |= {"holder_id": None, "lease_until": None, "assignee_id": None, "awaits": Awaits.FIRST}
-    return replace(case, **{**nobodys, **values})  # type: ignore[arg-type]
 
 
 def _tell_decided(store: Store, case: Case) -> None:

@@ -16,10 +16,17 @@ from baken.candidates import CandidateChecker
 from baken.case_rules import ReviewPolicy
 from baken.decisions import Policy
 from baken.errors import InvalidValueError, SettingError
+from baken.exposure import Budgets
 from baken.images import DecodeLimits
+from baken.jurisdictions import Profile, parse, shipped
 from baken.keeping import Keeping
 from baken.known import KnownFollower
 from baken.known_guard import KnownGuard
+from baken.looking import Looking, LookRules
+from baken.looking_bytes import Bytes
+from baken.looking_holding import Holding, HoldRules
+from baken.looking_shown import Shown
+from baken.media import Media, MediaRules, hosts_in
 from baken.passwords import Passwords
 from baken.people import People, SessionLimits
 from baken.pipeline import Gate
@@ -28,6 +35,7 @@ from baken.providers import Provider, Trust
 from baken.providers_http import Client, is_acceptable
 from baken.queues import Queues
 from baken.queues_ranking import CaseRanker
+from baken.queues_search import CaseSearch
 from baken.review import Review
 from baken.sealing import Sealer
 from baken.seen import SeenKeeper
@@ -35,6 +43,7 @@ from baken.seen_index import SeenIndex
 from baken.settings import Settings, categories_in, purposes_in
 from baken.store import Store
 from baken.timestamps import roots_in
+from baken.vault import Vault
 from baken.vectors import Thresholds, VectorStage
 from baken.videos import VideoLimits
 from baken.workers import available_cores
@@ -67,10 +76,14 @@ class Baken:
     store: Store
     gate: Gate
     keeper: SeenKeeper
+    seen_index: SeenIndex
     index_guard: KnownGuard
     keeping: Keeping
     workers: FileWorkers
     weights: Weights
+    profile: Profile
+    vault: Vault
+    holding: Holding
 
     def people(self) -> People:
         """What people do with their accounts."""
@@ -89,13 +102,22 @@ class Baken:
         """
         return None if self.settings.oidc_issuer is None else _provider(self.settings, self.store)
 
+    def looking(self) -> Looking:
+        """What people do with pictures."""
+        settings = self.settings
+        budgets = Budgets(settings.exposure_per_hour, settings.exposure_per_day)
+        rules = LookRules(self.profile, budgets, timedelta(seconds=settings.reveal_seconds))
+        shown = Shown(self.workers, self.gate.limits, self.gate.videos)
+        return Looking(self.store, rules, Bytes(self.vault, Media(media_rules(settings))), shown)
+
     def review(self) -> Review:
         """What people do with cases."""
-        return Review(self.store, review_policy(self.settings))
+        return Review(self.store, review_policy(self.settings), known=self.gate.known)
 
     def queues(self) -> Queues:
         """What people can find of cases."""
-        return Queues(self.store, self.weights)
+        search = CaseSearch(self.store, self.gate.known, self.seen_index)
+        return Queues(self.store, self.weights, search)
 
     def ranker(self) -> CaseRanker:
         """What keeps the cases in their order."""
@@ -127,6 +149,47 @@ class Baken:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def profile_of(settings: Settings) -> Profile:
+    """The jurisdiction's profile: the operator's own file, or a shipped one.
+
+    Raises:
+        SettingError: the file cannot be read, or is no profile.
+    """
+    path = settings.jurisdiction_file
+    if path is None:
+        return shipped(settings.jurisdiction)
+    try:
+        return parse(str(path), path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"the setting jurisdiction_file names {str(path)!r}, which cannot be read: {error}"
+        raise SettingError(message, hint="Give a text file that this user may read.") from error
+
+
+def media_rules(settings: Settings) -> MediaRules:
+    """Whom to ask for the bytes of an item.
+
+    Raises:
+        SettingError: a host is none, or an inner host is not among the hosts.
+    """
+    named: dict[str, frozenset[str]] = {}
+    for setting, text in (("media_hosts", settings.media_hosts), ("media_inner_hosts", settings.media_inner_hosts)):
+        try:
+            named[setting] = hosts_in(text)
+        except ValueError as error:
+            message = f"the setting {setting} is {text!r}: {error}"
+            raise SettingError(message, hint="Name hosts as addresses do, without scheme and path.") from None
+    if unknown := sorted(named["media_inner_hosts"] - named["media_hosts"]):
+        message = f"the setting media_inner_hosts names {unknown[0]!r}, which media_hosts does not"
+        raise SettingError(message, hint="Name it in both, or in media_hosts alone.")
+    return MediaRules(
+        hosts=named["media_hosts"],
+        inner_hosts=named["media_inner_hosts"],
+        token_file=settings.media_token_file,
+        max_size_bytes=settings.max_upload_size_bytes,
+        timeout_seconds=settings.media_timeout_seconds,
+    )
 
 
 def review_policy(settings: Settings) -> ReviewPolicy:
@@ -184,10 +247,10 @@ def _roots(path: Path | None) -> list[Certificate]:
 
 def initialise(settings: Settings) -> Baken:
     """Make the data folder and its database if need be, bring the schema up to date, and open it."""
-    weights = weights_of(settings)
+    weights, profile = weights_of(settings), profile_of(settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     store = Store.initialise(settings.resolved_database_url, remembers=_remembers(settings))
-    return _with_store(settings, store, weights)
+    return _with_store(settings, store, weights, profile)
 
 
 def open_existing(settings: Settings) -> Baken:
@@ -196,13 +259,13 @@ def open_existing(settings: Settings) -> Baken:
     Raises:
         NotInitialisedError: there is no database yet, or its schema is of another release.
     """
-    weights = weights_of(settings)
+    weights, profile = weights_of(settings), profile_of(settings)
     store = Store.open(
         settings.resolved_database_url,
         busy_timeout_seconds=settings.database_busy_timeout_seconds,
         remembers=_remembers(settings),
     )
-    return _with_store(settings, store, weights)
+    return _with_store(settings, store, weights, profile)
 
 
 def video_limits(settings: Settings) -> VideoLimits:
@@ -231,8 +294,12 @@ def weights_of(settings: Settings) -> Weights:
         raise SettingError(message, hint=error.hint) from error
 
 
-def _with_store(settings: Settings, store: Store, weights: Weights) -> Baken:
+def _with_store(settings: Settings, store: Store, weights: Weights, profile: Profile) -> Baken:
     sealer = Sealer(settings.resolved_feature_key_file)
+    vault = Vault(store, sealer, settings.resolved_vault_dir)
+    holds = HoldRules(
+        profile, settings.vault_hold_days, purposes_in(settings.vault_purposes), settings.max_upload_size_bytes
+    )
     keeping = Keeping(sealer)
     thresholds = Thresholds(settings.descriptor_similarity, settings.descriptor_candidate_similarity)
     workers = workers_of(settings, keeping.describer.reads)
@@ -268,4 +335,5 @@ def _with_store(settings: Settings, store: Store, weights: Weights) -> Baken:
         seen=seen if _remembers(settings) else None,
         also_check_history=gate.check_history,
     )
-    return Baken(settings, store, gate, keeper, guard, keeping, workers, weights)
+    holding = Holding(store, vault, sealer, holds)
+    return Baken(settings, store, gate, keeper, seen, guard, keeping, workers, weights, profile, vault, holding)

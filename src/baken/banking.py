@@ -112,6 +112,7 @@ def change_bank(
     flood_factor: int | None = None,
     view_set: ViewSet | None = None,
     keeps_keypoints: bool | None = None,
+    follows_decisions: bool | None = None,
     actor: str,
     reason: str | None = None,
 ) -> Bank:
@@ -124,10 +125,10 @@ def change_bank(
         InvalidValueError: a value is out of bounds, or the bank's purpose cannot give that verdict.
         NotFoundError, ConflictError: there is no such bank, or it is withdrawn.
     """
-    asked = (radius_bits, verdict, flood_accounts_per_hour, flood_factor, view_set, keeps_keypoints)
+    asked = (radius_bits, verdict, flood_accounts_per_hour, flood_factor, view_set, keeps_keypoints, follows_decisions)
     if all(given is None for given in asked):
         message = f"nothing was named that should change in bank {bank_name!r}"
-        raise UsageError(message, hint="Give a radius, a verdict, a limit of the flood breaker, or what to keep.")
+        raise UsageError(message, hint="Name what should change; `baken bank set --help` says what can.")
     bank = store.bank(bank_name)  # its purpose never changes, so what is checked here holds below
     check_policy(
         bank.purpose,
@@ -142,6 +143,7 @@ def change_bank(
         flood_factor=flood_factor,
         view_set=view_set,
         keeps_keypoints=keeps_keypoints,
+        follows_decisions=follows_decisions,
         actor=actor,
         reason=reason,
     )

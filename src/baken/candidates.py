@@ -24,7 +24,7 @@ from baken.errors import InvalidValueError, NotFoundError, SealError
 from baken.fingerprints import keypoints
 from baken.fingerprints.views import view_of
 from baken.model import FingerprintKind, Fingerprints, Found, Match, Outcome, Purpose, Screening, Transform
-from baken.overlay import overlay_svg
+from baken.overlay import OverlayWords, overlay_svg
 from baken.sealing import Sealed, Sealer
 from baken.store import KeptViews
 
@@ -181,8 +181,16 @@ def overlay(kept_pictures: KeptPictures, screening: Screening, number: int) -> s
             f"screening {screening.id} lists {len(matches)} matches and none with number {number}",
             hint="matches are numbered from 0, in the order of the screening",
         )
-    match = matches[number]
-    item_px = (screening.fingerprints.width_px or 1, screening.fingerprints.height_px or 1)
+    return overlay_of(kept_pictures, matches[number], screening.fingerprints)
+
+
+def overlay_of(kept_pictures: KeptPictures, match: Match, item: Fingerprints, words: OverlayWords | None = None) -> str:
+    """The drawing of a match, as SVG; of `item`, what was screened, only the size is drawn. `words` are what it says.
+
+    Raises:
+        NotReadyError: the database could not be read.
+    """
+    item_px = (item.width_px or 1, item.height_px or 1)
     kept = kept_pictures.entry_views_of([match.entry_id]).get(match.entry_id)
     banked_px = _size_seen(match, item_px) if kept is None else (kept.width_px, kept.height_px)
     return overlay_svg(
@@ -191,6 +199,7 @@ def overlay(kept_pictures: KeptPictures, screening: Screening, number: int) -> s
         item_height_px=item_px[1],
         banked_width_px=banked_px[0],
         banked_height_px=banked_px[1],
+        words=words,
     )
 
 

@@ -6,16 +6,20 @@ asked for it leaves the queue in the same transaction: a process that is killed 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 
 from baken import case_rules
 from baken.audit import ACTOR
 from baken.case_rules import ReviewPolicy
-from baken.cases import ActionKind, CaseEvent, CaseState, DecisionKind, EventKind
+from baken.cases import ActionKind, ActionState, CaseEvent, CaseState, DecisionKind, EventKind
 from baken.model import Purpose
 from baken.store import Store
-from baken.store.case_events import locked, write_event
+from baken.store.audit import AuditedWrite
+from baken.store.case_actions import ActionOfItem, action_counts, actions_among, has_pending
+from baken.store.case_actions import finish_actions as mark_final
+from baken.store.case_events import LockedCase, locked, write_event
 from baken.store.case_joining import Joining, join_screened
 from baken.store.case_queue import drop_joined
 from baken.store.seen_turn import Turn
@@ -64,6 +68,40 @@ class CaseKeeper:
                 event = CaseEvent(case_id, case.event_count + 1, now, EventKind.RESUMED, ACTOR)
                 status = case_rules.after(case_rules.derive(found.events), event)
                 write_event(write, event, status, lease_until=None)
+
+
+def finish_actions(store: Store, action_ids: Sequence[int], *, actor: str, now: datetime) -> list[ActionOfItem]:
+    """Note that actions are done, for good; all of them or none. Repeating it changes nothing.
+
+    When nothing of a case is left to be done, the case's life says so.
+
+    Raises:
+        NotFoundError: there is no such action.
+        ConflictError: one is not due yet, or was cancelled.
+    """
+    by_case: dict[str, set[int]] = defaultdict(set)
+    for action_id in action_ids:
+        by_case[store.case_actions.action(action_id).action.case_id].add(action_id)
+    with store.case_events.audited() as write:
+        for case_id, found in locked(write.connection, by_case, without=case_rules.SIDE_EVENTS).items():
+            actions = actions_among(write.connection, case_id, by_case[case_id])
+            pending = [action for action in actions if action.state is not ActionState.FINAL]
+            for action in pending:
+                case_rules.check_done(action, now)
+            if pending:
+                mark_final(write.connection, [action.id for action in pending], now, actor)
+                if not has_pending(write.connection, case_id):
+                    _tell_acted(write, found, actor, now)
+    return [store.case_actions.action(action_id) for action_id in action_ids]
+
+
+def _tell_acted(write: AuditedWrite, found: LockedCase, actor: str, now: datetime) -> None:
+    case = found.case
+    status = case_rules.derive(found.events)
+    seqs = [given.seq for given in status.given]
+    facts = {"actions": action_counts(write.connection, case.id, seqs)[ActionState.FINAL]}
+    event = CaseEvent(case.id, case.event_count + 1, now, EventKind.ACTED, actor, facts)
+    write_event(write, event, case_rules.after(status, event), lease_until=case.lease_until)
 
 
 def _followed(purpose: Purpose, decision: DecisionKind) -> Sequence[ActionKind] | None:

@@ -33,8 +33,10 @@ from baken import permissions
 from baken.accounts import User
 from baken.cases import (
     ActionKind,
+    ActionState,
     Awaits,
     Case,
+    CaseAction,
     CaseEvent,
     CaseState,
     CaseStatus,
@@ -372,6 +374,20 @@ def check_reopen(case: Case, status: CaseStatus, user: User) -> None:
         raise ConflictError("the case is not decided", hint="There is nothing to reopen.")
     if user.actor not in {given.actor for given in status.given}:
         require(user, Action.SETTLE_CASES, case)
+
+
+def check_done(action: CaseAction, now: datetime) -> None:
+    """Do nothing when an action that is not final may become so.
+
+    Raises:
+        ConflictError: it was cancelled, or is not due.
+    """
+    if action.state is ActionState.CANCELLED:
+        message = f"action {action.id} was cancelled: the decision was taken back"
+        raise ConflictError(message, hint="Do nothing to the item because of it, and take back what was done.")
+    if action.due_at > now:
+        message = f"action {action.id} is due at {_minute(action.due_at)}, and can be undone until then"
+        raise ConflictError(message, hint="Do what is due: `GET /v1/actions?state=due`.")
 
 
 def _may_reassign(user: User, case: Case) -> bool:

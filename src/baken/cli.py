@@ -14,11 +14,13 @@ from pathlib import Path
 import typer
 
 from baken import (
+    cli_action,
     cli_audit,
     cli_bank,
     cli_case,
     cli_entry,
     cli_index,
+    cli_jurisdiction,
     cli_key,
     cli_notice,
     cli_operate,
@@ -27,6 +29,7 @@ from baken import (
     cli_screen,
     cli_seen,
     cli_user,
+    cli_vault,
     cli_vpdq,
 )
 from baken import cli_output as output
@@ -52,10 +55,13 @@ app.command()(cli_screen.fingerprint)
 app.command()(cli_vpdq.vpdq)
 app.command()(cli_overlay.overlay)
 app.add_typer(cli_case.app, name="case")
+app.add_typer(cli_action.app, name="action")
 app.add_typer(cli_seen.app, name="seen")
 app.add_typer(cli_key.app, name="key")
 app.add_typer(cli_user.app, name="user")
 app.add_typer(cli_audit.app, name="audit")
+app.add_typer(cli_vault.app, name="vault")
+app.add_typer(cli_jurisdiction.app, name="jurisdiction")
 app.add_typer(cli_index.app, name="index")
 app.command()(cli_operate.serve)
 app.command()(cli_operate.check)

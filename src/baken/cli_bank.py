@@ -40,6 +40,7 @@ _FLOOD_ACCOUNTS_HELP = "How many accounts an hour may always match one entry; ab
 _FLOOD_FACTOR_HELP = "How many times its busiest earlier hour (of 30 days) an entry may match."
 _RADIUS_HELP = "How far a PDQ may be and still match."
 _VIEWS_HELP = "Which views of a picture to keep when it is added: none, crops, or full (crops and tilts)."
+_FOLLOWS_HELP = "Whether new copies of what was decided follow that decision, or open a case again."
 _KEYPOINTS_HELP = "Keep keypoints of pictures, sealed, so that a match can be checked on them."
 
 
@@ -115,6 +116,9 @@ def set_policy(
     keeps_keypoints: Annotated[
         bool | None, typer.Option("--keep-keypoints/--no-keep-keypoints", help=_KEYPOINTS_HELP, show_default=False)
     ] = None,
+    follows_decisions: Annotated[
+        bool | None, typer.Option("--follow-decisions/--no-follow-decisions", help=_FOLLOWS_HELP, show_default=False)
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before keypoints are deleted.")] = False,
     reason: OptionalReason = None,
     data_dir: DataDir = None,
@@ -140,12 +144,13 @@ def set_policy(
             flood_factor=flood_factor,
             view_set=view_set,
             keeps_keypoints=keeps_keypoints,
+            follows_decisions=follows_decisions,
             actor=actor(),
             reason=reason,
         )
         output.console().print(
             f"bank {bank.name}: within {bank.radius_bits} bits, {bank.verdict.value}, {output.flood_limits(bank)}, "
-            f"keeps {output.kept_words(bank)}",
+            f"keeps {output.kept_words(bank)}, {output.follow_words(bank)}",
             soft_wrap=True,
         )
         if forgotten:

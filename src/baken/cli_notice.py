@@ -16,8 +16,10 @@ app = typer.Typer(no_args_is_help=True, help="Read what happened by itself and w
 _PAGE_NOTICES = 1_000
 
 _NEXT_STEPS = {
+    NoticeKind.ENTRY_DISPUTED: "`baken entry resume {bank} {entry_id}` if it is right as it is, "
+    "`baken entry withdraw {bank} {entry_id} --reason …` if not",
     NoticeKind.ENTRY_QUARANTINED: "`baken entry resume {bank} {entry_id}` if it should match, "
-    "`baken entry withdraw {bank} {entry_id} --reason …` if not"
+    "`baken entry withdraw {bank} {entry_id} --reason …` if not",
 }
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from baken.banking import ImportSummary
-from baken.cases import Case, CaseItem
+from baken.cases import CaseEvent, CaseItem
 from baken.copies import Evidence, FrameShares, View, ViewSet
 from baken.model import (
     ApiKey,
@@ -32,6 +32,9 @@ from baken.model import (
     SeenStats,
     Verdict,
 )
+from baken.priorities import Factor, FactorName, Points
+from baken.queues import QueueRow
+from baken.store.case_actions import ActionOfItem
 
 PLAIN_WIDTH = 10_000
 """Columns when the output is no terminal: wider than any path, so that nothing is cut or folded in a log."""
@@ -245,6 +248,7 @@ def bank_json(bank: Bank, counts: Mapping[EntryState, int]) -> dict[str, object]
         "flood_factor": bank.flood_factor,
         "view_set": bank.view_set,
         "keeps_keypoints": bank.keeps_keypoints,
+        "follows_decisions": bank.follows_decisions,
         "entry_counts": {state.value: count for state, count in counts.items()},
     }
 
@@ -260,6 +264,11 @@ def kept_words(bank: Bank) -> str:
     """What a bank keeps of a picture that is added, in words."""
     words = "fingerprints only" if bank.view_set is ViewSet.NONE else f"{bank.view_set.value} views"
     return f"{words} and keypoints" if bank.keeps_keypoints else words
+
+
+def follow_words(bank: Bank) -> str:
+    """What becomes of new copies of what was decided, in words."""
+    return "new copies follow decisions" if bank.follows_decisions else "new copies open a case again"
 
 
 def kept_of_entry(entry: Entry) -> str:
@@ -318,18 +327,85 @@ def key_json(key: ApiKey) -> dict[str, object]:
     }
 
 
-def case_json(case: Case) -> dict[str, object]:
+def case_json(row: QueueRow) -> dict[str, object]:
     """A case, as in the HTTP API."""
+    case = row.case
     return {
         "id": case.id,
         "purpose": case.purpose,
-        "state": case.state,
+        "state": row.state,
         "opened_at": case.opened_at.isoformat(),
         "updated_at": case.updated_at.isoformat(),
         "item_count": case.item_count,
         "account_count": case.account_count,
         "entries": [{"bank": bank, "entry_id": entry_id} for bank, entry_id in case.entries],
+        "awaits": case.awaits,
+        "is_escalated": case.is_escalated,
+        "visibility": case.widest_visibility,
+        "hold_until": _iso(case.hold_until),
+        "decision": case.decision,
+        "category": case.category,
+        "decided_at": _iso(case.decided_at),
+        "undo_until": _iso(case.undo_until),
+        "points": points_json(row.points),
     }
+
+
+def factor_text(factor: Factor) -> str:
+    """What a factor says, in a few words."""
+    words = {
+        FactorName.PURPOSE: "{purpose}",
+        FactorName.ITEMS: "{items} items",
+        FactorName.ACCOUNTS: "{accounts} accounts",
+        FactorName.VISIBILITY: "visibility {visibility}",
+        FactorName.ESCALATED: "escalated",
+        FactorName.REPEAT_ACCOUNT: "{count} of its accounts in a confirmed case",
+        FactorName.FURTHER_ALBUMS: "{count} albums beside the first",
+        FactorName.AGE: "{days:.1f} days old",
+    }
+    return words[factor.name].format(**factor.facts)
+
+
+def points_json(points: Points) -> dict[str, object]:
+    """Points with what they are the sum of, as in the HTTP API."""
+    factors = [{"name": each.name, "points": each.points, "facts": dict(each.facts)} for each in points.factors]
+    return {"total": points.total, "factors": factors}
+
+
+def case_event_json(event: CaseEvent) -> dict[str, object]:
+    """An event of a case, as in the HTTP API."""
+    return {
+        "seq": event.seq,
+        "at": event.at.isoformat(),
+        "kind": event.kind,
+        "actor": event.actor,
+        "facts": dict(event.facts),
+    }
+
+
+def action_json(given: ActionOfItem) -> dict[str, object]:
+    """An action, as in the HTTP API."""
+    action = given.action
+    return {
+        "id": action.id,
+        "case_id": action.case_id,
+        "kind": action.kind,
+        "state": action.state,
+        "due_at": action.due_at.isoformat(),
+        "done_at": _iso(action.done_at),
+        "done_by": action.done_by,
+        "purpose": given.purpose,
+        "decision": given.decision,
+        "category": given.category,
+        "screening_id": given.screening_id,
+        "item_ref": given.item_ref,
+        "account_ref": given.account_ref,
+        "album_ref": given.album_ref,
+    }
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
 
 
 def case_item_json(item: CaseItem) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""`python -m baken.demo`: drawn pictures banked, altered copies screened, one table, and the API served.
+"""`python -m baken.demo`: drawn pictures banked, altered copies screened, one table; a console full of cases, served.
 
 It uses an embedded database in a folder of its own, and fails when a copy is missed or a broken file is called clear.
 """
@@ -11,14 +11,14 @@ import socket
 import sys
 import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from baken import access, assemble, banking
+from baken import access, assemble, banking, demo_cases
 from baken import cli_output as output
 from baken import settings as settings_table
 from baken.assemble import Baken
@@ -59,6 +59,12 @@ _UNRELATED = (10, 16, 17)
 _LATE_SEED = 12
 _COLUMNS = ("file", "finding", "verdict", "bank", "distance", "transform", "ms")
 
+_SETTINGS = {
+    "require_second_factor_roles": "",  # for people who look around, of pictures that are nobody's
+    "two_person_purposes": Purpose.KNOWN_ABUSE.value,
+    "vault_hold_days": 7,
+}
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -70,9 +76,9 @@ def demo(
         Path, typer.Option("--data-dir", metavar="FOLDER", help="A folder for the demo alone.")
     ] = DEFAULT_FOLDER,
 ) -> None:
-    """Draw pictures, bank some, screen altered copies of them and broken files, and serve the API."""
+    """Draw pictures, bank some, screen altered copies of them and broken files, fill the console, and serve it all."""
     # The environment is left out: a demo must not write into the database that BAKEN_DATABASE_URL names.
-    settings = settings_table.load({}, data_dir=data_dir)
+    settings = settings_table.load({}, data_dir=data_dir, **_SETTINGS)
     with assemble.initialise(settings) as baken:
         _fill_banks(baken, settings.data_dir)
         wrong = _screen(baken, settings.data_dir / "incoming")
@@ -82,8 +88,11 @@ def demo(
             raise typer.Exit(EXIT_FAILURE)
         if once:
             return
-        secret = _new_key(baken)
-    _serve(settings, secret)
+        demo_cases.fill(baken)
+        port = _free_port(settings.host, settings.port)
+        address = f"http://{settings.host}:{port}"
+        _tell(address, settings.data_dir, _new_key(baken), demo_cases.links(baken, address))
+    _serve(settings.model_copy(update={"port": port}))
 
 
 def _fill_banks(baken: Baken, folder: Path) -> None:
@@ -233,22 +242,26 @@ def _new_key(baken: Baken) -> str:
     return access.create_key(baken.store, KEY_NAME, scopes, actor=actor(), lifetime=timedelta(days=7))[1]
 
 
-def _serve(settings: Settings, secret: str) -> None:
-    from baken.web import app as web  # noqa: PLC0415 - with --once no web server is needed
-
-    port = _free_port(settings.host, settings.port)
-    address = f"http://{settings.host}:{port}"
-    picture = (settings.data_dir / "incoming" / "copy-jpeg_40.jpg").resolve()
+def _tell(address: str, folder: Path, secret: str, links: Mapping[str, str]) -> None:
+    """Say where everything is, and how to get in."""
+    picture = (folder / "incoming" / "copy-jpeg_40.jpg").resolve()
     command = (
         f"curl -s -H 'Authorization: Bearer {secret}' -H 'Content-Type: image/jpeg' "
         f"--data-binary @{shlex.quote(str(picture))} {address}/v1/screenings"
     )
-    lines = ["", f"address  {address}  (its pages: {address}/docs)", f"key      {secret}", "try      " + command, ""]
+    lines = ["", f"console  {address}/console", "         each of these signs in once, within 15 minutes:"]
+    lines += [f"{name:<14} {link}" for name, link in links.items()]
+    lines += ["", f"API      {address}  (its pages: {address}/docs)", f"key      {secret}", "try      " + command, ""]
     for line in lines:
-        output.console().print(line, soft_wrap=True)
+        output.console().print(line, soft_wrap=True, highlight=False)
     output.note("Ctrl-C ends it.")
+
+
+def _serve(settings: Settings) -> None:
+    from baken.web import app as web  # noqa: PLC0415 - with --once no web server is needed
+
     with contextlib.suppress(KeyboardInterrupt):  # the way a demo ends
-        web.serve(settings.model_copy(update={"port": port}))
+        web.serve(settings)
 
 
 def _free_port(host: str, first: int) -> int:

@@ -11,7 +11,9 @@ BakenError
 │   └── TooManyAttemptsError          too many sign-ins have failed; the next one has to wait
 ├── NotFoundError                 the named bank, entry, screening or key does not exist
 ├── ConflictError                 the request contradicts what is already stored
-│   └── LeaseLostError                somebody else claimed the case meanwhile
+│   ├── LeaseLostError                somebody else claimed the case meanwhile
+│   ├── BudgetSpentError              a person has looked at as much as the operator allows for now
+│   └── UnshowableError               there is nothing of a picture that can be shown
 ├── TooLargeError                 a body, a batch or a field is over its limit
 └── NotReadyError                 Baken cannot answer now, and says so rather than guess
     ├── ExtraMissingError             what was asked for needs an optional extra that is not installed
@@ -27,6 +29,9 @@ BakenError
     │   ├── SealKeyFileError              the key file cannot be read or written, or holds no keys
     │   ├── SealKeyUnknownError           it was sealed with a key that is not in the file
     │   └── SealDamagedError              it was changed, or belongs elsewhere
+    ├── VaultError                    bytes that are held cannot be kept or read
+    │   ├── VaultMissingError             their file is not there
+    │   └── VaultDamagedError             their file was changed, or cut short
     └── IndexFileError                the index on disk cannot be read or written
         ├── IndexMissingError             there is none
         ├── IndexForeignError             a file belongs to something else
@@ -124,6 +129,18 @@ class ConflictError(BakenError):
     code = "conflict"
 
 
+class BudgetSpentError(ConflictError):
+    """A person has looked at as much as the operator allows for now."""
+
+    code = "budget_spent"
+
+
+class UnshowableError(ConflictError):
+    """There is nothing of a picture that can be shown: no bytes, other bytes than were screened, or no decoder."""
+
+    code = "cannot_be_shown"
+
+
 class LeaseLostError(ConflictError):
     """A claim of a case ended, and somebody else claimed it; what was asked was not done."""
 
@@ -218,6 +235,24 @@ class SealDamagedError(SealError):
     """The sealed bytes were changed, or were sealed for another place."""
 
     code = "seal_damaged"
+
+
+class VaultError(NotReadyError):
+    """Bytes that are held in the vault cannot be kept or read: `vault.py`."""
+
+    code = "vault_failed"
+
+
+class VaultMissingError(VaultError):
+    """The file of what is held is not there."""
+
+    code = "vault_file_missing"
+
+
+class VaultDamagedError(VaultError):
+    """The file of what is held was changed, or cut short."""
+
+    code = "vault_file_damaged"
 
 
 class IndexFileError(NotReadyError):

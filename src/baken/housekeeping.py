@@ -1,18 +1,25 @@
-"""The thread of a server process that keeps the seen index: at once when something changed, and every second anyway.
+"""The thread of a server process that keeps the seen index and the order of cases: at once, and every second anyway.
 
-Another process may have changed something, or have died in the middle; a look costs one small read.
+Another process may have changed something, or have died in the middle; a look costs one small read. Once a minute it
+also destroys what the vault holds beyond its end, and once a day what killed processes left in the vault's folder.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections.abc import Callable
 
 from baken.errors import BakenError
+from baken.queues_ranking import CaseRanker
 from baken.seen import SeenKeeper
+from baken.vault import Vault
 
 POLL_SECONDS = 1.0
 _AFTER_FAILURE_SECONDS = 10.0
+_SWEEP_SECONDS = 60.0
+_STRAYS_SECONDS = 86_400.0
 
 _log = logging.getLogger(__name__)
 
@@ -20,8 +27,18 @@ _log = logging.getLogger(__name__)
 class Housekeeper:
     """Starts with `start`, ends with `close`."""
 
-    def __init__(self, keeper: SeenKeeper, *, poll_seconds: float = POLL_SECONDS) -> None:
+    def __init__(
+        self,
+        keeper: SeenKeeper,
+        ranker: CaseRanker | None = None,
+        vault: Vault | None = None,
+        *,
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
         self._keeper = keeper
+        self._ranker = ranker
+        self._vault = vault
+        self._sweep_at = self._strays_at = 0.0
         self._poll_seconds = poll_seconds
         self._woken = threading.Event()
         self._stopped = False
@@ -50,14 +67,41 @@ class Housekeeper:
             wait_seconds = self._poll_seconds if self._keep() else _AFTER_FAILURE_SECONDS
 
     def _keep(self) -> bool:
-        """Do what waits; whether nothing failed."""
+        """Do what waits; whether nothing failed. Cases are ranked last: the keeper may have opened some."""
+        chores = [
+            ("the seen index is", self._keep_seen),
+            ("the order of cases is", self._rank_cases),
+            ("the vault's end dates are", self._sweep),
+        ]
+        done = [self._do(what, chore) for what, chore in chores]
+        return all(done)
+
+    def _do(self, what: str, chore: Callable[[], None]) -> bool:
         try:
-            if not self._stopped and self._keeper.has_work():
-                self._keeper.keep(lambda: self._stopped)
+            if not self._stopped:
+                chore()
         except BakenError as error:
-            _log.warning("the seen index is behind, and is tried again: %s; %s", error.message, error.hint)
+            _log.warning("%s behind, and is tried again: %s; %s", what, error.message, error.hint)
             return False
         except Exception:  # noqa: BLE001 - the edge of a worker loop: it must be seen, and must not end the rest
-            _log.exception("keeping the seen index failed, and is tried again; this is a fault in Baken")
+            _log.exception("%s not kept, and is tried again; this is a fault in Baken", what)
             return False
         return True
+
+    def _keep_seen(self) -> None:
+        if self._keeper.has_work():
+            self._keeper.keep(lambda: self._stopped)
+
+    def _rank_cases(self) -> None:
+        if self._ranker is not None and self._ranker.has_work():
+            self._ranker.run(lambda: self._stopped)
+
+    def _sweep(self) -> None:
+        now = time.monotonic()
+        if self._vault is None or now < self._sweep_at:
+            return
+        self._sweep_at = now + _SWEEP_SECONDS
+        self._vault.sweep()
+        if now >= self._strays_at:
+            self._vault.remove_strays()
+            self._strays_at = now + _STRAYS_SECONDS

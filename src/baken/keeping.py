@@ -22,7 +22,7 @@ from baken.fingerprints import Asked
 from baken.fingerprints.descriptor import SHIPPED_MODEL, DescriptorNetwork
 from baken.fingerprints.keypoints import keypoints_of, to_bytes
 from baken.model import Bank, Fingerprints, NewEntry
-from baken.sealing import Sealed, Sealer, place_of_keypoints, place_of_totp
+from baken.sealing import Sealed, Sealer, place_of_keypoints, place_of_totp, place_of_vault
 from baken.videos import VideoLimits
 from baken.workers import FileFingerprinter, FileSource
 
@@ -197,8 +197,8 @@ class Keeping:
         """Seal with the first key whatever is sealed with another one, so that this one is no longer needed.
 
         Returns:
-            How many entries' keypoints and people's second factors were sealed again. Starting it again finishes what
-            was interrupted.
+            How many entries' keypoints, people's second factors and keys of the vault were sealed again. Starting it
+            again finishes what was interrupted.
 
         Raises:
             SealError: one does not open, or there are no keys; earlier ones are sealed again.
@@ -219,6 +219,11 @@ class Keeping:
                 place = place_of_totp(user_id)
                 again = self.sealer.seal(self.sealer.open(Sealed(data, place)), place)
                 count += store.people.reseal(user_id, data, again)
+        for object_id, data in store.vault.sealed_keys():
+            if not self.sealer.is_by_first_key(data):
+                place = place_of_vault(object_id)
+                again = self.sealer.seal(self.sealer.open(Sealed(data, place)), place)
+                count += store.vault.reseal(object_id, data, again)
         return count
 
 
@@ -228,14 +233,16 @@ def ensure_key(sealer: Sealer, store: Store) -> None:
     Raises:
         SealError: there is none, although something is sealed already, or it cannot be read or written.
     """
-    if not sealer.has_key_file() and (store.has_keypoints() or store.people.has_totp()):
+    if not sealer.has_key_file() and (store.has_keypoints() or store.people.has_totp() or store.vault.has_keys()):
         # A new key would hide that the old one is lost, and on a second machine it would be the wrong one.
         message = (
-            f"keypoints or second factors are sealed already, and the key file {str(sealer.key_path)!r} is not there"
+            "keypoints, second factors or keys of the vault are sealed already, and the key file "
+            f"{str(sealer.key_path)!r} is not there"
         )
         hint = (
             "Restore it from your backup of the keys, or copy it from the machine that has it; if it is lost, "
-            "`baken bank set BANK --no-keep-keypoints` and `baken user reset-totp NAME` delete what it sealed."
+            "`baken bank set BANK --no-keep-keypoints`, `baken user reset-totp NAME` and `baken vault destroy ID` "
+            "delete what it sealed."
         )
         raise SealKeyMissingError(message, hint=hint)
     sealer.make_key_file()

@@ -176,6 +176,7 @@ class NoticeKind(StrEnum):
     """What a notice tells a person."""
 
     ENTRY_QUARANTINED = "entry_quarantined"
+    ENTRY_DISPUTED = "entry_disputed"
 
 
 class Visibility(StrEnum):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 from xml.sax.saxutils import escape
 
 import cv2
@@ -19,7 +20,7 @@ from baken.copies import Evidence, MatchStage, Region, View
 from baken.model import Match, Transform
 from baken.view_words import frame_words
 
-__all__ = ["overlay_svg"]
+__all__ = ["OverlayWords", "overlay_svg"]
 
 _WIDTH, _HEIGHT = 960, 530
 _PANEL_WIDTH, _PANEL_HEIGHT = 420, 310
@@ -76,8 +77,36 @@ class _Frame:
         return self.left + _known(point[0]) * self.width, self.top + _known(point[1]) * self.height
 
 
+@dataclass(frozen=True, slots=True)
+class OverlayWords:
+    """What a drawing says, in the language of who reads it: its title, what each frame is, the facts, and a note."""
+
+    title: str
+    item: str
+    banked: str
+    lines: tuple[str, ...]
+    note: str
+
+    @classmethod
+    def of(cls, match: Match) -> Self:
+        """In English."""
+        return cls(
+            f"Entry {int(match.entry_id)} of bank {match.bank}: what the item shows of it",
+            "Item",
+            "Banked picture",
+            tuple(_words(match)),
+            "Corners with one number are one place. No pixels are kept of either picture.",
+        )
+
+
 def overlay_svg(
-    match: Match, *, item_width_px: int, item_height_px: int, banked_width_px: int, banked_height_px: int
+    match: Match,
+    *,
+    item_width_px: int,
+    item_height_px: int,
+    banked_width_px: int,
+    banked_height_px: int,
+    words: OverlayWords | None = None,
 ) -> str:
     """The match as an SVG document: nothing in it is loaded or run, and any numbers give a drawing.
 
@@ -90,7 +119,9 @@ def overlay_svg(
         item_height_px: of the item.
         banked_width_px: of the banked picture.
         banked_height_px: of the banked picture.
+        words: what the drawing says; English without them.
     """
+    said = words or OverlayWords.of(match)
     item = _frame(_PANEL_LEFTS[0], item_width_px, item_height_px)
     banked = _frame(_PANEL_LEFTS[1], banked_width_px, banked_height_px)
     evidence = match.evidence if match.evidence is not None and len(match.evidence.corners) == 4 else None  # noqa: PLR2004
@@ -100,21 +131,19 @@ def overlay_svg(
     else:
         item_shape, banked_shape = _evidence_shapes(evidence, item, banked)
         points = [(item.place(p[:2]), banked.place(p[2:])) for p in evidence.points[:_MAX_POINTS]]
-    lines = list(_words(match))
-    title = f"Entry {int(match.entry_id)} of bank {match.bank}: what the item shows of it"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" {_FOR_READERS}>',
-        f'<title id="title">{_text(title)}</title><desc id="desc">{_text(" ".join(lines))}</desc>',
+        f'<title id="title">{_text(said.title)}</title><desc id="desc">{_text(" ".join(said.lines))}</desc>',
         f"<style>{_STYLE}</style>",
         f"<defs>{_HATCH}",
         *(_clip(name, frame) for name, frame in (("in-item", item), ("in-banked", banked))),
         f'</defs><rect width="{_WIDTH}" height="{_HEIGHT}" fill="#fff"/>',
-        *_panel("Item", "in-item", item, item_shape, (item_width_px, item_height_px)),
-        *_panel("Banked picture", "in-banked", banked, banked_shape, (banked_width_px, banked_height_px)),
+        *_panel(said.item, "in-item", item, item_shape, (item_width_px, item_height_px)),
+        *_panel(said.banked, "in-banked", banked, banked_shape, (banked_width_px, banked_height_px)),
         *_links(points),
         *(_corners(item, item_shape)),
         *(_corners(banked, banked_shape)),
-        *_legend(lines),
+        *_legend(said),
         "</svg>",
     ]
     return "\n".join(parts)
@@ -272,13 +301,12 @@ def _corners(frame: _Frame, shape: list[Point]) -> Iterator[str]:
         yield f'<text class="number" x="{_number(inside_x)}" y="{_number(inside_y + 4.5)}">{number}</text>'
 
 
-def _legend(lines: list[str]) -> Iterator[str]:
+def _legend(said: OverlayWords) -> Iterator[str]:
     top = _PANEL_TOP + _PANEL_HEIGHT + 30
-    for number, line in enumerate(lines):
+    for number, line in enumerate(said.lines):
         weight = "strong" if number == 0 else "small"
         yield f'<text class="{weight}" x="20" y="{top + number * 22}">{_text(line)}</text>'
-    note = "Corners with one number are one place. No pixels are kept of either picture."
-    yield f'<text class="small" x="20" y="{top + len(lines) * 22}">{note}</text>'
+    yield f'<text class="small" x="20" y="{top + len(said.lines) * 22}">{_text(said.note)}</text>'
 
 
 def _rect(frame: _Frame) -> str:

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from baken import case_rules
+from baken import case_rules, case_steps, permissions
 from baken.accounts import User
 from baken.case_rules import ReviewPolicy
+from baken.case_steps import CaseStanding
 from baken.cases import (
+    ActionKind,
     ActionState,
     Awaits,
     Case,
@@ -28,14 +30,19 @@ from baken.cases import (
     CaseStatus,
     Category,
     Decision,
+    DecisionKind,
     EventKind,
 )
 from baken.errors import BakenError, ConflictError, InvalidValueError, NotFoundError, TooLargeError
+from baken.known import KnownFollower
+from baken.model import Bank, NewEntry, Purpose
 from baken.permissions import Action
 from baken.store import Store
 from baken.store.audit import AuditedWrite
 from baken.store.case_actions import action_counts, add_actions, cancel_actions
-from baken.store.case_events import LockedCase, locked, set_lease, write_event
+from baken.store.case_events import LockedCase, events_of_kinds, locked, set_lease, write_event
+from baken.store.case_outcomes import add_benign, dispute_entry, withdraw_benign
+from baken.store.changes import Mutation
 
 MAX_BULK_CASES = 200
 """The most cases that are decided at once: a person has looked at each."""
@@ -72,10 +79,23 @@ class Review:
     """
 
     def __init__(
-        self, store: Store, policy: ReviewPolicy, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        store: Store,
+        policy: ReviewPolicy,
+        *,
+        known: KnownFollower | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Take the parts; `now` is the clock."""
+        """Take the parts.
+
+        Args:
+            store: the rows.
+            policy: what the operator decided.
+            known: tells which benign pictures a bank holds already; without it they are added again.
+            now: the clock.
+        """
         self._store = store
+        self._known = known
         self.policy = policy
         self._now = now
 
@@ -97,6 +117,23 @@ class Review:
         sealed = case_rules.sealed_seqs(case_rules.derive(events), user)
         return [replace(event, facts={"sealed": True}) if event.seq in sealed else event for event in events]
 
+    def standing(self, user: User, case_id: str) -> CaseStanding:
+        """How a case stands for the person: whose it is, which decisions they may read, what they can do."""
+        whole = self._readable(user, case_id)
+        events = self._store.case_events.events(case_id, without=case_rules.SIDE_EVENTS)
+        status, now = case_rules.derive(events), self._now()
+        sealed = case_rules.sealed_seqs(status, user)
+        shown = {given.seq for given in status.given} - sealed
+        return CaseStanding(
+            case=self._within_reach(user, whole),
+            state=whole.state_at(now),
+            is_mine=case_steps.is_running(whole, status, user, now),
+            is_lost=user.id in status.lost_ids,
+            has_sealed=bool(sealed),
+            given=tuple(event for event in events if event.seq in shown),
+            steps=case_steps.steps_of(whole, status, user, now),
+        )
+
     def items(self, user: User, case_id: str, after_id: int = 0, limit: int = 100) -> list[CaseItem]:
         """Its items in the order in which they joined, without matches of banks that are not the person's."""
         self._readable(user, case_id)
@@ -110,6 +147,11 @@ class Review:
         """What is to be done, or was, because of its decisions."""
         self._readable(user, case_id)
         return self._store.case_actions.of_case(case_id, after_id=after_id, limit=limit)
+
+    def action_counts(self, user: User, case_id: str) -> Mapping[tuple[ActionKind, ActionState], int]:
+        """How many actions of its decisions are of which kind, and how far."""
+        self._readable(user, case_id)
+        return self._store.case_actions.counts(case_id)
 
     # Working on a case
 
@@ -218,23 +260,62 @@ class Review:
     def undo(self, user: User, case_id: str) -> None:
         """Take back the last decision, one's own or, as a lead, somebody else's, before anything of it was done.
 
-        Benign entries that were added because of it are withdrawn with it.
+        Benign entries that were added because of it are withdrawn with it; disputes stay, for the curators to answer.
         """
-        with self._step(user, case_id, Action.DECIDE_CASES) as step:
+        with self._step_with_entries(user, case_id) as (step, change):
             seqs = [given.seq for given in step.status.given]
             counts = action_counts(step.write.connection, case_id, seqs)
             last = case_rules.check_undo(step.case, step.status, user, step.at, counts[ActionState.FINAL])
             step.happen(EventKind.UNDONE, seq=last.seq, cancelled=cancel_actions(step.write.connection, case_id))
+            self._withdraw_benign(step, change)
 
     def reopen(self, user: User, case_id: str, reason: str) -> None:
-        """Open a decided case again: what is done stays done, what is pending is cancelled."""
+        """Open a decided case again: what is done stays done, what is pending is cancelled.
+
+        Benign entries that were added because of the decision are withdrawn.
+        """
         checked = case_rules.checked_text(reason, "reason")
-        with self._step(user, case_id, Action.DECIDE_CASES) as step:
+        with self._step_with_entries(user, case_id) as (step, change):
             case_rules.check_reopen(step.case, step.status, user)
             seqs = [given.seq for given in step.status.given]
             final = action_counts(step.write.connection, case_id, seqs)[ActionState.FINAL]
             cancelled = cancel_actions(step.write.connection, case_id)
             step.happen(EventKind.REOPENED, reason=checked, cancelled=cancelled, final=final)
+            self._withdraw_benign(step, change)
+
+    # After `not_a_match`
+
+    def benign_banks(self, user: User) -> list[Bank]:
+        """The banks to which a picture that is no match may be added."""
+        return [bank for bank in self._store.banks() if bank.purpose is Purpose.BENIGN and user.reaches(bank.id)]
+
+    def make_benign(self, user: User, case_id: str, bank_name: str) -> list[int]:
+        """Add the pictures of a case that is no match to a bank of benign ones; the entries that are new.
+
+        From then on, what is near them is not held up by what this case's items matched.
+        """
+        bank = self._store.bank(bank_name)
+        if not user.reaches(bank.id):
+            permissions.require(user, Action.DECIDE_CASES, bank.id)
+        find_active = None if self._known is None else self._find_held
+        if self._known is not None:
+            self._known.refresh()  # before the lock is taken: building an index anew takes a while
+        with self._step_with_entries(user, case_id) as (step, change):
+            self._require_no_match(step)
+            bank_id, ids = add_benign(change, case_id, bank_name, actor=user.actor, find_active=find_active)
+            if ids:
+                step.happen(EventKind.BENIGN_ADDED, bank_id=bank_id, entries=ids)
+        return ids
+
+    def dispute(self, user: User, case_id: str, entry_id: int, reason: str) -> None:
+        """Tell the curators that an entry which a case's items match is wrong; it counts until they act."""
+        checked = case_rules.checked_text(reason, "reason")
+        with self._step_with_entries(user, case_id) as (step, change):
+            self._require_no_match(step)
+            bank_id = dispute_entry(change, case_id, entry_id, actor=user.actor, reason=checked)
+            if not user.reaches(bank_id):
+                permissions.require(user, Action.DECIDE_CASES, bank_id)
+            step.happen(EventKind.DISPUTED, bank_id=bank_id, entry_id=entry_id, reason=checked)
 
     # Within
 
@@ -265,6 +346,42 @@ class Review:
             found = locked(write.connection, [case_id], without=case_rules.SIDE_EVENTS)[case_id]
             case_rules.require(user, action, found.case)
             yield _Step(write, found, user, self._now(), self.policy)
+
+    @contextmanager
+    def _step_with_entries(self, user: User, case_id: str) -> Iterator[tuple[_Step, Mutation]]:
+        """A step that may change entries too."""
+        with self._store.case_events.changing_entries() as change:
+            found = locked(change.connection, [case_id], without=case_rules.SIDE_EVENTS)[case_id]
+            case_rules.require(user, Action.DECIDE_CASES, found.case)
+            yield _Step(change, found, user, self._now(), self.policy), change
+
+    def _find_held(self, bank_id: int, entries: Sequence[NewEntry]) -> Sequence[int | None]:
+        if self._known is None:
+            return [None] * len(entries)
+        return self._known.refresh().find_held(bank_id, entries)
+
+    @staticmethod
+    def _require_no_match(step: _Step) -> None:
+        if step.case.decision is not DecisionKind.NOT_A_MATCH:
+            message = "the case is not decided to be no match"
+            raise ConflictError(message, hint="Decide it as not_a_match first.")
+
+    @staticmethod
+    def _withdraw_benign(step: _Step, change: Mutation) -> None:
+        """Withdraw the benign entries that the case added and did not withdraw yet."""
+        added: dict[int, set[int]] = defaultdict(set)
+        kinds = (EventKind.BENIGN_ADDED, EventKind.BENIGN_WITHDRAWN)
+        for event in events_of_kinds(change.connection, step.case.id, kinds):
+            open_ids = added[event.facts["bank_id"]]
+            if event.kind is EventKind.BENIGN_ADDED:
+                open_ids.update(event.facts["entries"])
+            else:
+                open_ids.difference_update(event.facts["entries"])
+        left = {bank_id: sorted(ids) for bank_id, ids in added.items() if ids}
+        reason = f"the decision of {step.case.id} was taken back"
+        withdraw_benign(change, left, actor=step.user.actor, reason=reason)
+        for bank_id, entry_ids in left.items():
+            step.happen(EventKind.BENIGN_WITHDRAWN, bank_id=bank_id, entries=entry_ids)
 
     @contextmanager
     def _work(self, user: User, case_id: str) -> Iterator[_Step]:

@@ -61,13 +61,15 @@ class SealedKind(StrEnum):
 
     KEYPOINTS = "keypoints"
     TOTP = "second factor"
+    VAULT = "vault key"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a sealed value belongs: what it is, the bank, and the SHA-256 (32 bytes) of the file it was made of.
 
-    Of what belongs to a person, the bank is 0 and the SHA-256 that of the account's id.
+    Of what belongs to a person, the bank is 0 and the SHA-256 that of the account's id; of a key in the vault, that of
+    the object's id.
     """
 
     kind: SealedKind
@@ -221,6 +223,11 @@ def place_of_totp(user_id: str) -> Place:
     return Place(SealedKind.TOTP, 0, hashlib.sha256(user_id.encode()).digest())
 
 
+def place_of_vault(object_id: str) -> Place:
+    """Where the key of an object in the vault belongs."""
+    return Place(SealedKind.VAULT, 0, hashlib.sha256(object_id.encode()).digest())
+
+
 def _parsed(text: str, path: Path) -> tuple[bytes, ...]:
     keys: dict[bytes, None] = {}
     if len(text) > _MAX_KEY_FILE_BYTES:
@@ -251,6 +258,9 @@ def _damaged(place: Place, what: str) -> SealDamagedError:
         message = f"the sealed {place.kind.value} of a person is {what}"
         hint = "Restore a backup of the database, or reset it: `baken user reset-totp NAME`."
         return SealDamagedError(message, hint=hint)
+    if place.kind is SealedKind.VAULT:
+        hint = "Restore a backup of the database, or destroy the object: `baken vault destroy`."
+        return SealDamagedError(f"the sealed {place.kind.value} of an object is {what}", hint=hint)
     message = f"the sealed {place.kind.value} of sha256 {place.sha256.hex()} in bank {place.bank_id} are {what}"
     return SealDamagedError(message, hint="Restore a backup of the database, or add the picture again.")
 

@@ -25,6 +25,7 @@ ENV_PREFIX = "BAKEN_"
 CONFIG_FILE_NAME = "baken.toml"
 DATABASE_FILE_NAME = "baken.sqlite3"
 FEATURE_KEY_FILE_NAME = "feature.key"
+VAULT_FOLDER_NAME = "vault"
 DEFAULT_DATA_DIR = Path("baken-data")
 
 SECRET_NAMES = ("database_url", "oidc_client_secret")
@@ -357,6 +358,68 @@ class Settings(BaseSettings):
         description="The root certificates, PEM, that time stamps of the audit log must lead to. Without them, "
         "`baken audit verify` checks what was stamped and not by whom.",
     )
+    jurisdiction: Literal["generic", "eu", "be", "uk", "us"] = Field(
+        "generic",
+        description="The profile that says how much of a picture each role may see, and what may be held: "
+        "[jurisdictions](jurisdictions.md). Its rules are defaults, not legal advice.",
+    )
+    jurisdiction_file: Path | None = Field(
+        None,
+        description="A profile of your own, in the form of the shipped ones; it takes the place of `jurisdiction`.",
+    )
+    reveal_seconds: float = Field(
+        120.0,
+        ge=5,
+        le=3600,
+        description="For how long a picture that a person asked to see can be fetched; the page that shows it may "
+        "stand longer.",
+    )
+    exposure_per_hour: int = Field(
+        60,
+        ge=0,
+        le=100_000,
+        description="Points of exposure that a person may spend in any hour: a look at level 1, 2 or 3 counts 1, 2 or "
+        "3. Then pictures pause, unless a lead lifts the budget. 0: no limit. A choice, not science.",
+    )
+    exposure_per_day: int = Field(
+        240,
+        ge=0,
+        le=100_000,
+        description="Likewise in any 24 hours. 0: no limit. No study or standard gives a validated number.",
+    )
+    vault_dir: Path | None = Field(
+        None,
+        description="The folder of held bytes, encrypted; `vault` in the data folder when unset. Machines that share "
+        "a database share it too.",
+    )
+    vault_hold_days: int = Field(
+        0,
+        ge=0,
+        le=3650,
+        description="For how many days the bytes of items that matched are held, if the jurisdiction's profile allows "
+        "it, and never longer than it says. 0: nothing is held.",
+    )
+    vault_purposes: Annotated[str, AfterValidator(_listed_purposes)] = Field(
+        "known_abuse,own_photo,watch",
+        description="Bank purposes, with commas between them, whose matches may be held at all. An item that matched "
+        "for several is held only if all of them may be.",
+    )
+    media_hosts: str = Field(
+        "",
+        description="Hosts, with commas between them (`HOST` or `HOST:PORT`), that may be asked for the bytes of an "
+        "item at the `url` it came with, when somebody looks. Nothing: none is ever asked.",
+    )
+    media_inner_hosts: str = Field(
+        "",
+        description="Those of `media_hosts` that stand in your own network: they may have private addresses, and be "
+        "asked without TLS.",
+    )
+    media_token_file: Path | None = Field(
+        None, description="A file with a bearer token that is sent to every one of `media_hosts`."
+    )
+    media_timeout_seconds: float = Field(
+        10.0, ge=0.1, le=120, description="How long one file may take to come from there, all in all."
+    )
     log_format: Literal["text", "json"] = Field("text", description="How `baken serve` writes its log lines to stderr.")
     access_log: StrictBool = Field(
         False, description="Whether `baken serve` logs every request (method, path, status)."
@@ -386,6 +449,11 @@ class Settings(BaseSettings):
     def resolved_feature_key_file(self) -> Path:
         """The file with the keys that seal keypoints: the setting, or in the data folder."""
         return self.feature_key_file or self.data_dir / FEATURE_KEY_FILE_NAME
+
+    @property
+    def resolved_vault_dir(self) -> Path:
+        """The folder of held bytes: the setting, or in the data folder."""
+        return self.vault_dir or self.data_dir / VAULT_FOLDER_NAME
 
     @property
     def two_factor_roles(self) -> frozenset[Role]:
@@ -429,6 +497,22 @@ def load(environment: Mapping[str, str] | None = None, **overrides: object) -> S
         return Settings(**values)
     except ValidationError as error:
         raise _explain(error, given, from_env, data_dir) from None
+
+
+def origin_of(settings: Settings, name: str) -> str | None:
+    """The configuration file's name, if the value of a setting stands there; None for one from anywhere else.
+
+    A server's processes hand their settings on through the environment, which therefore says little.
+    """
+    if name not in settings.model_fields_set:
+        return None
+    try:
+        text = _from_file(settings.data_dir / CONFIG_FILE_NAME).get(name)
+    except SettingError:
+        return None
+    value = getattr(settings, name)
+    value = value.get_secret_value() if isinstance(value, SecretStr) else value
+    return CONFIG_FILE_NAME if text is not None and str(text).lower() == str(value).lower() else None
 
 
 def _from_environment(env: Mapping[str, str]) -> dict[str, object]:

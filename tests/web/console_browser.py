@@ -98,23 +98,21 @@ class Site:
         copies: int = 2,
         accounts: int = 2,
     ) -> list[Case]:
-        """A case for each drawn picture: `copies` of it are screened for some accounts, and it is banked."""
+        """A case for each drawn picture: it is banked, and `copies` of it are screened for some accounts."""
         self.make_bank(bank, purpose)
-        pictures = [samples.draw(seed, (320, 240)) for seed in seeds]
         before = {case.id for case in self.baken.store.cases.cases()}
-        for seed, picture in zip(seeds, pictures, strict=True):
+        for seed in seeds:
+            picture = samples.draw(seed, (320, 240))
+            self._send(f"/v1/banks/{bank}/pictures", jpeg(picture, 98), source="test")
             for number in range(copies):
                 item = {"item_ref": f"photo-{seed}-{number}", "account_ref": f"user-{seed + number % accounts}"}
                 item |= {"album_ref": f"album-{seed}", "visibility": "public"}
-                headers = {"content-type": "image/jpeg"}
-                data = jpeg(picture, 95 - 7 * number)
-                answer = self.api.post("/v1/screenings", params=item, content=data, headers=headers)
-                assert answer.status_code == 201, answer.text
-        for picture in pictures:
-            path, headers = f"/v1/banks/{bank}/pictures", {"content-type": "image/jpeg"}
-            answer = self.api.post(path, params={"source": "test"}, content=jpeg(picture, 98), headers=headers)
-            assert answer.status_code in {200, 201}, answer.text
+                self._send("/v1/screenings", jpeg(picture, 95 - 7 * number), **item)
         return self._wait_for_cases(before, len(seeds), copies)
+
+    def _send(self, path: str, data: bytes, **query: str) -> None:
+        answer = self.api.post(path, params=query, content=data, headers={"content-type": "image/jpeg"})
+        assert answer.status_code in {200, 201}, answer.text
 
     def _wait_for_cases(self, before: set[str], cases: int, items: int) -> list[Case]:
         deadline = time.monotonic() + WAIT_SECONDS

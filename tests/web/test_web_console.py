@@ -28,8 +28,35 @@ PAGES: dict[str, Action | None] = {
     "/console/account": None,
     "/console/account/second-factor": None,
     "/console/users": Action.SEE_USERS,
+    "/console/audit": Action.SEE_AUDIT_LOG,
+    "/console/settings": Action.CHANGE_SETTINGS,
     "/console/cases": Action.SEE_CASES,
+    "/console/search": Action.SEE_CASES,
+    "/console/exposure": None,
 }
+BY_NAME = {
+    "/console/accounts": Action.SEE_SCREENINGS,
+    "/console/cases/{case_id}": Action.SEE_CASES,
+    "/console/cases/{case_id}/items/{item_id}/drawing": Action.SEE_CASES,
+    "/console/cases/{case_id}/reveals/{reveal_id}": Action.REVEAL_PICTURES,
+}
+"""Pages of one thing, which is named in the address; without a name there is nothing."""
+CASE_STEPS = [
+    "claim",
+    "release",
+    "heartbeat",
+    "hold",
+    "resume",
+    "note",
+    "escalate",
+    "reassign",
+    "ask-second",
+    "decide",
+    "undo",
+    "reopen",
+    "benign",
+    "dispute",
+]
 FORMS: dict[str, Action | None] = {
     "/console/account/password": None,
     "/console/account/sessions": None,
@@ -37,12 +64,18 @@ FORMS: dict[str, Action | None] = {
     "/console/account/recovery-codes": None,
     "/console/users": Action.CHANGE_USERS,
     "/console/users/change": Action.CHANGE_USERS,
+    "/console/audit/export": Action.EXPORT_AUDIT_LOG,
     "/console/views": Action.SEE_CASES,
     "/console/views/drop": Action.SEE_CASES,
     "/console/cases/bulk": Action.DECIDE_CASES,
     "/console/cases/bulk/summary": Action.DECIDE_CASES,
     "/console/cases/bulk/do": Action.DECIDE_CASES,
     "/console/cases/bulk/undo": Action.DECIDE_CASES,
+    "/console/cases/{case_id}/look": Action.REVEAL_PICTURES,
+    "/console/cases/{case_id}/reveals/{reveal_id}/hide": Action.REVEAL_PICTURES,
+    "/console/exposure/opt-out": None,
+    "/console/exposure/lift": Action.LIFT_EXPOSURE_BUDGETS,
+    **{f"/console/cases/{{case_id}}/{step}": Action.DECIDE_CASES for step in CASE_STEPS},
 }
 ASSETS = {"/console/console.css", "/console/baken.js", "/console/htmx.js", "/console/icon.svg"}
 OPEN = {
@@ -121,7 +154,7 @@ def test_every_route_of_the_console_is_named_here(sqlite_api: Api):
     console = {(method, path) for method, path in routes if path.startswith("/console") and method != "HEAD"}
     own = {("GET", "/console"), ("POST", "/console/sign-out"), ("POST", "/console/language")}
     own |= {("GET", "/console/provider"), ("GET", PROVIDER_PATH)}  # test_web_provider.py
-    named = {("GET", path) for path in PAGES} | {("POST", path) for path in FORMS} | own
+    named = {("GET", path) for path in PAGES | BY_NAME} | {("POST", path) for path in FORMS} | own
     entrance = {(method, path) for method in ("GET", "POST") for path in OPEN} & console
 
     assert console == named | entrance
@@ -129,7 +162,7 @@ def test_every_route_of_the_console_is_named_here(sqlite_api: Api):
 
 def test_nobody_is_led_to_the_entrance_and_learns_nothing(sqlite_api: Api):
     stranger = Person(sqlite_api)
-    for method, paths in (("GET", ["/console", *PAGES]), ("POST", [*FORMS, "/console/sign-out"])):
+    for method, paths in (("GET", ["/console", *PAGES, *BY_NAME]), ("POST", [*FORMS, "/console/sign-out"])):
         for path in paths:
             answer = stranger.send(method, path, headers={"authorization": f"Bearer {sqlite_api.secret}"})
             assert (answer.status_code, answer.headers["location"]) == (303, "/console/sign-in"), path
@@ -148,6 +181,8 @@ def test_each_role_opens_exactly_what_it_may(sqlite_api: Api, make: Callable[...
     for path, action in PAGES.items():
         allowed = action is None or action in actions_of({role})
         assert person.open(path).status_code == (200 if allowed else 403), path
+    for path, action in BY_NAME.items():
+        assert person.open(path).status_code == (404 if action in actions_of({role}) else 403), path
     for path, action in FORMS.items():
         allowed = action is None or action in actions_of({role})
         answer = person.fill(path, at="/console/account")

@@ -43,7 +43,8 @@ def short(cases: list[Case]) -> list[str]:
     return [case.id[-8:] for case in cases]
 
 
-def test_the_most_urgent_case_comes_first_and_says_why(visit: Callable[..., Visitor], cases: list[Case]):
+def test_the_most_urgent_case_comes_first_and_says_why(site: Site, visit: Callable[..., Visitor], cases: list[Case]):
+    site.baken.review().claim(site.users["bob"], cases[1].id)
     alice = visit("alice")
     page = alice.open("/console")
     assert alice.path == "/console/cases"
@@ -55,11 +56,13 @@ def test_the_most_urgent_case_comes_first_and_says_why(visit: Callable[..., Visi
     expect(why).to_contain_text("Known abuse")
     expect(why).to_contain_text("4 items")
     expect(why).to_contain_text("3 accounts")
+    expect(page.locator("tr", has_text=short(cases)[1]).locator(".state")).to_have_text("Claimed bob")
     alice.check_accessibility()
     alice.write_screenshot("queue-why")
     page.keyboard.press("Escape")
     expect(why).to_be_hidden()
     assert alice.pictures() == []
+    site.baken.review().release(site.users["bob"], cases[1].id)
 
 
 def test_filters_change_the_list_alone_and_the_address_says_which(visit: Callable[..., Visitor], cases: list[Case]):
@@ -222,7 +225,8 @@ def test_the_queue_speaks_each_language(visit: Callable[..., Visitor], cases: li
         page.locator(".why summary").first.click()
         assert ("items" in page.locator("main").inner_text()) is (language in {"en", "nl"})
         if language == "nl":
-            alice.write_screenshot("queue-nl")
+            page.emulate_media(color_scheme="dark")
+            alice.write_screenshot("queue-dark")
 
 
 def test_a_list_that_makes_no_sense_says_so_and_shows_the_open_cases(visit: Callable[..., Visitor], cases: list[Case]):
@@ -256,3 +260,40 @@ def test_what_cannot_be_loaded_is_said(visit: Callable[..., Visitor], cases: lis
     page.route("**/console/cases?*", lambda route: route.abort())
     page.get_by_label("Purpose").select_option("own_photo")
     expect(message).to_be_visible()
+
+
+def test_whatever_names_a_case_finds_it(site: Site, visit: Callable[..., Visitor], cases: list[Case]):
+    [item, *_] = site.baken.review().items(site.users["alice"], cases[0].id)
+    alice = visit("alice")
+    page = alice.open("/console/search")
+    expect(page.get_by_text("What can be searched")).to_be_visible()
+    for text, kind in ((str(item.item_ref), "Item"), (str(item.account_ref), "Account on the platform")):
+        page.keyboard.press("/")
+        page.get_by_role("searchbox").fill(text)
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/search?q=*")
+        expect(page.get_by_role("heading", name=kind)).to_be_visible()
+        assert rows(page) == short(cases)[:1]
+    alice.check_accessibility()
+    page.get_by_role("searchbox").fill(cases[2].id)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/console/cases/{cases[2].id}")
+    nothing = visit("mallory").open(f"/console/search?q={item.item_ref}")
+    assert rows(nothing) == []
+    expect(nothing.get_by_text("Nothing that you may see")).to_be_visible()
+
+
+def test_an_account_shows_what_it_shares_with_others(site: Site, visit: Callable[..., Visitor], cases: list[Case]):
+    [first, second, *_] = site.baken.review().items(site.users["alice"], cases[0].id)
+    alice = visit("alice")
+    page = alice.open(f"/console/search?q={first.account_ref}")
+    page.get_by_role("link", name=f"Open the account {first.account_ref}").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Account {first.account_ref}")
+    expect(page.locator("#screenings")).to_contain_text(str(first.item_ref))
+    assert rows(page) == short(cases)[:1]
+    page.get_by_role("link", name=str(second.account_ref)).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Account {second.account_ref}")
+    alice.check_accessibility()
+    alice.write_screenshot("account")
+    page.set_viewport_size(PHONE)
+    assert alice.overflow_px() == 0

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from console_browser import PHONE, Site, Visitor
 from console_person import FIELD, GOOD, ORIGIN, Person
 from web_client import Api, running_app
 
@@ -183,3 +184,44 @@ def test_without_a_password_a_second_device_needs_a_fresh_sign_in(
     assert "You signed in a while ago" in alice.page.text
     path, at = "/console/account/password", PATH
     assert alice.fill(path, at=at, present="", password=GOOD, again=GOOD).headers["location"] == PATH
+
+
+def test_in_a_browser_the_code_of_a_link_goes_from_the_address_into_the_field(
+    site: Site, visit: Callable[..., Visitor]
+):
+    code = site.baken.people().link_once(site.users["alice"], actor="test")
+    visitor = visit()
+    page = visitor.open(f"/console/sign-in/once#{code}")
+
+    assert page.locator("input[name=code]").input_value() == code
+    assert code not in page.url
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/console/cases*")
+    assert not any(code in answer.url for answer in visitor.answers)
+    assert not any(code in str(answer.request.headers) for answer in visitor.answers)
+
+
+def test_without_javascript_the_code_is_pasted(site: Site, visit: Callable[..., Visitor]):
+    code = site.baken.people().link_once(site.users["bob"], actor="test")
+    page = visit(java_script_enabled=False).open(f"/console/sign-in/once#{code}")
+    page.locator("input[name=code]").fill(code)
+    page.get_by_role("button", name="Sign in").click()
+
+    page.wait_for_url("**/console/cases*")
+
+
+@pytest.mark.parametrize("path", ["/console/audit", "/console/settings", "/console/users"])
+def test_the_pages_of_access_are_within_everybodys_reach(visit: Callable[..., Visitor], path: str):
+    visitor = visit("ada")
+    visitor.open(path)
+    visitor.check_accessibility()
+    assert visitor.overflow_px() == 0
+    visitor.page.set_viewport_size(PHONE)
+    assert visitor.overflow_px() == 0
+
+
+def test_the_pages_before_a_session_are_too(visit: Callable[..., Visitor]):
+    visitor = visit()
+    for path in ("/console/sign-in", "/console/sign-in/once"):
+        visitor.open(path)
+        visitor.check_accessibility()

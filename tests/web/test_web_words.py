@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from enum import StrEnum
 
 import pytest
 
-from baken.cases import ActionKind, ActionState, Awaits, CaseItem, CaseState, DecisionKind, EventKind, MatchOrigin
+from baken.cases import (
+    ActionKind,
+    ActionState,
+    Awaits,
+    CaseEvent,
+    CaseItem,
+    CaseState,
+    DecisionKind,
+    EventKind,
+    Level,
+    MatchOrigin,
+    Reveal,
+)
 from baken.copies import Evidence, FrameRef, FrameShares, MatchStage, Region, View, ViewKind
 from baken.errors import InvalidValueError
+from baken.looking import SeenBy
 from baken.model import FingerprintKind, Match, Purpose, Transform, Verdict, Visibility
 from baken.web.console import reasons, words
 from baken.web.console.facts import entry_facts, match_in_short
-from baken.web.console.texts import LANGUAGES, translator
+from baken.web.console.life import LifeWords, joins_together
+from baken.web.console.texts import LANGUAGES, translations, translator
 
 TABLES = [
     (words.purpose_names, Purpose),
@@ -110,3 +125,43 @@ def test_a_reason_is_kept_as_a_code_and_shown_in_every_language():
     for code, own in (("", " \n"), ("same_scene", "x" * (reasons.MAX_CHARACTERS + 1))):
         with pytest.raises(InvalidValueError):
             reasons.joined(code, own)
+
+
+def test_what_happened_is_told_with_names_reasons_and_looks():
+    life = LifeWords("en", {"usr_1": "alice"}, {"rules": "Against our rules"})
+    joined = [CaseEvent("case", seq, NOW, EventKind.JOINED, "baken", {"items": 3, "accounts": 1}) for seq in (2, 3)]
+    note = CaseEvent("case", 4, NOW, EventKind.NOTED, "user:usr_1", {"text": "look at the wall"})
+    facts = {"kind": "confirmed", "category": "rules", "reason": "same_file", "awaits": "second"}
+    decided = CaseEvent("case", 5, NOW, EventKind.DECIDED, "user:usr_1", facts)
+    sealed = CaseEvent("case", 6, NOW, EventKind.DECIDED, "user:usr_2", {"sealed": True})
+    told = [life.step(event) for event in joins_together([*joined, note, decided, *joined, sealed])]
+
+    assert [(step.what, step.who, step.lines) for step in told] == [
+        ("Items joined", "", ("6 items, 2 new accounts",)),
+        ("Note", "alice", ("look at the wall",)),
+        ("Confirmed: Against our rules", "alice", ("It is the very same file", "awaits a second person")),
+        ("Items joined", "", ("6 items, 2 new accounts",)),
+        ("Decided", "user:usr_2", ("You see it when you have given your own decision.",)),
+    ]
+    reveal = Reveal(1, "usr_1", "case", "scr_1", Level.CLEARER, Purpose.WATCH, "to compare", NOW, NOW, 7.4)
+    look = life.look(SeenBy(reveal, "alice"))
+    assert (look.what, look.lines) == ("Picture looked at, level 2", ("to compare", "7 seconds on the screen"))
+
+
+@pytest.mark.parametrize("kind", EventKind)
+def test_every_event_that_review_writes_can_be_told(kind: EventKind):
+    facts = {"items": 1, "accounts": 0, "until": NOW.isoformat(), "reason": "x", "text": "y", "to": None, "note": "z"}
+    facts |= {"kind": "refer", "category": None, "awaits": None, "cancelled": 2, "final": 0, "actions": 3}
+    facts |= {"entry_id": 4, "bank_id": 1, "entries": [4, 5], "seq": 1}
+    for language in LANGUAGES:
+        step = LifeWords(language, {}, {}).step(CaseEvent("case", 1, NOW, kind, "user:usr_1", facts))
+        assert step.what
+        assert all(step.lines), step
+
+
+@pytest.mark.parametrize("language", sorted(set(LANGUAGES) - {"en"}))
+def test_a_translation_has_the_places_of_its_text(language: str):
+    places = re.compile(r"\{\w+\}")
+    for text, translated in translations(language).items():
+        for own in translated:
+            assert set(places.findall(own)) == set(places.findall(text)), text

@@ -77,6 +77,10 @@ class Correction:
     def _as_grey(self, image: Image.Image) -> Image.Image:
         return image.convert("L").point(self._table)
 
+    def colours(self, image: Image.Image) -> Image.Image:
+        """An "RGB" or "CMYK" picture in sRGB; one of another kind than the profile is taken as it is."""
+        return self._transform.apply(image) if image.mode == self._mode else image.convert("RGB")
+
     def greys(self, samples: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Grey samples in the grey of sRGB; as they are when the profile is of colours."""
         return self._levels[samples] if self.is_of_greys else samples

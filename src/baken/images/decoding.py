@@ -82,6 +82,11 @@ def decode(data: bytes, *, limits: DecodeLimits = DEFAULT_LIMITS, exact: bool = 
     return attempt(name, lambda: picture_of(_READERS[name](data), limits, exact=exact))
 
 
+def reader_of(name: str) -> Callable[[bytes], Container]:
+    """What reads a file of one of `FORMATS`. The reader raises what `attempt` takes."""
+    return _READERS[name]
+
+
 def attempt(name: str, make: Callable[[], Result]) -> Result | Unscreenable:
     """What `make` gives, or why a file of format `name` gives nothing."""
     try:
@@ -153,14 +158,15 @@ def _decoded(container: Container, *, exact: bool) -> Picture:
     )
 
 
-def load(container: Container, *, exact: bool) -> ImageFile:
-    """Pillow's picture of a container, its pixels decoded. Raises: as `picture_of`."""
+def load(container: Container, *, exact: bool, in_colour: bool = False) -> ImageFile:
+    """Pillow's picture of a container, its pixels decoded; of a JPEG its colours if asked. Raises: as `picture_of`."""
     image = container.opener(BytesIO(b"".join(container.parts)))
     if image.size != container.decoded_size_px:
         raise DamagedError(f"its headers disagree: {image.size} and {container.decoded_size_px}")
     # Only JPEG readers act on this: luma straight from the file, at a DCT scale unless the full size is asked for.
     correction = correction_of(container.profile)
-    image.draft("L" if correction is None or correction.is_of_greys else "RGB", None if exact else FAST_SIZE_PX)
+    is_grey = not in_colour and (correction is None or correction.is_of_greys)
+    image.draft("L" if is_grey else "RGB", None if exact else FAST_SIZE_PX)
     image.load()
     return image
 

@@ -107,6 +107,7 @@ def change_bank(
     flood_factor: int | None,
     view_set: ViewSet | None,
     keeps_keypoints: bool | None,
+    follows_decisions: bool | None,
     actor: str,
     reason: str | None,
 ) -> Bank:
@@ -118,6 +119,7 @@ def change_bank(
         "flood_factor": flood_factor,
         "view_set": view_set,
         "keeps_keypoints": keeps_keypoints,
+        "follows_decisions": follows_decisions,
     }
     bank = _changed(database, name, asked, actor=actor, reason=reason)
     if keeps_keypoints is False:

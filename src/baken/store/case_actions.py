@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, exists, func, insert, literal, select, update
+from sqlalchemy import Connection, Row, Select, exists, func, insert, literal, select, update
 
-from baken.cases import ActionKind, ActionState, CaseAction
+from baken.cases import ActionKind, ActionState, CaseAction, DecisionKind
 from baken.errors import NotFoundError
+from baken.model import Purpose
 from baken.store import schema
 from baken.store.engine import Database
 from baken.store.paging import cursor_id, page_limit
@@ -29,6 +31,20 @@ class ActionFilter(StrEnum):
     CANCELLED = "cancelled"
 
 
+@dataclass(frozen=True, slots=True)
+class ActionOfItem:
+    """An action, with what the platform calls the item it is for, and what was decided."""
+
+    action: CaseAction
+    purpose: Purpose
+    decision: DecisionKind | None
+    category: str | None
+    screening_id: str
+    item_ref: str | None
+    account_ref: str | None
+    album_ref: str | None
+
+
 class CaseActionRows:
     """Actions in one database; thread-safe."""
 
@@ -42,27 +58,34 @@ class CaseActionRows:
             rows = connection.execute(query.order_by(_ACTIONS.id).limit(page_limit(limit)))
             return [_action(row) for row in rows]
 
-    def page(self, which: ActionFilter, now: datetime, *, after_id: int = 0, limit: int = 100) -> list[CaseAction]:
+    def page(self, which: ActionFilter, now: datetime, *, after_id: int = 0, limit: int = 100) -> list[ActionOfItem]:
         """Actions of every case in the order of their ids, those after `after_id`, at most `limit`."""
         state = ActionState.PENDING if which is ActionFilter.DUE else ActionState(which.value)
-        query = select(schema.case_actions).where(_ACTIONS.state == state.value, _ACTIONS.id > cursor_id(after_id))
+        query = _with_items().where(_ACTIONS.state == state.value, _ACTIONS.id > cursor_id(after_id))
         if which is ActionFilter.DUE:
             query = query.where(_ACTIONS.due_at <= now)
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(_ACTIONS.id).limit(page_limit(limit)))
-            return [_action(row) for row in rows]
+            return [_action_of_item(row) for row in rows]
 
-    def action(self, action_id: int) -> CaseAction:
+    def counts(self, case_id: str) -> dict[tuple[ActionKind, ActionState], int]:
+        """How many actions a case has of each kind and state."""
+        query = select(_ACTIONS.kind, _ACTIONS.state, func.count()).where(_ACTIONS.case_id == case_id)
+        with self._database.read() as connection:
+            rows = connection.execute(query.group_by(_ACTIONS.kind, _ACTIONS.state)).all()
+        return {(ActionKind(kind), ActionState(state)): count for kind, state, count in rows}
+
+    def action(self, action_id: int) -> ActionOfItem:
         """One action.
 
         Raises:
             NotFoundError: there is none.
         """
         with self._database.read() as connection:
-            row = connection.execute(select(schema.case_actions).where(_ACTIONS.id == cursor_id(action_id))).first()
+            row = connection.execute(_with_items().where(_ACTIONS.id == cursor_id(action_id))).first()
         if row is None:
             raise NotFoundError(f"there is no action {action_id}", hint="`baken action list` shows the actions")
-        return _action(row)
+        return _action_of_item(row)
 
 
 def add_actions(
@@ -109,11 +132,10 @@ def cancel_actions(connection: Connection, case_id: str) -> int:
     return connection.execute(pending.values(state=ActionState.CANCELLED.value)).rowcount
 
 
-def pending_among(connection: Connection, case_id: str, action_ids: Collection[int]) -> list[CaseAction]:
-    """Those of the actions of a locked case that are pending."""
+def actions_among(connection: Connection, case_id: str, action_ids: Collection[int]) -> list[CaseAction]:
+    """These actions of a locked case, as they are now."""
     query = select(schema.case_actions).where(_ACTIONS.case_id == case_id, _ACTIONS.id.in_(action_ids))
-    rows = connection.execute(query.where(_ACTIONS.state == ActionState.PENDING.value).order_by(_ACTIONS.id))
-    return [_action(row) for row in rows]
+    return [_action(row) for row in connection.execute(query.order_by(_ACTIONS.id))]
 
 
 def finish_actions(connection: Connection, action_ids: Collection[int], at: datetime, actor: str) -> None:
@@ -128,8 +150,22 @@ def has_pending(connection: Connection, case_id: str) -> bool:
     return connection.execute(query.limit(1)).first() is not None
 
 
+def _with_items() -> Select[Any]:
+    cases = schema.cases.c
+    joined = schema.case_actions.join(schema.case_items, _ITEMS.id == _ACTIONS.item_id)
+    joined = joined.join(schema.cases, cases.id == _ACTIONS.case_id)
+    about = [_ITEMS.screening_id, _ITEMS.item_ref, _ITEMS.account_ref, _ITEMS.album_ref]
+    return select(schema.case_actions, *about, cases.purpose, cases.decision, cases.category).select_from(joined)
+
+
+def _action_of_item(row: Row[Any]) -> ActionOfItem:
+    refs = (row.screening_id, row.item_ref, row.account_ref, row.album_ref)
+    decision = None if row.decision is None else DecisionKind(row.decision)
+    return ActionOfItem(_action(row), Purpose(row.purpose), decision, row.category, *refs)
+
+
 def _action(row: Row[Any]) -> CaseAction:
-    fields = dict(row._mapping)
+    fields = {column.name: getattr(row, column.name) for column in schema.case_actions.columns}
     fields["kind"] = ActionKind(row.kind)
     fields["state"] = ActionState(row.state)
     return CaseAction(**fields)

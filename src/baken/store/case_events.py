@@ -23,7 +23,7 @@ from baken.errors import NotFoundError
 from baken.store import schema
 from baken.store.audit import AuditedWrite, audited
 from baken.store.cases import read_cases
-from baken.store.changes import mutation
+from baken.store.changes import Mutation, mutation
 from baken.store.engine import Database
 from baken.store.paging import cursor_id, page_limit
 
@@ -84,7 +84,7 @@ class CaseEventRows:
             yield write
 
     @contextmanager
-    def changing_entries(self) -> Iterator[AuditedWrite]:
+    def changing_entries(self) -> Iterator[Mutation]:
         """The same for a step that also changes entries: it has the change log's lock, which is taken first."""
         with mutation(self._database) as change:
             yield change
@@ -94,6 +94,12 @@ class CaseEventRows:
         query = select(_CASES.id).where(_CASES.hold_until <= now, _CASES.state == CaseState.ON_HOLD.value)
         with self._database.read() as connection:
             return list(connection.execute(query.order_by(_CASES.hold_until).limit(page_limit(limit))).scalars())
+
+
+def events_of_kinds(connection: Connection, case_id: str, kinds: Collection[EventKind]) -> list[CaseEvent]:
+    """The events of some kinds of a case, in their order."""
+    query = _query([case_id], ()).where(_EVENTS.kind.in_([kind.value for kind in kinds]))
+    return [_event(row) for row in connection.execute(query)]
 
 
 def locked_cases(connection: Connection, case_ids: Collection[str]) -> list[Case]:

@@ -93,8 +93,8 @@ class CaseRankRows:
             after_id = last_id
 
     def due(self, limit: int) -> list[str]:
-        """Cases that are to be ranked, at most `limit`."""
-        query = select(_CASES.id).where(is_unranked).order_by(_CASES.id).limit(page_limit(limit))
+        """Cases that are to be ranked, at most `limit`: decided ones first, so that others hear of them in time."""
+        query = select(_CASES.id).where(is_unranked).order_by(_CASES.state, _CASES.id).limit(page_limit(limit))
         with self._database.read() as connection:
             return list(connection.execute(query).scalars())
 

@@ -76,12 +76,13 @@ class CaseRows:
             return known_entries_of(connection, screening_ids)
 
     def joined_since(self, bank_id: int, since: datetime) -> list[tuple[Case, int]]:
-        """The cases that hold matches of a bank, with how many items joined each since then, if any did."""
+        """The cases that hold matches of a bank, with how many items of the past joined each since then, if any did."""
         of_bank = select(schema.case_banks.c.case_id).where(schema.case_banks.c.bank_id == bank_id)
         query = select(schema.cases).where(_CASES.updated_at >= since, _CASES.id.in_(of_bank)).order_by(_CASES.id)
         with self._database.read() as connection:
             cases = read_cases(connection, connection.execute(query).all())
             counts = select(_ITEMS.case_id, func.count().label("joined")).where(_ITEMS.joined_at >= since)
+            counts = counts.where(_ITEMS.origin == MatchOrigin.RETROACTIVE.value)
             counts = counts.where(_ITEMS.case_id.in_([case.id for case in cases])).group_by(_ITEMS.case_id)
             joined: dict[str, int] = {row.case_id: row.joined for row in connection.execute(counts)}
         return [(case, joined[case.id]) for case in cases if case.id in joined]

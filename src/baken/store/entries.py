@@ -29,7 +29,7 @@ from baken.store.changes import Mutation, mutation
 from baken.store.engine import Database
 from baken.store.flood_counts import approve
 from baken.store.kept import Kept, check_kept, complete, forget_of_entries, insert_kept, kept_of
-from baken.store.notices import resolve_for_entries
+from baken.store.notices import resolve_disputes, resolve_for_entries
 from baken.store.paging import cursor_id, is_database_id, page_limit
 
 MAX_BATCH_ENTRIES = 10_000
@@ -119,19 +119,32 @@ def _add(
         _check_new_entry(position, entry)
     with mutation(database) as change:
         bank = live_bank(change.connection, bank_name)
-        first_id = change.last_entry_id + 1
-        if find_active is None:
-            given, missing = list(range(first_id, first_id + len(new_entries))), new_entries
-        else:
-            given, missing = _missing(change.connection, bank, new_entries, find_active, first_id)
-        if missing:
-            ids = change.take_entry_ids(len(missing))
-            _insert_entries(change, bank, ids, missing, provenance)
-            add_event(change, bank.id, "entries_added", actor=actor, reason=provenance.note, entry_ids=ids)
-            change.log("entries", bank_id=bank.id, first_entry_id=ids[0], last_entry_id=ids[-1])
-        held = {entry_id: entry for entry_id, entry in zip(given, new_entries, strict=True) if entry_id < first_id}
-        completed = _complete(change, bank, held, actor)
-        return AddedEntries(given, len(missing), completed)
+        return add_in(change, bank, new_entries, provenance, actor=actor, find_active=find_active)
+
+
+def add_in(
+    change: Mutation,
+    bank: Bank,
+    new_entries: Sequence[NewEntry],
+    provenance: Provenance,
+    *,
+    actor: str,
+    find_active: Finder | None,
+) -> AddedEntries:
+    """Add entries, which were checked, to a live bank, in the transaction of something else that changes with it."""
+    first_id = change.last_entry_id + 1
+    if find_active is None:
+        given, missing = list(range(first_id, first_id + len(new_entries))), new_entries
+    else:
+        given, missing = _missing(change.connection, bank, new_entries, find_active, first_id)
+    if missing:
+        ids = change.take_entry_ids(len(missing))
+        _insert_entries(change, bank, ids, missing, provenance)
+        add_event(change, bank.id, "entries_added", actor=actor, reason=provenance.note, entry_ids=ids)
+        change.log("entries", bank_id=bank.id, first_entry_id=ids[0], last_entry_id=ids[-1])
+    held = {entry_id: entry for entry_id, entry in zip(given, new_entries, strict=True) if entry_id < first_id}
+    completed = _complete(change, bank, held, actor)
+    return AddedEntries(given, len(missing), completed)
 
 
 def _complete(change: Mutation, bank: Bank, held: Mapping[int, NewEntry], actor: str) -> int:
@@ -234,20 +247,28 @@ def set_entry_states(
     _check_batch_size(len(entry_ids))
     with mutation(database) as change:
         bank = live_bank(change.connection, bank_name)
-        known = _known_entries(change.connection, bank, entry_ids)
-        differing = [row for row in known if row.state != state.value]
-        if not differing:
-            return 0
-        _refuse_withdrawn(bank, differing)
-        changing = [row.id for row in differing]
-        write_states(change, changing, state, reason)
-        if state is EntryState.WITHDRAWN:
-            forget_of_entries(change.connection, changing)
-        _end_quarantine(change, differing, state, actor)
-        add_event(change, bank.id, f"entries_{state.value}", actor=actor, reason=reason, entry_ids=changing)
-        for first, last in _runs(differing):
-            change.log("entries", bank_id=bank.id, first_entry_id=first, last_entry_id=last)
-        return len(changing)
+        return set_states_in(change, bank, entry_ids, state, actor=actor, reason=reason)
+
+
+def set_states_in(
+    change: Mutation, bank: Bank, entry_ids: Sequence[int], state: EntryState, *, actor: str, reason: str | None
+) -> int:
+    """Change the state of entries of a live bank, in the transaction of something else that changes with it."""
+    known = _known_entries(change.connection, bank, entry_ids)
+    resolve_disputes(change, [row.id for row in known], actor=actor)  # also of those that are left as they are
+    differing = [row for row in known if row.state != state.value]
+    if not differing:
+        return 0
+    _refuse_withdrawn(bank, differing)
+    changing = [row.id for row in differing]
+    write_states(change, changing, state, reason)
+    if state is EntryState.WITHDRAWN:
+        forget_of_entries(change.connection, changing)
+    _end_quarantine(change, differing, state, actor)
+    add_event(change, bank.id, f"entries_{state.value}", actor=actor, reason=reason, entry_ids=changing)
+    for first, last in _runs(differing):
+        change.log("entries", bank_id=bank.id, first_entry_id=first, last_entry_id=last)
+    return len(changing)
 
 
 def _known_entries(connection: Connection, bank: Bank, entry_ids: Sequence[int]) -> Sequence[Row[Any]]:

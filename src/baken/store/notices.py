@@ -30,6 +30,17 @@ def resolve_for_entries(change: Mutation, entry_ids: Sequence[int], *, actor: st
     _resolve(change, _NOTICES.entry_id.in_(entry_ids), actor)
 
 
+def resolve_disputes(change: Mutation, entry_ids: Sequence[int], *, actor: str) -> None:
+    """Close the open disputes of these entries: somebody has looked at them."""
+    _resolve(change, _NOTICES.entry_id.in_(entry_ids) & (_NOTICES.kind == NoticeKind.ENTRY_DISPUTED.value), actor)
+
+
+def has_open(change: Mutation, kind: NoticeKind, entry_id: int) -> bool:
+    """Whether an entry has an open notice of a kind."""
+    query = select(_NOTICES.id).where(_NOTICES.entry_id == entry_id, _NOTICES.kind == kind.value)
+    return change.connection.execute(query.where(_NOTICES.resolved_at.is_(None))).first() is not None
+
+
 def resolve_for_bank(change: Mutation, bank_id: int, *, actor: str) -> None:
     """Close the open notices about a bank's entries."""
     _resolve(change, _NOTICES.bank_id == bank_id, actor)
@@ -59,8 +70,9 @@ def one_notice(database: Database, notice_id: int) -> Notice:
 
 
 def answered_entries(database: Database, entry_ids: Sequence[int]) -> set[int]:
-    """Those of the entries about which a person has answered a notice; see `Store.answered_entries`."""
+    """Those of the entries whose quarantine a person has answered; see `Store.answered_entries`."""
     query = select(_NOTICES.entry_id).where(_NOTICES.entry_id.in_(entry_ids), _NOTICES.resolved_at.is_not(None))
+    query = query.where(_NOTICES.kind == NoticeKind.ENTRY_QUARANTINED.value)
     with database.read() as connection:
         return set(connection.execute(query).scalars())
 

@@ -6,7 +6,7 @@ Every page is read along an index in its order, for each stored state on its own
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from heapq import merge
 from itertools import islice
@@ -18,7 +18,7 @@ from baken.cases import Case, CaseState
 from baken.cases_query import CaseSort, QueueQuery
 from baken.errors import InvalidValueError
 from baken.store import schema
-from baken.store.cases import read_cases
+from baken.store.cases import case_of, read_cases
 from baken.store.engine import Database
 from baken.store.paging import page_limit
 
@@ -90,9 +90,39 @@ class QueueKey:
         return cls(value, case_id)
 
     def __str__(self) -> str:
-        """A cursor: opaque, exact."""
-        value = self.value.hex() if isinstance(self.value, float) else self.value.isoformat()
-        return f"{value}~{self.case_id}"
+        """A cursor: opaque, exact, and the same in an address as out of it."""
+        text = self.value.hex() if isinstance(self.value, float) else self.value.isoformat()
+        return f"{text.replace('+00:00', 'Z').replace('p+', 'p')}~{self.case_id}"  # a plus sign would become a space
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """Which way a list is read: whether what it is sorted by rises, and whether the ids of equals do.
+
+    Among equals in points or in age the older come first, among new ones the newer.
+    """
+
+    values_rise: bool
+    ids_rise: bool
+
+    @classmethod
+    def of(cls, sort: CaseSort) -> Self:
+        """The way of an order."""
+        return cls(sort in _RISING, sort in {CaseSort.PRIORITY, CaseSort.OLDEST})
+
+    def back(self) -> Self:
+        """The other way round."""
+        return replace(self, values_rise=not self.values_rise, ids_rise=not self.ids_rise)
+
+    def order(self, by: Any) -> list[ColumnElement[Any]]:  # noqa: ANN401 - a column
+        """What to sort by."""
+        return [by if self.values_rise else by.desc(), _CASES.id if self.ids_rise else _CASES.id.desc()]
+
+    def behind(self, by: Any, key: QueueKey) -> list[ColumnElement[bool]]:  # noqa: ANN401 - a column
+        """What comes after a key, said so that an index is entered at the key."""
+        entered, beyond = (by >= key.value, by > key.value) if self.values_rise else (by <= key.value, by < key.value)
+        equals = _CASES.id > key.case_id if self.ids_rise else _CASES.id < key.case_id
+        return [entered, or_(beyond, equals)]
 
 
 class QueueRows:
@@ -104,18 +134,36 @@ class QueueRows:
     def page(self, query: QueueQuery, asker: Asker, now: datetime, *, after: QueueKey | None, limit: int) -> list[Case]:
         """The cases of a query in its order, those behind `after`, at most `limit`."""
         sort = query.order
-        by = _SORTED_BY[sort]
+        by, way = _SORTED_BY[sort], _Way.of(sort)
         with self._database.read() as connection:
             pages = []
             for stored, states in _stored(query):
                 wanted = _conditions(query, asker, states, now)
                 if after is not None:
-                    wanted += _behind(by, after, is_rising=sort in _RISING)
-                statement = select(schema.cases).where(_CASES.state == stored.value, *wanted)
-                ordered = statement.order_by(by if sort in _RISING else by.desc(), _by_id(sort))
-                pages.append(connection.execute(ordered.limit(page_limit(limit))).all())
-            rows = list(islice(_merged(pages, sort), limit))
-            return read_cases(connection, rows, asker.bank_ids)
+                    wanted += way.behind(by, after)
+                # The index holds all that is asked; rows are read of those alone that are shown.
+                statement = select(_CASES.id, by).where(_CASES.state == stored.value, *wanted)
+                pages.append(connection.execute(statement.order_by(*way.order(by)).limit(page_limit(limit))).all())
+            ids = [row.id for row in islice(_merged(pages, sort), limit)]
+            found = {row.id: row for row in connection.execute(select(schema.cases).where(_CASES.id.in_(ids)))}
+            # Who changed a case meanwhile has it where it was; nobody deletes one.
+            return read_cases(connection, [found[case_id] for case_id in ids], asker.bank_ids)
+
+    def neighbour(
+        self, query: QueueQuery, asker: Asker, now: datetime, key: QueueKey, *, is_before: bool = False
+    ) -> str | None:
+        """The id of the case of a query that comes next after a place in its order, or next before it."""
+        way = _Way.of(query.order) if not is_before else _Way.of(query.order).back()
+        by = _SORTED_BY[query.order]
+        with self._database.read() as connection:
+            found: list[Any] = []
+            for stored, states in _stored(query):
+                wanted = [_CASES.state == stored.value, *_conditions(query, asker, states, now), *way.behind(by, key)]
+                statement = select(_CASES.id, by.label("value")).where(*wanted).order_by(*way.order(by)).limit(1)
+                found += connection.execute(statement).all()
+        found.sort(key=lambda row: row.id, reverse=not way.ids_rise)
+        found.sort(key=lambda row: row.value, reverse=not way.values_rise)
+        return found[0].id if found else None
 
     def count(self, query: QueueQuery, asker: Asker, now: datetime, *, at_most: int = COUNT_LIMIT) -> int:
         """How many cases a query has, counted up to `at_most`."""
@@ -129,11 +177,19 @@ class QueueRows:
                     break
         return counted
 
-    def cases(self, case_ids: Collection[str], asker: Asker) -> list[Case]:
-        """Those of the cases that are there and may be seen, the newest first."""
+    def cases(self, case_ids: Collection[str], asker: Asker, *, limit: int) -> list[Case]:
+        """Those of the cases that are there and may be seen, the newest first, at most `limit`."""
         query = select(schema.cases).where(_CASES.id.in_(sorted(case_ids)), *asker.reaches())
+        newest = query.order_by(_CASES.id.desc()).limit(page_limit(limit))
         with self._database.read() as connection:
-            return read_cases(connection, connection.execute(query.order_by(_CASES.id.desc())).all(), asker.bank_ids)
+            return read_cases(connection, connection.execute(newest).all(), asker.bank_ids)
+
+    def undecided(self, limit: int) -> list[Case]:
+        """The open cases that come first by their ranks, without banks and entries, at most `limit`."""
+        query = select(schema.cases).where(_CASES.state == CaseState.OPEN.value)
+        first = query.order_by(_CASES.rank.desc(), _CASES.id).limit(page_limit(limit))
+        with self._database.read() as connection:
+            return [case_of(row) for row in connection.execute(first)]
 
 
 def _stored(query: QueueQuery) -> list[tuple[CaseState, frozenset[CaseState]]]:
@@ -196,21 +252,7 @@ def _has_bank(of_banks: Select[Any]) -> ColumnElement[bool]:
     return of_banks.where(_BANKS.case_id == _CASES.id).exists()
 
 
-def _behind(by: Any, key: QueueKey, *, is_rising: bool) -> list[ColumnElement[bool]]:  # noqa: ANN401 - a column
-    """What comes after a key, said so that an index is entered at the key."""
-    if by is _CASES.rank:
-        return [by <= key.value, or_(by < key.value, _CASES.id > key.case_id)]
-    if is_rising:
-        return [by >= key.value, or_(by > key.value, _CASES.id > key.case_id)]
-    return [by <= key.value, or_(by < key.value, _CASES.id < key.case_id)]
-
-
-def _by_id(sort: CaseSort) -> ColumnElement[Any]:
-    """Among equals in points or in age the older come first, among new ones the newer."""
-    return _CASES.id.asc() if sort in {CaseSort.PRIORITY, CaseSort.OLDEST} else _CASES.id.desc()
-
-
-def _merged(pages: Sequence[Sequence[Row[Any]]], sort: CaseSort) -> Any:  # noqa: ANN401 - an iterator of rows
+def _merged(pages: Sequence[Sequence[Row[Any, Any]]], sort: CaseSort) -> Any:  # noqa: ANN401 - an iterator of rows
     name = _SORTED_BY[sort].key
     if sort is CaseSort.PRIORITY:
         return merge(*pages, key=lambda row: (-row.rank, row.id))

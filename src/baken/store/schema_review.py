@@ -39,11 +39,24 @@ cases = Table(
     # they are behind: whoever changes a case need not know how cases are ranked.
     Column("ranked_at", UtcTime),
 )
-Index("cases_queue", cases.c.state, cases.c.rank.desc(), cases.c.id)
+# With what a queue can be asked behind it: of a hundred thousand open cases the few that a filter leaves are found
+# without reading the others' rows, in tens of milliseconds instead of a second.
+_asked = ("purpose", "awaits", "widest_visibility", "item_count", "account_count", "is_escalated", "assignee_id")
+_asked_of = [cases.c[name] for name in (*_asked, "holder_id", "lease_until")]
+Index("cases_queue", cases.c.state, cases.c.rank.desc(), cases.c.id, cases.c.opened_at, *_asked_of)
+Index("cases_awaited", cases.c.state, cases.c.awaits, cases.c.rank.desc(), cases.c.id)
 Index("cases_opened", cases.c.state, cases.c.opened_at, cases.c.id)
-Index("cases_decided", cases.c.decided_at, cases.c.id)
+Index("cases_decided", cases.c.state, cases.c.decided_at, cases.c.id)
+Index(
+    "cases_escalated",
+    cases.c.state,
+    cases.c.rank.desc(),
+    cases.c.id,
+    sqlite_where=text("is_escalated = 1"),
+    postgresql_where=text("is_escalated"),
+)
 is_unranked = text("(ranked_at IS NULL OR ranked_at <> updated_at)")
-Index("cases_unranked", cases.c.id, sqlite_where=is_unranked, postgresql_where=is_unranked)
+Index("cases_unranked", cases.c.state, cases.c.id, sqlite_where=is_unranked, postgresql_where=is_unranked)
 _assigned = text("assignee_id IS NOT NULL")
 Index("cases_assignee", cases.c.assignee_id, sqlite_where=_assigned, postgresql_where=_assigned)
 _held = text("holder_id IS NOT NULL")
@@ -75,6 +88,7 @@ case_entries = Table(
     Column("case_id", Text, ForeignKey("cases.id"), primary_key=True),
     Column("entry_id", Id, ForeignKey("entries.id"), primary_key=True, autoincrement=False),
 )
+Index("case_entries_entry", case_entries.c.entry_id, case_entries.c.case_id)
 
 # What leads a match to the case it belongs to: the cluster of its picture, or the entry it matched.
 case_keys = Table(
@@ -216,6 +230,7 @@ vault_objects = Table(
     Column("sha256", LargeBinary, nullable=False),
     Column("size_bytes", Id, nullable=False),
     Column("format", PlainText),
+    Column("purpose", Text, nullable=False),
     Column("reason", PlainText, nullable=False),
     Column("key_sealed", LargeBinary),
     Column("held_at", UtcTime, nullable=False),

@@ -45,6 +45,7 @@ from baken.store.case_actions import CaseActionRows
 from baken.store.case_events import CaseEventRows
 from baken.store.case_queue import CaseQueueRows
 from baken.store.case_ranks import CaseRankRows
+from baken.store.case_search import CaseSearchRows
 from baken.store.cases import CaseRows
 from baken.store.changes import Change, HeadReader
 from baken.store.engine import Database
@@ -56,10 +57,12 @@ from baken.store.kept_reading import KeptViews, VectorChunk, ViewChunk
 from baken.store.people import PeopleRows
 from baken.store.queues import QueueRows
 from baken.store.recorder import Recorder
+from baken.store.reveals import RevealRows
 from baken.store.saved_views import SavedViewRows
 from baken.store.scans import ScanRows
 from baken.store.seen import SeenRows
 from baken.store.sign_ins import SignInRows
+from baken.store.vault_rows import VaultRows
 
 DEFAULT_BUSY_TIMEOUT_SECONDS = 30.0
 
@@ -80,11 +83,14 @@ class Store:
         case_queue: what matched and joins a case next.
         queues: cases in the order in which they are worked on.
         case_ranks: what that order follows from.
+        case_search: cases and accounts by what names them.
         saved_views: queues that people keep under a name.
         scans: how far the scans of back catalogues are.
         audit: what was done, by whom.
         people: accounts of people who sign in.
         sign_ins: their sessions, and attempts to get one.
+        reveals: who looked at what, and what lets them.
+        vault: what bytes are held, and their sealed keys.
         identities: who they are at the identity provider, and sign-ins that are there.
     """
 
@@ -101,11 +107,14 @@ class Store:
         self.case_queue = CaseQueueRows(database)
         self.queues = QueueRows(database)
         self.case_ranks = CaseRankRows(database)
+        self.case_search = CaseSearchRows(database)
         self.saved_views = SavedViewRows(database)
         self.scans = ScanRows(database, remembers=remembers)
         self.audit = AuditRows(database)
         self.people = PeopleRows(database)
         self.sign_ins = SignInRows(database)
+        self.reveals = RevealRows(database)
+        self.vault = VaultRows(database)
         self.identities = IdentityRows(database)
 
     @classmethod
@@ -227,6 +236,7 @@ class Store:
         flood_factor: int | None = None,
         view_set: ViewSet | None = None,
         keeps_keypoints: bool | None = None,
+        follows_decisions: bool | None = None,
         actor: str,
         reason: str | None = None,
     ) -> Bank:
@@ -250,6 +260,7 @@ class Store:
             flood_factor=flood_factor,
             view_set=view_set,
             keeps_keypoints=keeps_keypoints,
+            follows_decisions=follows_decisions,
             actor=actor,
             reason=reason,
         )

@@ -28,6 +28,7 @@ from baken.audit import ACTOR, NewEvent
 from baken.errors import SettingError
 from baken.settings import ENV_PREFIX, Settings, load
 from baken.web import logs, openapi
+from baken.web.actions import Actions
 from baken.web.banks import Banks
 from baken.web.cases import Cases
 from baken.web.console.console import Console
@@ -79,7 +80,7 @@ def create_app(baken: Baken, *, starts_workers: bool = False) -> Application:
         lifespan=lambda _: _lifespan(service),
     )
     app.state.service = service
-    for part in (Lookups, Screenings, Banks, Pictures, Notices, Cases, Seen, Operations):
+    for part in (Lookups, Screenings, Banks, Pictures, Notices, Cases, Actions, Seen, Operations):
         app.router.routes.extend(part(service).routes())
     app.router.routes.extend(Docs(msgspec.json.encode(openapi.build(app))).routes())
     console = Console(service)

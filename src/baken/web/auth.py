@@ -24,6 +24,7 @@ SCOPES = (
     ("/v1/banks", Scope.BANKS),
     ("/v1/notices", Scope.BANKS),
     ("/v1/cases", Scope.CASES),
+    ("/v1/actions", Scope.CASES),
     ("/v1", Scope.ADMIN),
 )
 """The scope each part of the API needs, first hit wins: what is added under /v1 without a line here is for `admin`.

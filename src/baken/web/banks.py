@@ -159,6 +159,7 @@ class Banks:
                 flood_factor=asked.flood_factor,
                 view_set=asked.view_set,
                 keeps_keypoints=asked.keeps_keypoints,
+                follows_decisions=asked.follows_decisions,
                 actor=actor_of(request),
                 reason=asked.reason,
             )

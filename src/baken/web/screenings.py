@@ -10,13 +10,14 @@ from typing import Annotated, BinaryIO
 from urllib.parse import parse_qsl
 
 import msgspec
+import structlog
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from baken import candidates, pipeline
-from baken.errors import InvalidValueError, UnsupportedMediaTypeError
+from baken.errors import BakenError, InvalidValueError, UnsupportedMediaTypeError
 from baken.model import ApiKey, Idempotency, Screening
 from baken.web import bodies, wire
 from baken.web.errors import InvalidFieldError
@@ -27,6 +28,7 @@ from baken.web.service import Service
 from baken.web.uploads import Collector, UploadLimits
 
 PATH = "/v1/screenings"
+_log = structlog.stdlib.get_logger("baken.web")
 _META_DECODER = msgspec.json.Decoder(wire.ItemMeta)
 _TOKEN = re.compile(r"[\x21-\x7e]{1,255}")
 _MAX_QUERY_FIELDS = 16
@@ -76,6 +78,8 @@ class Screenings:
         try:
             upload = await reading.upload(receive)
             screening, is_replayed = await self._screen(upload, _idempotency(upload, key.id))
+            if not is_replayed:
+                await self._hold(screening, upload)
         finally:
             reading.release()
         self._service.metrics.count_screening(screening, is_replayed=is_replayed)
@@ -136,6 +140,16 @@ class Screenings:
 
         recorded = await pool.run_begun(begin)
         return recorded, recorded.id != examined_id
+
+    async def _hold(self, screening: Screening, upload: Upload) -> None:
+        """Hold the bytes of what matched, where that is wanted; the screening is recorded and stands if it fails."""
+        holding = self._service.baken.holding
+        if not holding.wants(screening):
+            return
+        try:
+            await self._service.store_pool.run(holding.after, screening, upload.data)
+        except BakenError as error:
+            _log.error("bytes_not_held", screening=screening.id, code=error.code, message=error.message)
 
 
 def _known_already(screening: Screening) -> Future[Screening]:

@@ -24,6 +24,8 @@ _STORE_WAITING = 256
 _FULL_BODIES_HELD = 8
 _FULL_VIDEOS_HELD = 4
 _WAITING_VIDEOS = 8
+_LOOKING_THREADS = 4
+_WAITING_LOOKS = 64
 _RETRY_SECONDS = 1.0
 
 _log = structlog.stdlib.get_logger("baken.web")
@@ -44,13 +46,15 @@ class Service:
         self.screening_pool = WorkPool("screening", threads=threads, max_waiting=threads * _WAITING_PER_THREAD)
         self.store_pool = WorkPool("the database", threads=_STORE_THREADS, max_waiting=_STORE_WAITING)
         self.video_pool = WorkPool("a video", threads=baken.workers.video_processes, max_waiting=_WAITING_VIDEOS)
+        # A picture may have to come from a slow platform: nothing else waits for it.
+        self.looking_pool = WorkPool("a picture", threads=_LOOKING_THREADS, max_waiting=_WAITING_LOOKS)
         self.upload_budgets = UploadBudgets(
             MemoryBudget(_FULL_BODIES_HELD * settings.max_upload_size_bytes),
             MemoryBudget(_FULL_VIDEOS_HELD * settings.max_video_size_bytes),
         )
         self.reads_locally = settings.resolved_database_url.startswith("sqlite")
         """SQLite answers a small read in microseconds; another machine's answer must not be waited for on the loop."""
-        self.housekeeper = Housekeeper(baken.keeper)
+        self.housekeeper = Housekeeper(baken.keeper, baken.ranker(), baken.vault)
         self.is_loaded = False
 
     def answers_inline(self) -> bool:
@@ -90,6 +94,7 @@ class Service:
         """Stop; idempotent. Blocks until running work has ended."""
         self.screening_pool.close()
         self.video_pool.close()
+        self.looking_pool.close()
         self.store_pool.close()
         self.housekeeper.close()
         self.baken.close()

@@ -14,11 +14,17 @@ from baken.errors import NotAuthenticatedError, NotFoundError, SettingError
 from baken.permissions import Action, may, require
 from baken.web.console.account import Account
 from baken.web.console.assets import Assets
+from baken.web.console.audit import AuditPages
 from baken.web.console.bulk import Bulk
+from baken.web.console.case import CasePages
 from baken.web.console.entrance import Entrance
+from baken.web.console.exposure import ExposurePages
+from baken.web.console.finding import FindingPages
+from baken.web.console.looking import LookingPages
 from baken.web.console.pages import Pages
 from baken.web.console.provider import ProviderPages
 from baken.web.console.queue import QueuePages
+from baken.web.console.settings_page import SettingsPage
 from baken.web.console.texts import LANGUAGES
 from baken.web.console.users import Users
 from baken.web.console.visits import Origin, Visit, check_console_url, leave_for
@@ -53,9 +59,13 @@ class Console:
         entrance = Entrance(self._service, self._people, self._pages, provider_name)
         provider = ProviderPages(self._service, self._people, self._provider, self._pages, entrance)
         account = Account(self._service, self._people, self._pages)
-        users = Users(self._service, self._people, self._pages)
+        users = Users(self._service, self._people, self._pages, self._provider)
+        audit = AuditPages(self._service, self._pages)
+        settings = SettingsPage(self._service, self._pages)
         return [
             *self._case_routes(),
+            *self._one_case_routes(),
+            *self._looking_routes(),
             self._route("/console", self.home),
             *self._assets.routes(),
             self._route("/console/language", self.language, posts=True, is_open=True),
@@ -78,13 +88,19 @@ class Console:
             self._route("/console/account/recovery-codes", account.renew_codes, posts=True),
             self._route("/console/users", users.show, action=Action.SEE_USERS),
             self._route("/console/users", users.create, posts=True, action=Action.CHANGE_USERS),
+            self._route("/console/audit", audit.show, action=Action.SEE_AUDIT_LOG),
+            self._route("/console/audit/export", audit.export, posts=True, action=Action.EXPORT_AUDIT_LOG),
+            self._route("/console/settings", settings.show, action=Action.CHANGE_SETTINGS),
             self._route("/console/users/change", users.change, posts=True, action=Action.CHANGE_USERS),
         ]
 
     def _case_routes(self) -> list[BaseRoute]:
         queue = QueuePages(self._service, self._pages)
         bulk = Bulk(self._service, self._pages)
+        finding = FindingPages(self._service, self._pages)
         return [
+            self._route("/console/search", finding.search, action=Action.SEE_CASES),
+            self._route("/console/accounts", finding.account, action=Action.SEE_SCREENINGS),
             self._route("/console/cases", queue.show, action=Action.SEE_CASES),
             self._route("/console/views", queue.save, posts=True, action=Action.SEE_CASES),
             self._route("/console/views/drop", queue.drop, posts=True, action=Action.SEE_CASES),
@@ -92,6 +108,50 @@ class Console:
             self._route("/console/cases/bulk/summary", bulk.summarise, posts=True, action=Action.DECIDE_CASES),
             self._route("/console/cases/bulk/do", bulk.do, posts=True, action=Action.DECIDE_CASES),
             self._route("/console/cases/bulk/undo", bulk.undo, posts=True, action=Action.DECIDE_CASES),
+        ]
+
+    def _looking_routes(self) -> list[BaseRoute]:
+        looking = self._service.baken.looking()
+        pictures = LookingPages(self._service, self._pages, looking)
+        exposure = ExposurePages(self._service, self._pages, looking)
+        reveal, lift = Action.REVEAL_PICTURES, Action.LIFT_EXPOSURE_BUDGETS
+        picture = "/console/cases/{case_id}/reveals/{reveal_id}"
+        return [
+            self._route("/console/cases/{case_id}/look", pictures.reveal, posts=True, action=reveal),
+            self._route(picture, pictures.picture, action=reveal),
+            self._route(f"{picture}/hide", pictures.hide, posts=True, action=reveal),
+            self._route("/console/exposure", exposure.show),
+            self._route("/console/exposure/opt-out", exposure.opt_out, posts=True),
+            self._route("/console/exposure/lift", exposure.lift, posts=True, action=lift),
+        ]
+
+    def _one_case_routes(self) -> list[BaseRoute]:
+        case = CasePages(self._service, self._pages)
+        path = "/console/cases/{case_id}"
+        drawing = f"{path}/items/{{item_id}}/drawing"
+        steps = {
+            "claim": case.claim,
+            "release": case.release,
+            "heartbeat": case.heartbeat,
+            "hold": case.hold,
+            "resume": case.resume,
+            "note": case.note,
+            "escalate": case.escalate,
+            "reassign": case.reassign,
+            "ask-second": case.ask_second,
+            "decide": case.decide,
+            "undo": case.undo,
+            "reopen": case.reopen,
+            "benign": case.make_benign,
+            "dispute": case.dispute,
+        }
+        return [
+            self._route(path, case.show, action=Action.SEE_CASES),
+            self._route(drawing, case.drawing, action=Action.SEE_CASES),
+            *(
+                self._route(f"{path}/{name}", step, posts=True, action=Action.DECIDE_CASES)
+                for name, step in steps.items()
+            ),
         ]
 
     def error_page(self, scope: Scope, problem: Problem, request_id: str) -> tuple[bytes, dict[str, str]] | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from baken.cases import CaseItem
 from baken.copies import WHOLE, Evidence, FrameRef, FrameShares, MatchStage, Region, View, ViewKind
 from baken.model import DEFAULT_RADIUS_BITS, Match, Transform
+from baken.overlay import OverlayWords
 from baken.web.console.texts import Translate, fill
 from baken.web.console.words import entry_view_names, item_view_names, stage_names, transform_names
 
@@ -54,6 +55,19 @@ def entry_facts(items: Sequence[CaseItem], _: Translate) -> list[EntryFacts]:
                 best[match.entry_id] = (item, match)
     ordered = sorted(best.values(), key=lambda pair: (_sureness(pair[1]), pair[1].entry_id))
     return [_facts(item, match, counts[match.entry_id], _) for item, match in ordered]
+
+
+def drawing_words(match: Match, _: Translate) -> OverlayWords:
+    """What the drawing of a match says."""
+    turned = transform_names(_)[match.transform]
+    found = ", ".join(filter(None, (stage_names(_)[match.stage], distance_words(match, _), turned)))
+    return OverlayWords(
+        fill(_("Entry {entry} of {bank}"), entry=match.entry_id, bank=match.bank),
+        _("Item"),
+        _("Banked picture"),
+        (found, _shows(match, _), *_more(match, _)),
+        _("Corners with one number are one place. No pixels are kept of either picture."),
+    )
 
 
 def match_in_short(matches: Iterable[Match], _: Translate) -> str:

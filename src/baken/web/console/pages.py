@@ -64,7 +64,10 @@ def places(_: Translate, user: User | None) -> list[Place]:
     """Where a person may go."""
     known = [
         (Action.SEE_CASES, Place("cases", "/console/cases", _("Cases"), "g c")),
+        (Action.SEE_CASES, Place("exposure", "/console/exposure", _("Exposure"), "g e")),
         (Action.SEE_USERS, Place("users", "/console/users", _("Users"), "g u")),
+        (Action.SEE_AUDIT_LOG, Place("audit", "/console/audit", _("Audit log"), "g a")),
+        (Action.CHANGE_SETTINGS, Place("settings", "/console/settings", _("Settings"), "g s")),
     ]
     return [place for action, place in known if user is not None and may(user, action)]
 

@@ -114,13 +114,16 @@ def event_names(_: Translate) -> Mapping[EventKind, str]:
         EventKind.REOPENED: _("Reopened"),
         EventKind.FOLLOWED: _("New copies followed the decision"),
         EventKind.ACTED: _("Done by the platform"),
+        EventKind.DISPUTED: _("Entry disputed"),
+        EventKind.BENIGN_ADDED: _("Added to a bank of benign pictures"),
+        EventKind.BENIGN_WITHDRAWN: _("Benign entry withdrawn"),
     }
 
 
 def origin_names(_: Translate) -> Mapping[MatchOrigin, str]:
     """How an item came into a case."""
     return {
-        MatchOrigin.SCREENING: _("when it was uploaded"),
+        MatchOrigin.SCREENING: _("on upload"),
         MatchOrigin.RETROACTIVE: _("by looking back"),
     }
 

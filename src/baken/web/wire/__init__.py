@@ -29,7 +29,22 @@ from baken.web.wire.banks import (
     entry,
     notice,
 )
-from baken.web.wire.cases import Case, CaseEntry, CaseItem, CaseItemPage, CasePage, case, case_item
+from baken.web.wire.cases import (
+    Action,
+    ActionDone,
+    ActionPage,
+    Case,
+    CaseEntry,
+    CaseEvent,
+    CaseEventPage,
+    CaseItem,
+    CaseItemPage,
+    CasePage,
+    action,
+    case,
+    case_event,
+    case_item,
+)
 from baken.web.wire.matches import Evidence, Match, Region, View, match
 from baken.web.wire.screenings import (
     AskedFingerprint,
@@ -76,6 +91,9 @@ from baken.web.wire.values import (
 )
 
 __all__ = [
+    "Action",
+    "ActionDone",
+    "ActionPage",
     "AskedFingerprint",
     "Bank",
     "BankChange",
@@ -83,6 +101,8 @@ __all__ = [
     "Caption",
     "Case",
     "CaseEntry",
+    "CaseEvent",
+    "CaseEventPage",
     "CaseItem",
     "CaseItemPage",
     "CasePage",
@@ -136,8 +156,10 @@ __all__ = [
     "Url",
     "View",
     "Withdrawn",
+    "action",
     "bank",
     "case",
+    "case_event",
     "case_item",
     "encode",
     "entry",

@@ -25,6 +25,7 @@ from baken.web.wire.values import (
     EntryId,
     FloodAccounts,
     FloodFactor,
+    FollowsDecisions,
     Hex,
     KeepsKeypoints,
     Label,
@@ -60,6 +61,7 @@ class BankChange(msgspec.Struct, forbid_unknown_fields=True):
     flood_factor: FloodFactor | None = None
     view_set: NewViewSet | None = None
     keeps_keypoints: KeepsKeypoints | None = None
+    follows_decisions: FollowsDecisions | None = None
     reason: Reason | None = None
 
 
@@ -86,6 +88,7 @@ class Bank(msgspec.Struct):
     flood_factor: int
     view_set: ViewSet
     keeps_keypoints: bool
+    follows_decisions: bool
     entry_counts: dict[EntryState, int] | msgspec.UnsetType = msgspec.UNSET
     kept_counts: KeptCounts | msgspec.UnsetType = msgspec.UNSET
 
@@ -245,6 +248,7 @@ def bank(
         given.flood_factor,
         given.view_set,
         given.keeps_keypoints,
+        given.follows_decisions,
         counts,
         kept,
     )

@@ -38,6 +38,9 @@ KeepsKeypoints = Annotated[
     bool,
     Meta(description="Whether keypoints of pictures are kept, sealed; turning it off deletes those that are there."),
 ]
+FollowsDecisions = Annotated[
+    bool, Meta(description="Whether new copies of what was decided follow that decision, or open a case again.")
+]
 MatchCount = Annotated[
     int, Meta(ge=0, description="How many entries matched, suppressed ones included, listed or not; exact.")
 ]

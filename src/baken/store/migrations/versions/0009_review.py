@@ -71,11 +71,21 @@ def _widen_cases() -> None:
         _time("ranked_at", nullable=True),
     ):
         op.add_column("cases", column)
-    op.create_index("cases_queue", "cases", ["state", sa.text("rank DESC"), "id"])
+    asked = ("opened_at", "purpose", "awaits", "widest_visibility", "item_count", "account_count", "is_escalated")
+    people = ("assignee_id", "holder_id", "lease_until")
+    op.create_index("cases_queue", "cases", ["state", sa.text("rank DESC"), "id", *asked, *people])
+    op.create_index("cases_awaited", "cases", ["state", "awaits", sa.text("rank DESC"), "id"])
     op.create_index("cases_opened", "cases", ["state", "opened_at", "id"])
-    op.create_index("cases_decided", "cases", ["decided_at", "id"])
+    op.create_index("cases_decided", "cases", ["state", "decided_at", "id"])
+    op.create_index(
+        "cases_escalated",
+        "cases",
+        ["state", sa.text("rank DESC"), "id"],
+        sqlite_where=sa.text("is_escalated = 1"),
+        postgresql_where=sa.text("is_escalated"),
+    )
     is_unranked = sa.text("(ranked_at IS NULL OR ranked_at <> updated_at)")
-    op.create_index("cases_unranked", "cases", ["id"], sqlite_where=is_unranked, postgresql_where=is_unranked)
+    op.create_index("cases_unranked", "cases", ["state", "id"], sqlite_where=is_unranked, postgresql_where=is_unranked)
     for name, indexed in (
         ("cases_holder", "holder_id"),
         ("cases_hold_until", "hold_until"),
@@ -104,6 +114,7 @@ def _make_case_tables() -> None:
         " JOIN entries ON entries.id = case_keys.key_id WHERE case_keys.kind = 'entry'"
     )
     op.create_table("case_entries", _of("cases", "case_id", is_key=True), _of("entries", "entry_id", is_key=True))
+    op.create_index("case_entries_entry", "case_entries", ["entry_id", "case_id"])
     op.execute(
         "INSERT INTO case_entries (case_id, entry_id) SELECT DISTINCT case_keys.case_id, entries.id FROM case_keys"
         " JOIN entries ON entries.id = case_keys.key_id WHERE case_keys.kind = 'entry'"
@@ -195,6 +206,7 @@ def _make_looking() -> None:
         _needed("sha256", sa.LargeBinary()),
         _needed("size_bytes", _id_type()),
         sa.Column("format", sa.Text()),
+        _needed("purpose", sa.Text()),
         _needed("reason", sa.Text()),
         sa.Column("key_sealed", sa.LargeBinary()),
         _time("held_at"),

@@ -4,6 +4,7 @@
 //   data-key-text="…"       what the list of keys says, where the element's own words do not say it
 //   data-list               around rows with a [data-row-link] each: j and k move, Enter opens, x ticks
 //   data-heartbeat="URL"    is asked every minute; when it refuses, [data-lease-lost] is shown, [data-needs-lease] stops
+//   data-look              holds a picture that was asked for; [data-look-hide], its form, tells how long it was on the screen
 //   data-check-all          ticks every box of its form; [data-checked-count] says how many, [data-needs-checked] waits
 "use strict";
 (() => {
@@ -150,7 +151,7 @@
   // A form is sent once, however often its button is pressed ------------------------------------------------------
 
   document.addEventListener("submit", (event) => {
-    if (event.target.method !== "post") return;
+    if (event.target.method !== "post" || "repeatable" in event.target.dataset) return;
     if (event.target.dataset.sent) event.preventDefault();
     event.target.dataset.sent = "yes";
   });
@@ -164,6 +165,40 @@
   }
   document.addEventListener("htmx:beforeRequest", failed(false));
   document.addEventListener("htmx:afterSettle", prepare);
+
+  // A picture that was asked for is gone at once when it is hidden, and its time on the screen is told ---------------
+
+  for (const look of all("[data-look]")) {
+    const form = look.querySelector("[data-look-hide]");
+    let shownMs = 0;
+    let since = document.visibilityState === "visible" ? performance.now() : null;
+    const count = () => {
+      if (since !== null) shownMs += performance.now() - since;
+      since = document.visibilityState === "visible" ? performance.now() : null;
+    };
+    const tell = (extra) => {
+      count();
+      const fields = new FormData(form);
+      fields.set("shown_seconds", (shownMs / 1000).toFixed(1));
+      for (const [name, value] of Object.entries(extra)) fields.set(name, value);
+      return new URLSearchParams(fields);
+    };
+    form.addEventListener("submit", () => {
+      const seconds = Object.assign(document.createElement("input"), { type: "hidden", name: "shown_seconds" });
+      seconds.value = tell({}).get("shown_seconds");
+      form.append(seconds);
+      look.querySelector("img").remove();
+      look.dataset.look = "hidden";
+    });
+    const address = new URL(location.href); // a page that is loaded again does not show it again
+    address.searchParams.delete("reveal");
+    history.replaceState(history.state, "", address);
+    document.addEventListener("visibilitychange", count);
+    window.addEventListener("pagehide", () => {
+      if (look.dataset.look !== "hidden") navigator.sendBeacon(form.action, tell({ leaves: "yes" }));
+      look.remove(); // a page that is gone back to shows it no more
+    });
+  }
 
   // Heartbeats of a claimed case ----------------------------------------------------------------------------------
 
