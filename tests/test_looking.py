@@ -329,11 +329,18 @@ def test_bytes_come_from_the_platform_where_none_are_held(world: World):
     try:
         host = f"127.0.0.1:{server.server_port}"
         world.media = MediaRules(frozenset({host}), frozenset({host}))
+
+        def resolve(name: str, port: int) -> list[str]:
+            world.clock.wait(seconds=30)
+            return [name] if port else []
+
+        world.resolve = resolve
         scene = Scene(world)
         item = world.item(scene.case, 2, data, is_held=False, url=f"http://{host}/photo")
         view = scene.looking.view_of(scene.alice, scene.case, item)
         assert (view.source, view.why_not) == (Source.PLATFORM, None)
         reveal = scene.looking.reveal(scene.alice, scene.case.id, item.screening_id, Level.CLEARER)
+        assert reveal.shown_at == START + timedelta(seconds=30)  # the time that the platform took does not count
         assert size_of(scene.looking.picture(scene.alice, reveal.id)) == (480, 360)
         changed = world.item(scene.case, 3, jpeg(8), is_held=False, url=f"http://{host}/photo")
         with pytest.raises(UnshowableError, match="other bytes than were screened"):

@@ -144,6 +144,8 @@ def test_a_token_is_read_from_its_file_each_time(port: int, tmp_path: Path):
     token.unlink()
     with pytest.raises(SettingError, match="media_token_file"):
         asking.fetch(f"http://media.test:{port}/photo", SHA256)
+    with pytest.raises(SettingError, match="media_token_file"):
+        media(port, token_file=token)
 
 
 @pytest.mark.parametrize(

@@ -190,16 +190,17 @@ class Looking:
             raise NotFoundError(f"the case {case_id!r} has no item {screening_id!r}", hint="Choose one of its items.")
         purposes = self._purposes(case, screening_id)
         given = self._reason(purposes, level, reason)
-        now = self._now()
-        since = now - _REMEMBERED
+        asked = self._now()
+        standing = self._store.reveals.standing(user.id, case_id, since=asked - _REMEMBERED, now=asked)
+        self._check(user, level, purposes, standing, asked)
+        preview = self._shown.make(self._source.read(self._store.screening(screening_id)), level)
+        now = self._now()  # the platform may have taken its time
 
         def check(standing: Standing) -> None:
             self._check(user, level, purposes, standing, now)
 
-        check(self._store.reveals.standing(user.id, case_id, since=since, now=now))
-        preview = self._shown.make(self._source.read(self._store.screening(screening_id)), level)
         new = NewReveal(user.id, case_id, screening_id, level, case.purpose, given)
-        reveal = self._store.reveals.add(new, check, since=since, now=now, actor=user.actor)
+        reveal = self._store.reveals.add(new, check, since=now - _REMEMBERED, now=now, actor=user.actor)
         self._shown.keep(reveal.id, preview, until=reveal.shown_at + self._rules.reveal_lasts)
         return reveal
 

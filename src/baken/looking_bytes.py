@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from enum import StrEnum
 
 from baken.errors import NotFoundError, UnshowableError, VaultError
@@ -10,6 +11,7 @@ from baken.model import Screening
 from baken.vault import Vault
 
 _SHA256_BYTES = 32
+_log = logging.getLogger(__name__)
 _HINT = "Decide from the facts, or look at it on the platform."
 
 
@@ -50,9 +52,11 @@ class Bytes:
                 return self._vault.read(held)
             except (VaultError, NotFoundError) as error:
                 why = error.message
+                _log.warning("held bytes of screening %s cannot be shown: %s", screening.id, why)
         if url is not None and self._media.may_fetch(url):
             found = self._media.fetch(url, sha256)
             if not isinstance(found, NoMedia):
                 return found
             why = found.detail
+            _log.warning("the platform gave no bytes of screening %s: %s", screening.id, why)
         raise UnshowableError(f"the picture cannot be shown: {why}", hint=_HINT)

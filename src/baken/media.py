@@ -77,10 +77,15 @@ class Media:
     """Fetches; safe to use from many threads."""
 
     def __init__(self, rules: MediaRules, *, resolve: Resolve | None = None, tls: ssl.SSLContext | None = None) -> None:
-        """Make it; `resolve` gives the addresses of a host and port, `tls` whom to trust: the system's unless given."""
+        """Make it; `resolve` gives the addresses of a host and port, `tls` whom to trust: the system's unless given.
+
+        Raises:
+            SettingError: the token's file cannot be read.
+        """
         self._rules = rules
         self._tls = tls or ssl.create_default_context()
         self._resolve = resolve or _resolved
+        self._token()
 
     def may_fetch(self, url: str | None) -> bool:
         """Whether an address is one that would be asked, as far as it says itself."""

@@ -246,9 +246,10 @@ def test_the_page_fits_desk_and_phone_in_each_language(
             assert alice.overflow_px() == 0
 
 
-def test_the_page_is_accessible_before_and_after_a_decision(
-    visit: Callable[..., Visitor], make_case: Callable[..., Case]
+def test_the_page_is_accessible_before_and_after_a_decision_of_many_items(
+    site: Site, visit: Callable[..., Visitor], make_case: Callable[..., Case], monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr("baken.web.console.case.MANY_ITEMS", 2)
     case, alice = make_case("own_photo"), visit("alice")
     page = alice.open(path(case))
     for summary in page.locator(".case-more summary").all():
@@ -256,6 +257,15 @@ def test_the_page_is_accessible_before_and_after_a_decision(
     page.locator('input[name="kind"][value="not_a_match"]').check()
     alice.check_accessibility()
     decide(page, "allowed", "has_consent")
+    expect(page.get_by_role("button", name="Yes, decide")).to_be_focused()
+    alice.check_accessibility()
+    assert now(site, case).state is CaseState.OPEN
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Decide", exact=True)).to_be_visible()
+    decide(page, "allowed", "has_consent")
+    page.keyboard.press("y")
+    expect(page.get_by_role("status")).to_have_text("Your decision is kept.")
+    assert now(site, case).decision is DecisionKind.ALLOWED
     alice.check_accessibility()
 
 

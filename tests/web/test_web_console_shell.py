@@ -7,7 +7,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from console_browser import CAST, DESK, PASSWORD, PHONE, Site, Visitor
+from console_browser import CAST, DESK, PASSWORD, PHONE, Site, Visitor, visiting
+from playwright.sync_api import Browser as Chromium
 
 from baken import assemble
 
@@ -88,12 +89,31 @@ def test_keys_do_nothing_while_somebody_types_or_after_they_are_switched_off(vis
 
 def test_pages_have_no_barrier_and_fit_a_phone(visit: Callable[..., Visitor]):
     person = visit("ada")
-    for path in ("/console/account", "/console/users", "/console/account/second-factor"):
+    for path in ("account", "account/second-factor", "users", "audit", "settings"):
         person.page.set_viewport_size(DESK)
-        person.open(path)
+        person.open(f"/console/{path}")
         person.check_accessibility()
         person.page.set_viewport_size(PHONE)
         assert person.overflow_px() == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("document.body.insertAdjacentHTML('beforeend', '<p style=\"color: red\">')", "Content Security Policy"),
+        ("fetch('http://127.0.0.1:9/').catch(() => {})", "Content Security Policy"),
+        ("setTimeout(() => { throw new Error('a mistake') }, 0)", "a mistake"),
+        ("console.error('a complaint')", "a complaint"),
+    ],
+)
+def test_a_page_that_breaks_the_policy_or_complains_fails_its_test(site: Site, chrome: Chromium, wrong: str, told: str):
+    def look() -> None:
+        with visiting(site, chrome) as person:
+            person.open("/console/sign-in").evaluate(wrong)
+            person.page.wait_for_timeout(50)
+
+    with pytest.raises(AssertionError, match=told):
+        look()
 
 
 def test_an_error_is_a_page_without_barriers(visit: Callable[..., Visitor]):

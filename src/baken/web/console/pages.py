@@ -79,6 +79,8 @@ def error_texts(_: Translate) -> Mapping[int, str]:
         HTTPStatus.NOT_FOUND: _("There is nothing here."),
         HTTPStatus.METHOD_NOT_ALLOWED: _("There is nothing here."),
         HTTPStatus.CONFLICT: _("Something has changed meanwhile. Go back, load the page again, and look."),
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: _("That was too much at once. Go back, and send less."),
+        HTTPStatus.UNPROCESSABLE_ENTITY: _("That makes no sense here, and nothing was done. Go back, and try again."),
         HTTPStatus.TOO_MANY_REQUESTS: _("Too many attempts have failed. Wait a while, then try again."),
         HTTPStatus.SERVICE_UNAVAILABLE: _("Baken cannot answer at the moment. Try again soon; nothing was changed."),
     }
