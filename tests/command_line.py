@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import copy2
 from typing import Any
 
 import pytest
@@ -53,6 +54,13 @@ class Command:
         ended = self(*arguments)
         assert ended.exit_code == 0, ended.err
         return ended
+
+
+def initialised(capsys: pytest.CaptureFixture[str], data_dir: Path, sqlite_file: Path) -> Command:
+    """`baken` on a data folder as `baken init` leaves it, of which `sqlite_file` is a part; see `conftest.py`."""
+    data_dir.mkdir(mode=0o700, parents=True)
+    copy2(sqlite_file, data_dir)
+    return Command(capsys, data_dir)
 
 
 def process(*arguments: str | Path, module: str = "baken.cli") -> subprocess.Popen[str]:

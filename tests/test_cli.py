@@ -16,7 +16,7 @@ from baken.model import Finding
 from baken.samples import draw
 from baken.samples_files import altered_copies, encoded, truncated_jpeg
 from baken.store import Store
-from command_line import Command, process
+from command_line import Command, initialised, process
 
 SIZE_PX = (320, 240)
 
@@ -30,10 +30,9 @@ WHOLE = {
 
 
 @pytest.fixture
-def baken(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
+def baken(capsys: pytest.CaptureFixture[str], tmp_path: Path, sqlite_file: Path) -> Command:
     """The command on an initialised data folder with one banked picture."""
-    command = Command(capsys, tmp_path / "data")
-    command.ok("init")
+    command = initialised(capsys, tmp_path / "data", sqlite_file)
     command.ok("bank", "create", "known", "--purpose", "known_abuse")
     picture = tmp_path / "banked.png"
     picture.write_bytes(encoded(draw(1, SIZE_PX), "PNG"))
@@ -359,9 +358,9 @@ def test_a_process_exits_as_the_command_did(baken: Command, folder: Path):
 
 
 def test_the_whole_round_on_each_engine(
-    store_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    bare_store_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    monkeypatch.setenv("BAKEN_DATABASE_URL", store_url)
+    monkeypatch.setenv("BAKEN_DATABASE_URL", bare_store_url)
     baken = Command(capsys, tmp_path / "data")
     baken.ok("init")
     baken.ok("init")

@@ -15,17 +15,16 @@ from baken.banking import ImportSummary
 from baken.listfiles import Layout, ListFormat
 from baken.samples import draw, draw_flat
 from baken.samples_files import encoded
-from command_line import Command
+from command_line import Command, initialised
 
 SIZE_PX = (320, 240)
 PDQ, MD5 = "ab" * 32, "34" * 16
 
 
 @pytest.fixture
-def baken(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
+def baken(capsys: pytest.CaptureFixture[str], tmp_path: Path, sqlite_file: Path) -> Command:
     """The command on an initialised data folder with an empty bank."""
-    command = Command(capsys, tmp_path / "data")
-    command.ok("init")
+    command = initialised(capsys, tmp_path / "data", sqlite_file)
     command.ok("bank", "create", "known", "--purpose", "known_abuse")
     return command
 

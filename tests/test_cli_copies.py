@@ -9,16 +9,15 @@ import pytest
 
 from altered_files import bordered, captioned, cropped, drawn, jpeg, png
 from baken.workers import FILES_PER_WORKER
-from command_line import Command
+from command_line import Command, initialised
 
 MIDDLE = (0.05, 0.05, 0.95, 0.95)
 
 
 @pytest.fixture
-def baken(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
+def baken(capsys: pytest.CaptureFixture[str], tmp_path: Path, sqlite_file: Path) -> Command:
     """The command on a data folder with three banked pictures and their keypoints."""
-    command = Command(capsys, tmp_path / "data")
-    command.ok("init")
+    command = initialised(capsys, tmp_path / "data", sqlite_file)
     command.ok("bank", "create", "known", "--purpose", "known_abuse", "--keep-keypoints")
     for seed in (101, 102, 103):
         (tmp_path / f"{seed}.png").write_bytes(png(drawn(seed)))

@@ -9,16 +9,15 @@ import pytest
 from baken import assemble, checks
 from baken.flood import FloodFacts
 from baken.settings import load
-from command_line import Command
+from command_line import Command, initialised
 
 FACTS = FloodFacts(counted="accounts in one hour", count=101, limit=100)
 
 
 @pytest.fixture
-def baken(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
+def baken(capsys: pytest.CaptureFixture[str], tmp_path: Path, sqlite_file: Path) -> Command:
     """The command on a folder with a bank of three entries."""
-    command = Command(capsys, tmp_path / "data")
-    command.ok("init")
+    command = initialised(capsys, tmp_path / "data", sqlite_file)
     command.ok("bank", "create", "known", "--purpose", "known_abuse", "--flood-accounts-per-hour", "250")
     path = tmp_path / "list.txt"
     path.write_text("".join(f"{number:064x}\n" for number in range(3)))

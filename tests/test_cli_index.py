@@ -12,16 +12,15 @@ from baken import assemble, settings
 from baken._native import IndexFolder
 from baken.model import Fingerprint, FingerprintKind
 from baken.store import Store
-from command_line import Command
+from command_line import Command, initialised
 
 VALUE = bytes(range(32))
 
 
 @pytest.fixture
-def baken(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
+def baken(capsys: pytest.CaptureFixture[str], tmp_path: Path, sqlite_file: Path) -> Command:
     """The command on a data folder with one entry, and no index yet."""
-    command = Command(capsys, tmp_path / "data")
-    command.ok("init")
+    command = initialised(capsys, tmp_path / "data", sqlite_file)
     (tmp_path / "list.txt").write_text(VALUE.hex())
     command.ok("bank", "create", "known", "--purpose", "watch")
     command.ok("bank", "import", "known", tmp_path / "list.txt")

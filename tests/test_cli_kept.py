@@ -12,15 +12,13 @@ from baken.samples import draw
 from baken.samples_files import encoded
 from baken.settings import load
 from baken.store import Store
-from command_line import Command
+from command_line import Command, initialised
 
 
 @pytest.fixture
-def baken(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
+def baken(capsys: pytest.CaptureFixture[str], tmp_path: Path, sqlite_file: Path) -> Command:
     """The command on an initialised data folder."""
-    command = Command(capsys, tmp_path / "data")
-    command.ok("init")
-    return command
+    return initialised(capsys, tmp_path / "data", sqlite_file)
 
 
 @pytest.fixture

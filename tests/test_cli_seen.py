@@ -11,13 +11,12 @@ import pytest
 
 from baken.samples import draw
 from baken.samples_files import encoded
-from command_line import Command
+from command_line import Command, initialised
 
 
 @pytest.fixture
-def baken(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
-    command = Command(capsys, tmp_path / "data")
-    command.ok("init")
+def baken(capsys: pytest.CaptureFixture[str], tmp_path: Path, sqlite_file: Path) -> Command:
+    command = initialised(capsys, tmp_path / "data", sqlite_file)
     command.ok("bank", "create", "known", "--purpose", "known_abuse")
     return command
 

@@ -12,7 +12,7 @@ from baken.errors import NotAuthenticatedError
 from baken.passwords import Passwords
 from baken.people import Browser, SignedIn
 from baken.settings import load
-from command_line import Command, Ended
+from command_line import Command, Ended, initialised
 
 GOOD = "correct horse battery"
 
@@ -36,9 +36,10 @@ class Typist:
 
 
 @pytest.fixture
-def user(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Typist:
-    command = Command(capsys, tmp_path / "data")
-    command.ok("init")
+def user(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, sqlite_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> Typist:
+    command = initialised(capsys, tmp_path / "data", sqlite_file)
     typist = Typist(command, monkeypatch)
     assert typist("create", "alice", "--role", "admin", lines=GOOD + "\n").exit_code == 0
     return typist

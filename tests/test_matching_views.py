@@ -212,6 +212,29 @@ def test_the_nearest_of_each_bank_are_listed_and_all_are_counted(limit: int):
             assert all(best[entry] <= bits <= max(best[entry], shown_whole.get(entry, 0)) for bits, entry in listed)
 
 
+@pytest.mark.parametrize("radii", [(31, 25, 31), (0, 3, 8), (40, 40, 40)])
+def test_many_items_find_together_what_each_finds_alone(radii: tuple[int, int, int]):
+    rng = np.random.default_rng(sum(radii))
+    too_plain = Unscreenable(UnscreenableReason.LOW_QUALITY, "too plain")
+    items = [
+        item(random_codes(rng, 8), random_codes(rng, number % 4, 8), too_plain if number % 5 == 0 else None)
+        for number in range(40)
+    ]
+    parts = [each.query_views.codes.reshape(-1, 32) for each in items if each.query_views is not None]
+    wholes = [each.pdq_orientations for each in items if each.pdq_orientations is not None]
+    # Of every second item something is banked: near its whole, its mirrored whole, or one of its views.
+    centres = np.concatenate([code[:2] for code in [*wholes[::2], *parts[1::2]]])
+    known = crowded_world(rng, 150, centres, radii).known()
+    known.put_codes(FingerprintKind.MD5, np.array([900]), np.array([1]), np.frombuffer(items[39].md5, np.uint8)[None])
+
+    together = known.search_many(items, max_matches=5)
+
+    assert together == [known.search(each, max_matches=5) for each in items]
+    assert 900 in told(together[39])
+    assert 3 < sum(not each.matches for each in together) < 37
+    assert known.search_many([]) == []
+
+
 def test_a_lookup_finds_banked_views_as_well_and_each_entry_once():
     rng = np.random.default_rng(5)
     centres = random_codes(rng, 4)

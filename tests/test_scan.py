@@ -297,15 +297,15 @@ def test_stopping_still_records_and_yields_what_is_finished(baken: Baken, folder
         on_skip=pytest.fail,
         should_stop=lambda: len(judged) >= 60,
     )
-    seen = list(scanner.run())
+    seen = list(scanner.run(batch_files=20))
     assert 60 <= len(seen) < 200
     assert sum(baken.store.screening_counts().values()) == len(seen)
 
 
 def test_memory_does_not_grow_with_the_number_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(scan_walk, "_RUN_ENTRIES", 500)
-    few, many = (peak_bytes(tmp_path, count) for count in (1_500, 4_500))
-    assert many - few < 1 << 20  # keeping the screenings would take 4 MiB
+    monkeypatch.setattr(scan_walk, "_RUN_ENTRIES", 150)
+    few, many = (peak_bytes(tmp_path, count) for count in (400, 1_200))
+    assert many - few < 1 << 18  # keeping the screenings would take 1 MiB
 
 
 def peak_bytes(tmp_path: Path, count: int) -> int:
@@ -315,9 +315,9 @@ def peak_bytes(tmp_path: Path, count: int) -> int:
     for number in range(count):
         (folder / f"{number}.txt").write_text("no picture, quickly told")
     with assemble.initialise(settings.load({}, data_dir=tmp_path / f"data-{count}")) as baken:
-        files = Scanner(Sources([str(folder)]), baken.gate, Unremembered(baken.store), TWO, on_skip=pytest.fail).run()
+        scanner = Scanner(Sources([str(folder)]), baken.gate, Unremembered(baken.store), TWO, on_skip=pytest.fail)
         tracemalloc.start()
-        screened_count = sum(1 for _ in files)
+        screened_count = sum(1 for _ in scanner.run(batch_files=100))
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert screened_count == count
@@ -326,10 +326,11 @@ def peak_bytes(tmp_path: Path, count: int) -> int:
 
 def test_a_bank_paused_during_a_scan_stops_matching(baken: Baken, store_url: str, folder: Path):
     data = encoded(draw(1, SIZE_PX), "JPEG")
-    for number in range(700):
-        (folder / f"{number:04}.jpg").write_bytes(data)  # several batches, so that the first is told before the last
+    for number in range(60):
+        (folder / f"{number:04}.jpg").write_bytes(data)
     journal, options = Unremembered(baken.store), ScanOptions(processes=1)
-    files = Scanner(Sources([str(folder)]), baken.gate, journal, options, on_skip=lambda _: None).run()
+    scanner = Scanner(Sources([str(folder)]), baken.gate, journal, options, on_skip=lambda _: None)
+    files = scanner.run(batch_files=16)  # so that the first is told before the last is judged
     first = next(files)
     with Store.open(store_url) as other:
         other.set_bank_state("known", BankState.PAUSED, actor="test", reason="a wrong list")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import signal
 import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +28,7 @@ from baken.samples_files import encoded
 from baken.workers import FileFingerprinter, FileResult, in_order, without_picture
 from baken.workers_answers import AnswerDecoder, encode
 from baken.workers_pool import Failure, WorkerPool
+from baken.workers_process import Loss, WorkerLost, WorkerProcess
 
 
 def test_every_thread_gets_its_own_answer():
@@ -45,8 +50,10 @@ def test_workers_killed_at_any_moment_cost_at_most_the_file_they_were_at():
         def kill_now_and_then() -> None:
             for _ in range(6):
                 stop.wait(rng.random() * 0.3)
-                for pid in rng.sample(pool.pids(), k=min(1, len(pool.pids()))):
-                    os.kill(pid, signal.SIGKILL)
+                pids = pool.pids()
+                if pids:
+                    with suppress(ProcessLookupError):  # that ended meanwhile and was replaced
+                        os.kill(rng.choice(pids), signal.SIGKILL)
 
         killer = threading.Thread(target=kill_now_and_then)
         killer.start()
@@ -81,6 +88,34 @@ def test_a_worker_killed_while_idle_costs_nothing():
         answer = pool.run(worker_jobs.process_id, 2)
         assert not isinstance(answer, Failure)
         assert answer[1] != pid
+
+
+@pytest.mark.parametrize("size", [1, 8 << 20])
+def test_a_worker_killed_before_it_read_the_file_costs_nothing(size: int):
+    with WorkerPool(1) as pool, ThreadPoolExecutor(1) as threads:
+        first = pool.run(worker_jobs.size_and_process_id, b"a")
+        assert not isinstance(first, Failure)
+        os.kill(first[1], signal.SIGSTOP)
+        asked = threads.submit(pool.run, worker_jobs.size_and_process_id, bytes(size))
+        _wait_until(lambda: _unread_bytes(pool) > 0)
+        os.kill(first[1], signal.SIGKILL)
+        answer = asked.result()
+        assert not isinstance(answer, Failure)
+        assert answer[0] == size
+        assert answer[1] != first[1]
+        assert pool.counts["crashed"] == 1
+
+
+def test_a_file_is_not_handed_over_for_ever(monkeypatch: pytest.MonkeyPatch):
+    def killed(process: WorkerProcess, *_: object) -> bytes:
+        raise WorkerLost(Loss.CRASHED, f"process {process.pid} was killed", is_killed=True, has_begun=False)
+
+    monkeypatch.setattr(WorkerProcess, "ask", killed)
+    monkeypatch.setattr(workers_pool, "_MOST_HANDED_OVER_AGAIN", 2)
+    with WorkerPool(1) as pool:
+        answer = pool.run(worker_jobs.process_id, 1)
+        assert isinstance(answer, Failure)
+        assert pool.counts["crashed"] == 3
 
 
 def test_a_worker_that_leaks_is_recycled(monkeypatch: pytest.MonkeyPatch):
@@ -178,12 +213,41 @@ def test_a_closed_pool_says_so():
 def test_closing_ends_what_hangs():
     with ThreadPoolExecutor(1) as threads:
         pool = WorkerPool(1)
-        pool.refused()
+        pool.run(worker_jobs.sleep_on_0, 1)
+        [pid] = pool.pids()
+        os.kill(pid, signal.SIGSTOP)
         hanging = threads.submit(pool.run, worker_jobs.sleep_on_0, 0)
-        time.sleep(0.3)
+        _wait_until(lambda: _unread_bytes(pool) > 0)
+        os.kill(pid, signal.SIGCONT)
+        _wait_until(lambda: _unread_bytes(pool) == 0)
         pool.close()
         assert isinstance(hanging.result(), Failure)
     assert pool.pids() == []
+
+
+def test_a_file_that_waits_when_the_pool_closes_is_not_blamed():
+    with ThreadPoolExecutor(1) as threads:
+        pool = WorkerPool(1)
+        pool.run(worker_jobs.sleep_on_0, 1)
+        os.kill(pool.pids()[0], signal.SIGSTOP)
+        waiting = threads.submit(pool.run, worker_jobs.sleep_on_0, 0)
+        _wait_until(lambda: _unread_bytes(pool) > 0)
+        pool.close()
+        with pytest.raises(NotReadyError, match="stopped"):
+            waiting.result()
+
+
+def _unread_bytes(pool: WorkerPool) -> int:
+    """What the pool's only worker was sent and has not read."""
+    [process] = pool._state.all
+    return int.from_bytes(fcntl.ioctl(process._socket, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.005)
 
 
 def test_workers_that_are_busy_end_when_their_parent_is_killed():
@@ -201,10 +265,7 @@ def test_workers_that_are_busy_end_when_their_parent_is_killed():
         pid = int(parent.stdout.readline())
         time.sleep(0.2)
         parent.kill()
-    until = time.monotonic() + 30
-    while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
-        time.sleep(0.02)
-    assert not Path(f"/proc/{pid}").exists()
+    _wait_until(lambda: not Path(f"/proc/{pid}").exists())
 
 
 def test_a_file_that_no_worker_got_through_keeps_its_digests():

@@ -28,6 +28,10 @@ def process_id(item: int) -> tuple[int, int]:
     return item, os.getpid()
 
 
+def size_and_process_id(item: bytes) -> tuple[int, int]:
+    return len(item), os.getpid()
+
+
 def slow_first(item: int) -> int:
     if item == 0:
         time.sleep(0.5)

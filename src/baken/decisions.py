@@ -55,6 +55,8 @@ def decide_found(unscreenable: Unscreenable | None, found: Found, policy: Policy
     for views, more of them than a check may refute, and no other match of a bank can weigh more than those.
     """
     outcome = decide(unscreenable, found.matches, policy)
+    if not found.match_count:
+        return outcome
     matches, suppressed = outcome.matches[:max_matches], outcome.suppressed[:max_matches]
     unlisted_count = found.match_count - len(matches) - len(suppressed)
     return replace(outcome, matches=matches, suppressed=suppressed, unlisted_count=unlisted_count)

@@ -125,6 +125,12 @@ class _Sides:
     views: QueryViews | None
     whole_view: View = WHOLE_VIEW
 
+    @classmethod
+    def of(cls, item: Fingerprints) -> _Sides:
+        is_comparable = item.unscreenable is None and item.pdq_orientations is not None
+        whole = flat(item.pdq_orientations if is_comparable else None)
+        return cls(whole, item.query_views, replace(WHOLE_VIEW, frame=item.frame))
+
     @property
     def parts(self) -> NDArray[np.uint8]:
         return flat(None if self.views is None else self.views.codes)
@@ -262,9 +268,8 @@ class KnownEntries:
         """
         banks, finds = self._banks, _Finds()
         excluded = self._find_digests(fingerprints.digests(), banks, max_matches, finds)
-        is_comparable = fingerprints.unscreenable is None and fingerprints.pdq_orientations is not None
-        whole = flat(fingerprints.pdq_orientations if is_comparable else None)
-        whole_view = replace(WHOLE_VIEW, frame=fingerprints.frame)
+        sides = _Sides.of(fingerprints)
+        whole, whole_view = sides.whole, sides.whole_view
         if len(whole):
             near = self._pdq.search_groups(whole, len(whole), banks.near, max_matches, excluded, lists_counted=True)
             rows = near.query_row.tolist()
@@ -274,8 +279,41 @@ class KnownEntries:
             for bank_id, count in zip(near.count_group.tolist(), near.count.tolist(), strict=True):
                 finds.count(banks.by_id[bank_id], count)
             excluded = np.concatenate([excluded, near.counted_owner])
-        self._find_views(_Sides(whole, fingerprints.query_views, whole_view), banks, max_matches, excluded, finds)
+        self._find_views(sides, banks, max_matches, excluded, finds)
         return finds.found()
+
+    def search_many(self, items: Sequence[Fingerprints], max_matches: int = MAX_MATCHES) -> list[Found]:
+        """What `search` finds for each of the items; nearly all find nothing, which is asked of all in one go."""
+        found = [Found()] * len(items)
+        for number in self._items_that_meet_any(items):
+            found[number] = self.search(items[number], max_matches)
+        return found
+
+    def _items_that_meet_any(self, items: Sequence[Fingerprints]) -> list[int]:
+        """The numbers of all items that find something, and of few others."""
+        banks = self._banks
+        digests: list[bytes] = []
+        digest_items: list[int] = []
+        codes = [flat(None)]
+        code_items: list[int] = []
+        for number, item in enumerate(items):
+            for each in item.digests():
+                digests.append(digest_code(each.kind, each.value))
+                digest_items.append(number)
+            sides = _Sides.of(item)
+            for part in (sides.whole, sides.parts):
+                codes.append(part)
+                code_items += [number] * len(part)
+        together = np.concatenate(codes)
+        met: set[int] = set()
+        for index, asked, groups, of_items in (
+            (self._digests, stacked(digests), banks.exact, digest_items),
+            (self._pdq, together, banks.near, code_items),
+            (self._views, together, banks.views.banked, code_items),
+        ):
+            # Each group's radius is the widest with which `search` asks the index.
+            met |= {of_items[row] for row in index.search_groups(asked, 1, groups, 0, NO_IDS).count_item.tolist()}
+        return sorted(met)
 
     def _find_views(
         self, sides: _Sides, banks: _ActiveBanks, max_matches: int, excluded: NDArray[np.int64], finds: _Finds

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from baken.model import Fingerprints, ItemMeta, Screening, Unscreenable, UnscreenableReason
-from baken.pipeline import Gate, judge
+from baken.pipeline import Fingerprinted, Gate, judge_many
 from baken.scan_pace import Pacer
 from baken.scan_steps import Marks, Sources, Step, fetched, steps
 from baken.scan_tally import Tally
-from baken.scan_walk import SkippedPath, printable
+from baken.scan_walk import FoundFile, SkippedPath, printable
 from baken.store import Store
 from baken.store.scans import Asked, Position, Scan, ScanBatch, ScanClaim, ScanState
 from baken.videos import VideoLimits
@@ -34,7 +34,11 @@ from baken.workers import (
 )
 
 BATCH_SCREENINGS = 512
-BATCH_SECONDS = 0.5
+BATCH_SECONDS = 1.0
+"""Files are judged and recorded together: so many at most, and so long after the last ones."""
+
+# Where pixels are kept until the check, fewer wait for their verdict.
+_WITH_PIXELS = 16
 
 # Why a file could not be compared may pass: the next run of the scan tries these again, although they are unchanged.
 _PASSING_REASONS = {UnscreenableReason.UNREADABLE, UnscreenableReason.DECODER_FAILED}
@@ -46,6 +50,15 @@ class ScannedFile:
 
     path: str
     screening: Screening
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A file that has its fingerprints and no verdict yet."""
+
+    found: FoundFile
+    step: Step
+    result: FileResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +195,7 @@ class Scanner:
         self._on_skip = on_skip
         self._should_stop = should_stop
         self._position = journal.begins_after
+        self._taken: list[_Taken] = []
         self._batch: list[ScannedFile] = []
         self._marks: list[bytes] = []
         self._is_moved = False
@@ -206,8 +220,10 @@ class Scanner:
         limit = gate.limits.max_size_bytes
         if walked is None:
             walked = steps(self._sources, self._journal.begins_after, self._journal.marks, limit, self._on_skip)
+        job = ScanJob(gate.item_fingerprinter)
+        most_taken = _WITH_PIXELS if job.fingerprint.asked.working_luma else batch_files
         results = in_order(
-            ScanJob(gate.item_fingerprinter),
+            job,
             fetched(walked, pacer, self._should_stop),
             load=self._handed,
             processes=options.processes,
@@ -218,10 +234,10 @@ class Scanner:
         self._since = asked = time.perf_counter()
         due = asked + BATCH_SECONDS
         for step, result in results:
-            answered = time.perf_counter()
+            self._spend("waiting", time.perf_counter() - asked)
             self._take(step, result)
-            self._spend("waiting", answered - asked)
-            self._spend("searching", time.perf_counter() - answered)
+            if len(self._taken) >= most_taken:
+                self._judge()
             if len(self._batch) >= batch_files or time.perf_counter() >= due:
                 yield from self._recorded()
                 due = time.perf_counter() + BATCH_SECONDS
@@ -259,17 +275,37 @@ class Scanner:
         self.done_count += 1
         if not isinstance(result, FileResult):
             result = FileResult(self._without_picture(step, result), 0.0)
-        meta = ItemMeta(item_ref=printable(self._options.ref_prefix + step.found.relative))
-        seconds = result.elapsed_ms / 1000.0
-        screening = judge(result.fingerprints, meta, self._gate, time.perf_counter() - seconds)
-        self._batch.append(ScannedFile(step.found.path, screening))
+        self._taken.append(_Taken(step.found, step, result))
+
+    def _judge(self) -> None:
+        """Judge what was taken, all together."""
+        started = time.perf_counter()
+        taken, self._taken = self._taken, []
+        prefix = self._options.ref_prefix
+        items = [
+            Fingerprinted(
+                each.result.fingerprints,
+                ItemMeta(item_ref=printable(prefix + each.found.relative)),
+                each.result.elapsed_ms / 1000.0,
+            )
+            for each in taken
+        ]
+        for each, screening in zip(taken, judge_many(items, self._gate), strict=True):
+            self._note(each, screening)
+        self._spend("searching", time.perf_counter() - started)
+
+    def _note(self, taken: _Taken, screening: Screening) -> None:
+        """Keep a screening for the record, and count it."""
+        found, step, result = taken.found, taken.step, taken.result
+        self._batch.append(ScannedFile(found.path, screening))
         why = result.fingerprints.unscreenable
         if step.mark and (why is None or why.reason not in _PASSING_REASONS):
             self._marks.append(step.mark)
-        self.tally.add(screening, step.found.size_bytes or 0, seconds)
+        seconds, decoding_seconds = result.elapsed_ms / 1000.0, result.decoding_ms / 1000.0
+        self.tally.add(screening, found.size_bytes or 0, seconds)
         self._spend("reading", step.read_seconds)
-        self._spend("decoding", result.decoding_ms / 1000.0)
-        self._spend("fingerprinting", seconds - result.decoding_ms / 1000.0)
+        self._spend("decoding", decoding_seconds)
+        self._spend("fingerprinting", seconds - decoding_seconds)
 
     def _without_picture(self, step: Step, failure: Failure | None) -> Fingerprints:
         """What a file is recorded with that no worker got through.
@@ -282,6 +318,8 @@ class Scanner:
             return without_picture(found, failure or Failure("the decoding process gave no answer"))
 
     def _recorded(self) -> Iterator[ScannedFile]:
+        if self._taken:
+            self._judge()
         if self._is_moved:
             started = time.perf_counter()
             self.tally.elapsed_seconds += started - self._since

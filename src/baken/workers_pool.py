@@ -30,13 +30,14 @@ DEFAULT_TIMEOUT_SECONDS = 60.0
 DEFAULT_MEMORY_BYTES = 3 << 30
 """What decoding may take: 16 bytes for each of 100 million pixels, the file twice, and as much again."""
 
-RECYCLED_AFTER_FILES = 2_000
+RECYCLED_AFTER_FILES = 20_000
 RECYCLED_AFTER_BYTES = 256 << 20
 """A worker that holds so much more than when it was new is replaced: decoders leak."""
 
 _LOOKED_AT_EVERY = 16
 _LONGEST_PAUSE_SECONDS = 30.0
 _MOST_KILLED_STARTS = 8
+_MOST_HANDED_OVER_AGAIN = 8
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -125,6 +126,7 @@ class WorkerPool:
         path = tuple(str(Path(each).absolute()) for each in sys.path if each)
         self._orders = Orders(path, self._isolation.memory_bytes, tuple(readable), reads_everything, tuple(imports))
         self._decoders: dict[object, AnswerDecoder] = {}
+        self._named: tuple[object, bytes] = (None, b"")
         self._state = _State()
         self._changed = threading.Condition()
         # A process ends with the thread that started it, so one thread that stays starts them all.
@@ -134,32 +136,41 @@ class WorkerPool:
     def run(self, job: Callable[[T], R], item: T) -> R | Failure:
         """What `job` gives for `item` in a worker; waits for one.
 
+        A worker that ends before it was at the item, killed while idle for instance, costs nothing: another gets it.
+
         Args:
-            job: a picklable callable that says by annotations what it gives (`workers_answers.AnswerDecoder`).
+            job: a picklable callable that says by annotations what it gives (`workers_answers.AnswerDecoder`), and that
+                does not change.
             item: bytes, or something picklable, or a file that is open: the job gets it for reading, from its start.
 
         Raises:
             NotReadyError: no worker starts, or the pool is closed.
         """
         decoder = self._decoder_of(job)
-        named = pickle.dumps(job)
-        held = self._borrowed()
-        try:
-            with _sent(item) as sent:
-                result: R = decoder.decode(held.process.ask(named, sent, self._timeout_seconds))
-        except ItemFailed as failed:
-            self._count(failed.loss)
-            self._give_back(held)
-            return Failure(failed.detail)
-        except WorkerLost as lost:
-            return self._lost(held, lost)
-        except ValueError as error:
-            return self._lost(held, WorkerLost(Loss.CRASHED, f"the decoding process answered nonsense: {error}"))
-        except BaseException:
-            self._drop(held)
-            raise
-        self._give_back(held)
-        return result
+        named = self._named_as(job)
+        handed_over = 0
+        while True:
+            held = self._borrowed()
+            handed_over += 1
+            try:
+                with _sent(item) as sent:
+                    result: R = decoder.decode(held.process.ask(named, sent, self._timeout_seconds))
+            except ItemFailed as failed:
+                self._count(failed.loss)
+                self._give_back(held)
+                return Failure(failed.detail)
+            except WorkerLost as lost:
+                failure = self._lost(held, lost)
+                if lost.has_begun or handed_over > _MOST_HANDED_OVER_AGAIN:
+                    return failure
+            except ValueError as error:
+                return self._lost(held, WorkerLost(Loss.CRASHED, f"the decoding process answered nonsense: {error}"))
+            except BaseException:
+                self._drop(held)
+                raise
+            else:
+                self._give_back(held)
+                return result
 
     def prestart(self) -> None:
         """Start all workers, so that the first files need not wait for them."""
@@ -203,6 +214,14 @@ class WorkerPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _named_as(self, job: object) -> bytes:
+        """The job pickled; of the last one that is at hand, because mostly all files have the same."""
+        last, named = self._named
+        if last is not job:
+            named = pickle.dumps(job)
+            self._named = (job, named)
+        return named
 
     def _decoder_of(self, job: Callable[[T], R]) -> AnswerDecoder:
         key = job if hasattr(job, "__code__") else type(job)

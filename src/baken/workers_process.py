@@ -55,15 +55,23 @@ class Loss(StrEnum):
 
 
 class WorkerLost(Exception):  # noqa: N818 - it is no error of whoever asks
-    """The process is gone or cannot be used any more; `detail` says why, for people."""
+    """The process is gone or cannot be used any more; `detail` says why, for people.
 
-    def __init__(self, loss: Loss, detail: str, *, is_started: bool = True, is_killed: bool = False) -> None:
-        """Say so; `is_killed`: from outside, by a person or for want of memory on the machine."""
+    Attributes:
+        is_started: whether it, and the job that it was asked for, had been ready.
+        is_killed: whether it was ended from outside, by a person or for want of memory on the machine.
+        has_begun: whether it may have been at the item. If not, the item is as good as before and another can have it.
+    """
+
+    def __init__(
+        self, loss: Loss, detail: str, *, is_started: bool = True, is_killed: bool = False, has_begun: bool = True
+    ) -> None:
         super().__init__(detail)
         self.loss = loss
         self.detail = detail
         self.is_started = is_started
         self.is_killed = is_killed
+        self.has_begun = has_begun
 
 
 class ItemFailed(Exception):  # noqa: N818 - likewise
@@ -153,7 +161,7 @@ class WorkerProcess:
         except TimeoutError:
             raise self._late(timeout_seconds) from None
         except OSError:
-            pass  # it died; the next read says how
+            raise self._ended(has_begun=False) from None
         if job not in self._jobs:
             self._receive(START_TIMEOUT_SECONDS, is_started=False)
             self._jobs.add(job)
@@ -199,8 +207,10 @@ class WorkerProcess:
             return kind, self._read(size, until)
         except TimeoutError:
             raise self._late(limit_seconds or timeout_seconds, is_started=is_started) from None
+        except ConnectionResetError:  # the system's word that it ended with a part of the request unread
+            raise self._ended(is_started=is_started, has_begun=False) from None
         except (EOFError, OSError):
-            raise self._ended(is_started=is_started) from None
+            raise self._ended(is_started=is_started, has_begun=is_started) from None
 
     def _read(self, size: int, until: float) -> bytes:
         read = bytearray(size)
@@ -217,14 +227,18 @@ class WorkerProcess:
         detail = f"the decoding process gave no answer within {seconds:g} seconds"
         return WorkerLost(Loss.TIMED_OUT, detail, is_started=is_started)
 
-    def _ended(self, *, is_started: bool) -> WorkerLost:
+    def _ended(self, *, is_started: bool = True, has_begun: bool = True) -> WorkerLost:
         status = self.end(_GRACE_SECONDS)
         if -status == signal.SIGXCPU:
             detail = "the decoding process used more processor time than one file may"
-            return WorkerLost(Loss.TIMED_OUT, detail, is_started=is_started)
-        detail = f"the decoding process ended by {_named(status)}"
-        is_killed = -status in {signal.SIGKILL, signal.SIGTERM}
-        return WorkerLost(Loss.CRASHED, detail, is_started=is_started, is_killed=is_killed)
+            return WorkerLost(Loss.TIMED_OUT, detail, is_started=is_started, has_begun=has_begun)
+        return WorkerLost(
+            Loss.CRASHED,
+            f"the decoding process ended by {_named(status)}",
+            is_started=is_started,
+            is_killed=-status in {signal.SIGKILL, signal.SIGTERM},
+            has_begun=has_begun,
+        )
 
 
 def _named(status: int) -> str:

@@ -37,10 +37,10 @@ UPDATE change_head SET seq = 1, last_entry_id = 1
 """
 
 
-def test_the_migrations_make_exactly_the_tables_of_the_schema(store_url: str):
-    Store.initialise(store_url).close()
+def test_the_migrations_make_exactly_the_tables_of_the_schema(bare_store_url: str):
+    Store.initialise(bare_store_url).close()
 
-    with create_engine(store_url, poolclass=NullPool).connect() as connection:
+    with create_engine(bare_store_url, poolclass=NullPool).connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, metadata) == []
 
@@ -53,8 +53,8 @@ def test_the_code_knows_every_migration():
     assert list(REVISIONS) == revisions[::-1]
 
 
-def test_a_database_of_the_first_revision_is_brought_up_to_date_with_its_banks(store_url: str):
-    address = parse_address(store_url)
+def test_a_database_of_the_first_revision_is_brought_up_to_date_with_its_banks(bare_store_url: str):
+    address = parse_address(bare_store_url)
     database = Database(address, busy_timeout_seconds=30, may_create=True)
     with database.write() as connection:
         config = Config()
@@ -70,8 +70,8 @@ def test_a_database_of_the_first_revision_is_brought_up_to_date_with_its_banks(s
     database.close()
 
     with pytest.raises(NotInitialisedError, match="older \\(0001\\)"):
-        Store.open(store_url)
-    with Store.initialise(store_url) as store:
+        Store.open(bare_store_url)
+    with Store.initialise(bare_store_url) as store:
         bank = store.bank("old")
         changed = store.change_bank("old", radius_bits=21, actor="alice")
 
@@ -79,8 +79,8 @@ def test_a_database_of_the_first_revision_is_brought_up_to_date_with_its_banks(s
     assert changed.radius_bits == 21
 
 
-def test_a_database_of_revision_4_keeps_its_entries_and_can_complete_them(store_url: str):
-    database = Database(parse_address(store_url), busy_timeout_seconds=30, may_create=True)
+def test_a_database_of_revision_4_keeps_its_entries_and_can_complete_them(bare_store_url: str):
+    database = Database(parse_address(bare_store_url), busy_timeout_seconds=30, may_create=True)
     with database.write() as connection:
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
@@ -94,7 +94,7 @@ def test_a_database_of_revision_4_keeps_its_entries_and_can_complete_them(store_
         )
     database.close()
 
-    with Store.initialise(store_url) as store:
+    with Store.initialise(bare_store_url) as store:
         bank, entry = store.bank("old"), store.entry("old", 1)
         added = store.add_missing_entries("old", [picture_entry(1)], ORIGIN, find_active=lambda *_: [1], actor="bob")
 
@@ -104,33 +104,33 @@ def test_a_database_of_revision_4_keeps_its_entries_and_can_complete_them(store_
         assert store.entry("old", 1).view_count == 3
 
 
-def test_initialising_again_keeps_what_is_there(store_url: str):
-    with Store.initialise(store_url) as store:
+def test_initialising_again_keeps_what_is_there(bare_store_url: str):
+    with Store.initialise(bare_store_url) as store:
         bank = make_bank(store)
 
-    with Store.initialise(store_url) as store:
+    with Store.initialise(bare_store_url) as store:
         assert store.banks() == [bank]
         assert store.head_seq() == 1
 
 
-def test_a_database_without_tables_asks_for_init(store_url: str):
-    if store_url.startswith("sqlite"):
-        Path(store_url.removeprefix("sqlite:///")).touch()
+def test_a_database_without_tables_asks_for_init(bare_store_url: str):
+    if bare_store_url.startswith("sqlite"):
+        Path(bare_store_url.removeprefix("sqlite:///")).touch()
 
     with pytest.raises(NotInitialisedError, match="no Baken tables") as raised:
-        Store.open(store_url)
+        Store.open(bare_store_url)
 
     assert "baken init" in raised.value.hint
 
 
-def test_a_database_made_by_a_newer_version_is_left_alone(store_url: str):
-    Store.initialise(store_url).close()
-    with create_engine(store_url, poolclass=NullPool).begin() as connection:
+def test_a_database_made_by_a_newer_version_is_left_alone(bare_store_url: str):
+    Store.initialise(bare_store_url).close()
+    with create_engine(bare_store_url, poolclass=NullPool).begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
     for attempt in (Store.open, Store.initialise):
         with pytest.raises(NotInitialisedError, match="newer \\(9999\\)"):
-            attempt(store_url)
+            attempt(bare_store_url)
 
 
 @pytest.mark.parametrize(

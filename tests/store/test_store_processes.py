@@ -164,8 +164,8 @@ def test_a_process_killed_between_counting_a_flood_and_acting_on_it_loses_neithe
         assert store.entry("known", 1).state is EntryState.QUARANTINED
 
 
-def test_four_processes_initialise_at_once(store_url: str):
-    children = [start("initialise", store_url, str(number)) for number in range(4)]
+def test_four_processes_initialise_at_once(bare_store_url: str):
+    children = [start("initialise", bare_store_url, str(number)) for number in range(4)]
     for child in children:
         assert child.stdout is not None
         assert child.stdout.readline().startswith("ready")
@@ -175,7 +175,7 @@ def test_four_processes_initialise_at_once(store_url: str):
         child.stdin.flush()
 
     assert [finish(child) for child in children] == [["head 0"]] * 4
-    with Store.open(store_url) as store:
+    with Store.open(bare_store_url) as store:
         make_bank(store)
         assert store.head_seq() == 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from shutil import copy2
 
 import pytest
 from console_browser import Site, Visitor, browsing, cheap_passwords, serving, visiting
@@ -34,17 +35,25 @@ def api(store_url: str, tmp_path: Path) -> Iterator[Api]:
 
 
 @pytest.fixture
-def sqlite_api(tmp_path: Path) -> Iterator[Api]:
+def data_dir(sqlite_file: Path, tmp_path: Path) -> Path:
+    """A data folder as `baken init` leaves it."""
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o700)
+    copy2(sqlite_file, folder)
+    return folder
+
+
+@pytest.fixture
+def sqlite_api(data_dir: Path) -> Iterator[Api]:
     """The application on SQLite alone, for what does not depend on the database."""
-    settings = load({}, data_dir=tmp_path / "data", max_upload_size_bytes=1_000_000, decode_processes=1)
+    settings = load({}, data_dir=data_dir, max_upload_size_bytes=1_000_000, decode_processes=1)
     with running_app(assemble.initialise(settings)) as running:
         yield running
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
+def serve(data_dir: Path) -> Iterator[Callable[..., ServerProcess]]:
     """Starts servers on one data folder (SQLite); all are gone after the test."""
-    data_dir = tmp_path / "data"
     with assemble.initialise(load({}, data_dir=data_dir)) as baken:
         _, secret = create_key(baken.store, "admin", frozenset({Scope.ADMIN}), actor="test")
     with ExitStack() as stack:

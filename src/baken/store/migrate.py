@@ -33,7 +33,10 @@ def initialise(database: Database) -> None:
         # On SQLite the write transaction keeps a second process out; on PostgreSQL no table is there to lock yet.
         if not database.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
-        if _revision(connection) not in {None, *REVISIONS}:
+        revision = _revision(connection)
+        if revision == REVISIONS[-1]:
+            return
+        if revision not in {None, *REVISIONS}:
             check_revision(database, connection)
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Dialect, Row, func, insert, select
 
 from baken.errors import ConflictError, NotFoundError
 from baken.model import (
@@ -84,7 +85,7 @@ class ScreeningBatch:
         Raises:
             InvalidValueError: a value that no database can hold.
         """
-        self._statement = DriverInsert(insert(schema.screenings), database.engine.dialect)
+        self._statement = _insert_screenings(database.engine.dialect)
         self._rows = [self._statement.bound(row_of(screening)) for screening in screenings]
         self._queued = screenings if remembers else ()
         self._matched = [screening for screening in screenings if screening.outcome.matches]
@@ -95,6 +96,12 @@ class ScreeningBatch:
             self._statement.execute(connection, self._rows)
             queue_seen(connection, self._queued)
             queue_matched(connection, self._matched)
+
+
+@lru_cache(maxsize=8)
+def _insert_screenings(dialect: Dialect) -> DriverInsert:
+    """The INSERT of a database, compiled once: that takes as long as a dozen rows."""
+    return DriverInsert(insert(schema.screenings), dialect)
 
 
 def screening_by_id(database: Database, screening_id: str) -> Screening:
