@@ -1,4 +1,4 @@
-"""A store as it is after a year: screenings by the million, and a hundred thousand open cases of all sizes.
+"""A store as it is after two months: screenings by the million, and a hundred thousand open cases of all sizes.
 
 Rows are written past the flow that makes them, in the form in which it leaves them, because screening a million
 pictures takes hours. What people do with the cases afterwards goes through the real thing.
@@ -136,7 +136,7 @@ def _write_screenings(connection: Connection, count: int) -> Any:  # noqa: ANN40
         codes = random_codes(len(numbers) * 4, seed=1_000 + start).reshape(len(numbers), _MIRRORINGS_BYTES)
         first = codes if first is None else first
         digests = [hashlib.sha256(b"%d" % number).digest() for number in numbers]
-        at = [NOW - timedelta(seconds=30 * (count - number)) for number in numbers]
+        at = [NOW - timedelta(seconds=5 * (count - number)) for number in numbers]
         given = list(zip(numbers, codes, digests, at, strict=True))
         digest_names = ("sha256", "sha1", "md5", "pdq", "quality_percent")
         rows = [

@@ -12,7 +12,7 @@ from heapq import merge
 from itertools import islice
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Row, Select, and_, false, func, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, false, func, literal, or_, select
 
 from baken.cases import Case, CaseState
 from baken.cases_query import CaseSort, QueueQuery
@@ -137,8 +137,9 @@ class QueueRows:
         by, way = _SORTED_BY[sort], _Way.of(sort)
         with self._database.read() as connection:
             pages = []
+            named = _banks_named(connection, query)
             for stored, states in _stored(query):
-                wanted = _conditions(query, asker, states, now)
+                wanted = _conditions(query, asker, states, now, named)
                 if after is not None:
                     wanted += way.behind(by, after)
                 # The index holds all that is asked; rows are read of those alone that are shown.
@@ -157,8 +158,13 @@ class QueueRows:
         by = _SORTED_BY[query.order]
         with self._database.read() as connection:
             found: list[Any] = []
+            named = _banks_named(connection, query)
             for stored, states in _stored(query):
-                wanted = [_CASES.state == stored.value, *_conditions(query, asker, states, now), *way.behind(by, key)]
+                wanted = [
+                    _CASES.state == stored.value,
+                    *_conditions(query, asker, states, now, named),
+                    *way.behind(by, key),
+                ]
                 statement = select(_CASES.id, by.label("value")).where(*wanted).order_by(*way.order(by)).limit(1)
                 found += connection.execute(statement).all()
         found.sort(key=lambda row: row.id, reverse=not way.ids_rise)
@@ -169,8 +175,11 @@ class QueueRows:
         """How many cases a query has, counted up to `at_most`."""
         counted = 0
         with self._database.read() as connection:
+            named = _banks_named(connection, query)
             for stored, states in _stored(query):
-                wanted = select(literal(1)).where(_CASES.state == stored.value, *_conditions(query, asker, states, now))
+                wanted = select(literal(1)).where(
+                    _CASES.state == stored.value, *_conditions(query, asker, states, now, named)
+                )
                 some = wanted.limit(at_most - counted).subquery()
                 counted += connection.execute(select(func.count()).select_from(some)).scalar_one()
                 if counted >= at_most:
@@ -200,10 +209,18 @@ def _stored(query: QueueQuery) -> list[tuple[CaseState, frozenset[CaseState]]]:
     return stored + [(state, frozenset({state})) for state in (CaseState.ON_HOLD, CaseState.DECIDED) if state in shown]
 
 
+def _banks_named(connection: Connection, query: QueueQuery) -> list[int]:
+    """The banks of the name that is asked for. Looked up once: in the list's own query it would be for every case."""
+    if query.bank is None:
+        return []
+    banks = schema.banks.c
+    return list(connection.execute(select(banks.id).where(banks.name == query.bank)).scalars())
+
+
 def _conditions(
-    query: QueueQuery, asker: Asker, states: frozenset[CaseState], now: datetime
+    query: QueueQuery, asker: Asker, states: frozenset[CaseState], now: datetime, named: Sequence[int]
 ) -> list[ColumnElement[bool]]:
-    """What a case of one stored state must meet."""
+    """What a case of one stored state must meet; `named` are the banks of the query."""
     conditions = asker.reaches() + _about_people(query, asker, states, now)
     for column, words in (
         (_CASES.purpose, query.purposes),
@@ -224,7 +241,6 @@ def _conditions(
     if query.escalated:
         conditions.append(_CASES.is_escalated)
     if query.bank is not None:
-        named = select(schema.banks.c.id).where(schema.banks.c.name == query.bank)
         conditions.append(_has_bank(select(_BANKS.case_id).where(_BANKS.bank_id.in_(named))))
     return conditions
 
