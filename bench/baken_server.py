@@ -45,12 +45,19 @@ class DataFolder:
 
     def serving(self, probe: bytes, *, cores: set[int], options: Sequence[str] = ()) -> AbstractContextManager[Server]:
         """`baken serve` once it answered `probe`."""
-        return serving(
-            [*_BAKEN, "--data-dir", str(self.path), "serve", "--host", HOST, "--port", "0", *options],
-            probe=probe,
-            cores=cores,
-            environment=_environment(),
-        )
+        return serving_folder(self.path, probe, cores=cores, options=options)
+
+
+def serving_folder(
+    path: Path, probe: bytes, *, cores: set[int], options: Sequence[str] = ()
+) -> AbstractContextManager[Server]:
+    """`baken serve` on a data folder, once it answered `probe`."""
+    return serving(
+        [*_BAKEN, "--data-dir", str(path), "serve", "--host", HOST, "--port", "0", *options],
+        probe=probe,
+        cores=cores,
+        environment=_environment(),
+    )
 
 
 @contextmanager

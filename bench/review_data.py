@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import JSON, Connection, Table, insert
 
-from baken.cases import Awaits, CaseState, DecisionKind, EventKind, MatchOrigin
+from baken.cases import Awaits, Case, CaseState, DecisionKind, EventKind, MatchOrigin
 from baken.model import (
     Bank,
     Finding,
@@ -29,8 +29,10 @@ from baken.model import (
     Verdict,
     Visibility,
 )
+from baken.priorities import Weights, rank_of
 from baken.store import Store, schema
 from baken.store.bulk import for_driver, insert_rows
+from baken.store.columns import UtcTime
 from baken.store.match_rows import match_row
 from baken.store.seen_turn import set_state
 from bench.codes import random_codes
@@ -77,6 +79,7 @@ def fill(store: Store, screening_count: int, open_count: int) -> Filled:
     with store.queues._database.write() as connection:
         for table, columns, rows in _rows_of(cases, chance):
             _write(connection, table, columns, rows)
+        connection.execute(insert(schema.case_ranking).values(id=1, weights=str(Weights())))
     _settle(store)
     still_open = [case for case in cases if case.state is CaseState.OPEN]
     largest = max(still_open, key=lambda case: len(case.numbers))
@@ -92,6 +95,7 @@ class _Case:
     state: CaseState
     opened_at: datetime
     numbers: range  # of the screenings that are in it
+    visibility: Visibility
     is_crowd: bool
 
     def account_of(self, number: int) -> str:
@@ -176,15 +180,9 @@ def _cases(chance: random.Random, banks: Sequence[Bank], open_count: int, screen
         entry_id = (bank.id - banks[0].id) * _ENTRIES + 1 + number % _ENTRIES
         state = CaseState.DECIDED if number % _DECIDED_SHARE == 0 else CaseState.OPEN
         numbers = range(next_number, next_number + 1 + extra)
-        yield _Case(
-            case_id,
-            bank,
-            entry_id,
-            state,
-            opened_at,
-            numbers,
-            is_crowd=number % (total // min(total, _CROWD_CASES)) == 0,
-        )
+        is_crowd = number % (total // min(total, _CROWD_CASES)) == 0
+        visibility = chance.choice(list(Visibility))
+        yield _Case(case_id, bank, entry_id, state, opened_at, numbers, visibility, is_crowd)
         next_number += 1 + extra
 
 
@@ -207,7 +205,8 @@ def _rows_of(cases: Sequence[_Case], chance: random.Random) -> Iterator[_Written
                 "event_count",
                 "awaits",
             ),
-            *("decision", "decided_at", "decided_by", "undo_until", "is_escalated"),
+            *("decision", "decided_at", "decided_by", "undo_until", "is_escalated", "widest_visibility"),
+            *("signals", "rank", "ranked_at"),
         ),
         (_case_row(case, chance) for case in cases),
     )
@@ -219,7 +218,7 @@ def _rows_of(cases: Sequence[_Case], chance: random.Random) -> Iterator[_Written
         ((case.bank.purpose.value, "cluster", case.numbers[0] + 1, case.id) for case in cases),
     )
     names = ("case_id", "screening_id", "item_ref", "account_ref", "album_ref", "visibility", "seen_at", "joined_at")
-    yield schema.case_items, (*names, "origin", "matches"), (row for case in cases for row in _item_rows(case, chance))
+    yield schema.case_items, (*names, "origin", "matches"), (row for case in cases for row in _item_rows(case))
     yield (
         schema.case_events,
         ("case_id", "seq", "at", "kind", "actor", "facts"),
@@ -231,22 +230,27 @@ def _case_row(case: _Case, chance: random.Random) -> tuple[Any, ...]:
     at, is_decided = case.opened_at, case.state is CaseState.DECIDED
     accounts = len({case.account_of(number) for number in case.numbers})
     facts = (case.id, case.bank.purpose.value, case.state.value, at, at, len(case.numbers), accounts)
+    counted = Case(
+        *(case.id, case.bank.purpose, case.state, at, at, len(case.numbers), accounts),
+        widest_visibility=case.visibility,
+    )
+    ranked: tuple[Any, ...] = (False, case.visibility.value, [], rank_of(counted, Weights()), at)
     if is_decided:
         kind = chance.choice((DecisionKind.CONFIRMED, DecisionKind.NOT_A_MATCH)).value
-        return (*facts, 3, None, kind, at, "user:usr_bench", at, False)
-    return (*facts, 2, Awaits.FIRST.value, None, None, None, None, False)
+        return (*facts, 3, None, kind, at, "user:usr_bench", at, *ranked)
+    return (*facts, 2, Awaits.FIRST.value, None, None, None, None, *ranked)
 
 
-def _item_rows(case: _Case, chance: random.Random) -> Iterator[tuple[Any, ...]]:
+def _item_rows(case: _Case) -> Iterator[tuple[Any, ...]]:
     bank = case.bank
     match = Match(
         bank.id, bank.name, bank.purpose, bank.verdict, case.entry_id, FingerprintKind.PDQ, 4, Transform.IDENTITY
     )
+    matches = [match_row(match)]
     for number in case.numbers:
-        visibility = chance.choice(list(Visibility)).value
-        references = (f"item {number}", case.account_of(number), f"album {number % 9_000}", visibility)
+        references = (f"item {number}", case.account_of(number), f"album {number % 9_000}", case.visibility.value)
         times = (case.opened_at, case.opened_at)
-        yield (case.id, screening_id_of(number), *references, *times, MatchOrigin.SCREENING.value, [match_row(match)])
+        yield (case.id, screening_id_of(number), *references, *times, MatchOrigin.SCREENING.value, matches)
 
 
 def _event_rows(case: _Case) -> Iterator[tuple[Any, ...]]:
@@ -258,11 +262,19 @@ def _event_rows(case: _Case) -> Iterator[tuple[Any, ...]]:
         yield case.id, 3, case.opened_at, EventKind.DECIDED.value, "user:usr_bench", facts
 
 
-def _write(connection: Connection, table: Table, columns: tuple[str, ...], rows: Any) -> None:  # noqa: ANN401 - rows
-    turn = [for_driver(connection, table, column) for column in columns]
+def _write(connection: Connection, table: Table, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
+    # Only these are not what both drivers take as they are; turning every value would take as long as writing it.
+    turned = [
+        (place, for_driver(connection, table, name))
+        for place, name in enumerate(columns)
+        if isinstance(table.c[name].type, UtcTime | JSON)
+    ]
     chunk: list[tuple[Any, ...]] = []
     for row in rows:
-        chunk.append(tuple(convert(value) for convert, value in zip(turn, row, strict=True)))
+        values = list(row)
+        for place, convert in turned:
+            values[place] = convert(values[place])
+        chunk.append(tuple(values))
         if len(chunk) == _CHUNK:
             insert_rows(connection, table, columns, chunk)
             chunk = []

@@ -188,12 +188,12 @@ def test_a_benchmark_never_takes_its_database_from_the_environment(folder: DataF
     assert (folder.path / "baken.sqlite3").exists()
 
 
-@pytest.mark.parametrize("name", ["batch-10m", "crowds-1m", "folder-10m", "orientations-10m"])
+@pytest.mark.parametrize("name", ["batch-10m", "crowds-1m", "folder-10m", "orientations-10m", "review"])
 def test_a_quick_run_gives_figures_that_can_be_kept_and_no_wrong_match(name: str) -> None:
     scenario = next(each for each in find_scenarios() if each.name == name)
 
     answer = scenario.run(Scale(quick=True))
 
     assert msgspec.json.decode(msgspec.json.encode(answer.figures), type=list[Figure]) == answer.figures
-    checked = [figure for figure in answer.figures if figure.unit in {"matches", "answers"}]
+    checked = [figure for figure in answer.figures if figure.unit in {"matches", "answers", "events", "cases"}]
     assert all(figure.met for figure in checked)

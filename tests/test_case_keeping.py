@@ -358,7 +358,7 @@ def test_whatever_people_do_the_columns_are_what_the_events_come_to(world: Revie
     case_id = world.open_case()
     people = [world.ann, world.ben, world.lea, world.lou]
     done = 0
-    for _ in range(80):
+    for _ in range(100):
         world.clock.move(seconds=generator.randrange(200))
         user = generator.choice(people)
         try:
@@ -375,7 +375,7 @@ def test_whatever_people_do_the_columns_are_what_the_events_come_to(world: Revie
         assert (case.lease_until is None) == (case.holder_id is None)
         pending = [a for a in world.store.case_actions.of_case(case_id) if a.state is ActionState.PENDING]
         assert case.state is CaseState.DECIDED or not pending
-    assert done > 15
+    assert done > 10
     world.two_person()
 
 
@@ -483,3 +483,31 @@ def test_the_documented_actions_are_those_of_the_rules() -> None:
         if purpose is not Purpose.BENIGN
         for decision in DecisionKind
     }
+
+
+def test_a_second_decision_is_never_part_of_a_selection(world: ReviewWorld) -> None:
+    case_id, other = world.open_case(), world.open_case()
+    world.review.ask_second(world.ann, case_id, "unsure")
+    world.review.decide(world.ann, case_id, CONFIRMED)
+    plan = world.review.plan(world.ben, [case_id, other], CONFIRMED)
+    assert [case.id for case in plan.cases] == [other]
+    [(refused, why)] = plan.refused
+    assert (refused, "one case at a time" in why) == (case_id, True)
+
+
+def test_of_a_crowd_that_joins_the_newest_events_are_shown_and_everything_people_did(
+    world: ReviewWorld, banked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("baken.review.MAX_SHOWN_JOININGS", 2)
+    [first] = world.more(banked)
+    case_id = world.case_of(first)
+    world.review.note(world.ann, case_id, "early")
+    for file in range(1, 4):
+        world.more(banked, file=file)
+    shown = world.review.events(world.ann, case_id)
+    assert [(event.seq, event.kind.value) for event in shown] == [
+        (1, "opened"),
+        (3, "noted"),
+        (5, "joined"),
+        (6, "joined"),
+    ]

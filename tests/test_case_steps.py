@@ -58,7 +58,7 @@ def test_what_is_offered_succeeds_and_what_is_not_is_refused(world: ReviewWorld)
     people = [world.ann, world.ben, world.lea, world.lou, person(world.store, "otto", Role.AUDITOR)]
     cases = [world.open_case() for _ in range(5)]
     seen: Counter[tuple[CaseStep, bool]] = Counter()
-    for _ in range(700):
+    for _ in range(450):
         if chance.random() < 0.15:
             world.clock.at += timedelta(minutes=chance.choice((2, 6)))
         case_id, user = chance.choice(cases), chance.choice(people)

@@ -61,10 +61,11 @@ TWO_PERSON_DECISIONS = frozenset({DecisionKind.CONFIRMED, DecisionKind.REFER})
 FOLLOWED_DECISIONS = frozenset({DecisionKind.CONFIRMED, DecisionKind.ALLOWED, DecisionKind.NOT_A_MATCH})
 """The decisions that new copies follow: who could not tell, or referred it, did not say what to do with others."""
 
-SIDE_EVENTS = frozenset(
+CROWD_EVENTS = frozenset({EventKind.JOINED, EventKind.FOLLOWED})
+"""The events that a case may have any number of: they come with copies, not with people."""
+
+SIDE_EVENTS = CROWD_EVENTS | frozenset(
     {
-        EventKind.JOINED,
-        EventKind.FOLLOWED,
         EventKind.NOTED,
         EventKind.ACTED,
         EventKind.DISPUTED,
@@ -319,6 +320,19 @@ def check_undecided(status: CaseStatus) -> None:
     """
     if status.state is CaseState.DECIDED:
         raise ConflictError("the case is decided", hint="Undo the decision, or reopen the case.")
+
+
+def check_bulk(status: CaseStatus) -> None:
+    """Do nothing when the case may be decided together with others.
+
+    A summary would tell whether a second decision agrees with the first, which the second person must not know.
+
+    Raises:
+        ConflictError: it awaits a second decision.
+    """
+    if status.awaits is Awaits.SECOND:
+        message = "the case awaits a second person's decision, which is given for one case at a time"
+        raise ConflictError(message, hint="Open it, and decide it by itself.")
 
 
 def check_reassign(case: Case, status: CaseStatus, user: User, to: User | None) -> None:

@@ -63,4 +63,4 @@ def done(
     """Say that actions are done, which is final: all of them or, when one cannot be, none."""
     with assemble.open_existing(load_settings(context, data_dir)) as baken:
         finish_actions(baken.store, action_ids, actor=actor(), now=datetime.now(UTC))
-    output.console().print(f"{len(action_ids):,} actions are final")
+    output.console().print("1 action is final" if len(action_ids) == 1 else f"{len(action_ids):,} actions are final")

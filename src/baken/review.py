@@ -44,6 +44,8 @@ from baken.store.case_events import LockedCase, events_of_kinds, locked, set_lea
 from baken.store.case_outcomes import add_benign, dispute_entry, withdraw_benign
 from baken.store.changes import Mutation
 
+MAX_SHOWN_JOININGS = 500
+
 MAX_BULK_CASES = 200
 """The most cases that are decided at once: a person has looked at each."""
 
@@ -111,10 +113,15 @@ class Review:
         return self._within_reach(user, self._readable(user, case_id))
 
     def events(self, user: User, case_id: str) -> list[CaseEvent]:
-        """What happened to it. A second decision is made without being shown the first, whose one fact is `sealed`."""
+        """What happened to it. A second decision is made without being shown the first, whose one fact is `sealed`.
+
+        Of items that joined, only the newest `MAX_SHOWN_JOININGS` events: a picture that goes round has thousands.
+        """
         self._readable(user, case_id)
-        events = self._store.case_events.events(case_id)
-        sealed = case_rules.sealed_seqs(case_rules.derive(events), user)
+        told = self._store.case_events.events(case_id, without=case_rules.CROWD_EVENTS)
+        sealed = case_rules.sealed_seqs(case_rules.derive(told), user)
+        joined = self._store.case_events.newest(case_id, case_rules.CROWD_EVENTS, MAX_SHOWN_JOININGS)
+        events = sorted([*told, *joined], key=lambda event: event.seq)
         return [replace(event, facts={"sealed": True}) if event.seq in sealed else event for event in events]
 
     def standing(self, user: User, case_id: str) -> CaseStanding:
@@ -435,6 +442,7 @@ class Review:
             try:
                 case_rules.require(user, Action.DECIDE_CASES, found.case)
                 case_rules.check_work(step.case, step.status, user, now, self._name_of)
+                case_rules.check_bulk(step.status)
             except BakenError as error:
                 refused.append((found.case.id, error.message))
             else:

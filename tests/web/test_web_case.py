@@ -364,6 +364,23 @@ def test_a_decision_of_many_items_is_shown_once_more(
     assert now(site, case).decision is DecisionKind.CONFIRMED
 
 
+def test_what_a_second_decision_would_do_is_not_told(
+    site: Site, make_case: Callable[..., Case], enter: Callable[..., Reviewer], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("baken.web.console.case.MANY_ITEMS", 2)
+    case, alice, bob = make_case("known_abuse"), enter("alice"), enter("bob")
+    alice.open(path(case))
+    alice.take(case.id, "decide", **CONFIRMED)
+    assert "Nothing is done before somebody else has decided as well." in alice.text
+    digest = alice.page.text.split('name="digest" value="')[1].split('"')[0]
+    alice.take(case.id, "decide", **CONFIRMED, digest=digest)
+    bob.open(path(case))
+    bob.take(case.id, "decide", **CONFIRMED)
+
+    assert "really" not in bob.text
+    assert now(site, case).decision is DecisionKind.CONFIRMED
+
+
 def test_items_are_paged(
     make_case: Callable[..., Case], enter: Callable[..., Reviewer], monkeypatch: pytest.MonkeyPatch
 ):

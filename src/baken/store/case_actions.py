@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, exists, func, insert, literal, select, update
+from sqlalchemy import Connection, Row, Select, func, insert, literal, select, update
 
 from baken.cases import ActionKind, ActionState, CaseAction, DecisionKind
 from baken.errors import NotFoundError
@@ -17,6 +17,7 @@ from baken.model import Purpose
 from baken.store import schema
 from baken.store.engine import Database
 from baken.store.paging import cursor_id, page_limit
+from baken.store.schema_review import is_pending_action
 
 _ACTIONS = schema.case_actions.c
 _ITEMS = schema.case_items.c
@@ -110,9 +111,9 @@ def add_actions(
         if item_ids is not None:
             rows = rows.where(_ITEMS.id.in_(item_ids))
         if kind in once:
-            done = (_ACTIONS.item_id == _ITEMS.id) & (_ACTIONS.kind == kind.value)
-            same_case = (_ACTIONS.case_id == case_id) & (_ACTIONS.state == ActionState.FINAL.value)
-            rows = rows.where(~exists().where(done, same_case))
+            # One set for all items: asked anew for each of a crowd, it would take minutes.
+            done = select(_ACTIONS.item_id).where(_ACTIONS.case_id == case_id, _ACTIONS.kind == kind.value)
+            rows = rows.where(_ITEMS.id.not_in(done.where(_ACTIONS.state == ActionState.FINAL.value)))
         names = ("case_id", "event_seq", "item_id", "kind", "state", "due_at")
         statement = insert(schema.case_actions).from_select(names, rows.order_by(_ITEMS.id))
         counts[kind.value] = connection.execute(statement).rowcount
@@ -127,8 +128,7 @@ def action_counts(connection: Connection, case_id: str, event_seqs: Collection[i
 
 def cancel_actions(connection: Connection, case_id: str) -> int:
     """Cancel what is pending in a locked case; how many actions."""
-    pending = update(schema.case_actions).where(_ACTIONS.case_id == case_id)
-    pending = pending.where(_ACTIONS.state == ActionState.PENDING.value)
+    pending = update(schema.case_actions).where(_ACTIONS.case_id == case_id, is_pending_action)
     return connection.execute(pending.values(state=ActionState.CANCELLED.value)).rowcount
 
 
@@ -146,7 +146,7 @@ def finish_actions(connection: Connection, action_ids: Collection[int], at: date
 
 def has_pending(connection: Connection, case_id: str) -> bool:
     """Whether anything of a case is left to be done."""
-    query = select(_ACTIONS.id).where(_ACTIONS.case_id == case_id, _ACTIONS.state == ActionState.PENDING.value)
+    query = select(_ACTIONS.id).where(_ACTIONS.case_id == case_id, is_pending_action)
     return connection.execute(query.limit(1)).first() is not None
 
 

@@ -77,6 +77,14 @@ class CaseEventRows:
                 raise _not_found(case_id)
             return [_event(row) for row in connection.execute(query)]
 
+    def newest(self, case_id: str, kinds: Collection[EventKind], limit: int) -> list[CaseEvent]:
+        """The newest events of some kinds of a case, in their order, at most `limit`."""
+        query = select(schema.case_events).where(_EVENTS.case_id == case_id)
+        query = query.where(_EVENTS.kind.in_([kind.value for kind in kinds])).order_by(_EVENTS.seq.desc())
+        with self._database.read() as connection:
+            rows = connection.execute(query.limit(page_limit(limit))).all()
+        return [_event(row) for row in reversed(rows)]
+
     @contextmanager
     def audited(self) -> Iterator[AuditedWrite]:
         """One write transaction, whose events for the audit log are written with it."""

@@ -140,8 +140,7 @@ class _Batch:
         chosen = [target for target in self._targets.values() if target.members]
         self._open([target for target in chosen if target.is_new])
         self._write_keys()
-        for target in chosen:
-            self._add_matched(target)
+        self._add_matched(chosen)
         new_items = self._add_items(chosen)
         self._count(chosen, new_items)
         self._point(chosen)
@@ -216,18 +215,20 @@ class _Batch:
                 mine = (_KEYS.purpose == self._purpose.value) & (_KEYS.kind == kind) & (_KEYS.key_id == key_id)
                 self._connection.execute(update(schema.case_keys).where(mine).values(case_id=case_id))
 
-    def _add_matched(self, target: _Target) -> None:
-        """Note the entries, and their banks, that the case's items match."""
-        case_id = target.case.id
-        matched = {match.entry_id: match.bank_id for each in target.members for match in each.matches}
-        for table, column, ids in (
-            (schema.case_entries, schema.case_entries.c.entry_id, set(matched)),
-            (schema.case_banks, schema.case_banks.c.bank_id, set(matched.values())),
+    def _add_matched(self, chosen: Sequence[_Target]) -> None:
+        """Note the entries, and their banks, that the items of each case match."""
+        matches = [(target.case.id, match) for target in chosen for each in target.members for match in each.matches]
+        entries = {(case_id, match.entry_id) for case_id, match in matches}
+        banks = {(case_id, match.bank_id) for case_id, match in matches}
+        for table, column, wanted in (
+            (schema.case_entries, schema.case_entries.c.entry_id, entries),
+            (schema.case_banks, schema.case_banks.c.bank_id, banks),
         ):
-            there = select(column).where(table.c.case_id == case_id, column.in_(ids))
-            missing = ids - set(self._connection.execute(there).scalars())
+            case_ids, ids = {case_id for case_id, _ in wanted}, {each for _, each in wanted}
+            there = select(table.c.case_id, column).where(table.c.case_id.in_(case_ids), column.in_(ids))
+            missing = wanted - {(row[0], row[1]) for row in self._connection.execute(there)}
             if missing:
-                rows = [{"case_id": case_id, column.name: each} for each in sorted(missing)]
+                rows = [{"case_id": case_id, column.name: each} for case_id, each in sorted(missing)]
                 self._connection.execute(insert(table), rows)
 
     def _add_items(self, chosen: Sequence[_Target]) -> dict[str, list[Found]]:
@@ -297,16 +298,17 @@ class _Batch:
 
     def _new_accounts(self, new_items: Mapping[str, Sequence[Found]]) -> dict[str, int]:
         """How many accounts each case has only since these items are in it."""
-        accounts = {
+        given = {
             case_id: Counter(each.item.account_ref for each in new if each.item.account_ref is not None)
             for case_id, new in new_items.items()
         }
+        refs = {account for accounts in given.values() for account in accounts}
+        query = select(_ITEMS.case_id, _ITEMS.account_ref, func.count()).group_by(_ITEMS.case_id, _ITEMS.account_ref)
+        there = self._connection.execute(query.where(_ITEMS.case_id.in_(given), _ITEMS.account_ref.in_(refs)))
+        # The new items are written already: an account that has more of them in the case was there before.
         fresh: dict[str, int] = defaultdict(int)
-        for case_id, given in accounts.items():
-            mine = select(_ITEMS.account_ref, func.count()).where(_ITEMS.case_id == case_id)
-            there = self._connection.execute(mine.where(_ITEMS.account_ref.in_(given)).group_by(_ITEMS.account_ref))
-            # The new items are written already: an account that has more of them in the case was there before.
-            fresh[case_id] = sum(count == given[account] for account, count in there)
+        for case_id, account, count in there:
+            fresh[case_id] += count == given[case_id][account]
         return fresh
 
     def _follow(self, case: Case, seq: int, new: Sequence[Found]) -> None:

@@ -84,19 +84,18 @@ def drop_joined(connection: Connection, queue_ids: Sequence[int]) -> None:
 
 def _clusters_of(connection: Connection, items: Sequence[ScreenedItem]) -> dict[str, int]:
     """The cluster of each item that the seen index has taken over, by screening."""
-    named = [item for item in items if item.account_ref is not None]
-    unnamed = [item.screening_id for item in items if item.account_ref is None]
     joined = schema.seen_items.join(schema.seen_files, _FILES.id == _SEEN.file_id)
-    query = select(_SEEN.screening_id, _FILES.cluster_id).select_from(joined)
+    query = select(_SEEN.screening_id, _FILES.cluster_id)
     found: dict[str, int] = {}
     # By account, since that leads the index of seen items that has their screenings.
-    for accounts, screening_ids in (
-        (_SEEN.account_ref.in_({item.account_ref for item in named}), [item.screening_id for item in named]),
-        (_SEEN.account_ref.is_(None), unnamed),
+    named = [item.screening_id for item in items if item.account_ref is not None]
+    same = (_SCREENINGS.id == _SEEN.screening_id) & (_SCREENINGS.account_ref == _SEEN.account_ref)
+    unnamed = [item.screening_id for item in items if item.account_ref is None]
+    for wanted in (
+        query.select_from(joined.join(schema.screenings, same)).where(_SCREENINGS.id.in_(named)),
+        query.select_from(joined).where(_SEEN.account_ref.is_(None), _SEEN.screening_id.in_(unnamed)),
     ):
-        if screening_ids:
-            wanted = query.where(accounts, _SEEN.screening_id.in_(screening_ids))
-            found.update({row.screening_id: row.cluster_id for row in connection.execute(wanted)})
+        found.update({row.screening_id: row.cluster_id for row in connection.execute(wanted)})
     return found
 
 

@@ -165,6 +165,14 @@ case_actions = Table(
 )
 Index("case_actions_due", case_actions.c.state, case_actions.c.id)
 Index("case_actions_case", case_actions.c.case_id, case_actions.c.id)
+is_pending_action = text("state = 'pending'")
+Index(
+    "case_actions_pending",
+    case_actions.c.case_id,
+    case_actions.c.id,
+    sqlite_where=is_pending_action,
+    postgresql_where=is_pending_action,
+)
 
 saved_views = Table(
     "saved_views",

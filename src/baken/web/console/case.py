@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from baken import candidates
 from baken.accounts import User
-from baken.cases import Decision
+from baken.cases import Awaits, Decision
 from baken.errors import ConflictError, InvalidValueError, LeaseLostError, NotAuthorisedError, NotFoundError
 from baken.review import BulkPlan
 from baken.web.console.case_forms import Asked, FormError, decision_in, id_in, reason_in, until_in
@@ -152,8 +152,12 @@ class CasePages:
         return await self._take(visit, "decide", decide)
 
     def _plan_of_many(self, user: User, case_id: str, decision: Decision) -> BulkPlan | None:
-        """What the decision would do, if that is much; whoever may not decide hears it from the decision itself."""
-        if self._reader.standing(user, case_id).case.item_count < MANY_ITEMS:
+        """What the decision would do, if that is much; whoever may not decide hears it from the decision itself.
+
+        Of a second decision it is not told: whether anything follows says what the first one was.
+        """
+        case = self._reader.standing(user, case_id).case
+        if case.item_count < MANY_ITEMS or case.awaits is Awaits.SECOND:
             return None
         plan = self._review.plan(user, [case_id], decision)
         return plan if plan.cases else None

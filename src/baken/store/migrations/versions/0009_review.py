@@ -153,6 +153,14 @@ def _make_case_tables() -> None:
     )
     op.create_index("case_actions_due", "case_actions", ["state", "id"])
     op.create_index("case_actions_case", "case_actions", ["case_id", "id"])
+    is_pending = sa.text("state = 'pending'")
+    op.create_index(
+        "case_actions_pending",
+        "case_actions",
+        ["case_id", "id"],
+        sqlite_where=is_pending,
+        postgresql_where=is_pending,
+    )
     op.create_table(
         "saved_views",
         _own_id(),
