@@ -25,7 +25,9 @@ struct Points {
 Points taken(FuzzedDataProvider& data) {
   const size_t count = data.ConsumeIntegralInRange<size_t>(0, most_codes);
   Points points{std::vector<uint8_t>(count * code_bytes), std::vector<float>(count * 2)};
-  data.ConsumeData(points.codes.data(), points.codes.size() / 4);  // the rest is alike: ties and near codes
+  if (count > 0) {  // the bytes of an empty vector are nowhere, and may not be named
+    data.ConsumeData(points.codes.data(), points.codes.size() / 4);  // the rest is alike: ties and near codes
+  }
   for (float& place : points.places) {
     place = data.ConsumeBool() ? data.ConsumeFloatingPointInRange<float>(-8.0F, 600.0F) : data.ConsumeFloatingPoint<float>();
   }
