@@ -102,12 +102,15 @@ def test_a_bank_is_changed_as_far_as_it_is_named(baken: Command):
 
     assert ended.out == (
         "bank known: within 24 bits, block, at most 250 accounts an hour or 20 times the busiest hour, "
-        "keeps full views\n"
+        "keeps full views, new copies follow decisions\n"
     )
     assert (shown["radius_bits"], shown["verdict"]) == (24, "block")
     assert (shown["flood_accounts_per_hour"], shown["flood_factor"]) == (250, 20)
     off = baken.ok("bank", "set", "known", "--flood-accounts-per-hour", "0", "--verdict", "hold")
-    assert off.out == "bank known: within 24 bits, hold, flood breaker off, keeps full views\n"
+    assert (
+        off.out
+        == "bank known: within 24 bits, hold, flood breaker off, keeps full views, new copies follow decisions\n"
+    )
     assert "flood breaker off" in baken.ok("bank", "show", "known").out
 
 

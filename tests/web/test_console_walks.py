@@ -263,6 +263,7 @@ def test_the_page_is_accessible_before_and_after_a_decision_of_many_items(
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="Decide", exact=True)).to_be_visible()
     decide(page, "allowed", "has_consent")
+    expect(page.get_by_role("button", name="Yes, decide")).to_be_focused()
     page.keyboard.press("y")
     expect(page.get_by_role("status")).to_have_text("Your decision is kept.")
     assert now(site, case).decision is DecisionKind.ALLOWED

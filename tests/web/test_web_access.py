@@ -22,6 +22,7 @@ NEEDS = {
     "/v1/banks": Scope.BANKS,
     "/v1/notices": Scope.BANKS,
     "/v1/cases": Scope.CASES,
+    "/v1/actions": Scope.CASES,
     "/v1/seen": Scope.ADMIN,
     "/v1/unheard-of": Scope.ADMIN,
     "/metrics": None,
@@ -36,6 +37,7 @@ VALUES = {
     "entry_id": "1",
     "notice_id": "1",
     "case_id": "case_1",
+    "action_id": "1",
 }
 """A value for each parameter of a path."""
 
@@ -45,9 +47,9 @@ def every_route(api: Api) -> list[tuple[str, str]]:
     found = []
     for route in api.app.routes:
         assert isinstance(route, Route), "a kind of route this test cannot look into"
-        path = route.path.format_map(VALUES)
-        if path == "/console" or path.startswith("/console/"):
+        if route.path == "/console" or route.path.startswith("/console/"):
             continue
+        path = route.path.format_map(VALUES)
         found += [(method, path) for method in sorted(route.methods or ())]
     return found
 

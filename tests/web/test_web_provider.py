@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -260,6 +261,7 @@ def test_new_keys_of_the_provider_are_no_hindrance_and_one_that_is_down_says_so(
         here = Place(url, server, baken, twin)
         here.make("alice")
         for _ in range(2):  # started again, it has another key
+            time.sleep(1.1)  # keys are asked for again once a second, and not sooner
             with real_provider(twin), Person(here) as alice:
                 assert alice.enter("alice-there").status_code == 200, server.log()
         with Person(here) as alice:
