@@ -190,7 +190,8 @@ class QueueRows:
 
     def cases(self, case_ids: Collection[str], asker: Asker, *, limit: int) -> list[Case]:
         """Those of the cases that are there and may be seen, the newest first, at most `limit`."""
-        newest, found = sorted(case_ids, reverse=True), []
+        newest = sorted(case_ids, reverse=True)
+        found: list[Row[Any]] = []
         with self._database.read() as connection:
             for start in range(0, len(newest), _IDS_AT_ONCE):  # an account may have thousands, and few are shown
                 some = select(schema.cases).where(_CASES.id.in_(newest[start : start + _IDS_AT_ONCE]), *asker.reaches())
