@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+
+import pytest
 
 from baken.accounts import Role, User
 from baken.case_rules import ReviewPolicy
@@ -13,6 +16,7 @@ from baken.cases import Category, Decision, DecisionKind
 from baken.model import Purpose
 from baken.review import Review
 from baken.store import Store
+from postgresql import empty_postgresql
 from seen_world import NOW, Clock, World, code, pdq_entry, picture
 
 CATEGORIES = (Category("rules", "Against our rules"), Category("other", "Other"))
@@ -95,3 +99,14 @@ class ReviewWorld(World):
         screening = self.see(picture(number, file=file), f"item of {account}", account)
         assert screening.outcome.matches
         return screening.id
+
+
+@contextmanager
+def world_of_an_engine(request: pytest.FixtureRequest, folder: Path) -> Iterator[ReviewWorld]:
+    """One world for all tests of an engine (`request.param`): each has cases of its own, and time only goes on."""
+    url = f"sqlite:///{folder / 'baken.sqlite3'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgresql_database")
+        empty_postgresql(url)
+    with ReviewWorld(url, folder) as made:
+        yield made

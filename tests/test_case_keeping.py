@@ -19,20 +19,13 @@ from baken.model import EntryState, NoticeKind, Purpose, Verdict
 from baken.review import Review
 from baken.store.case_actions import ActionFilter
 from baken.store.case_events import columns_of
-from postgresql import empty_postgresql
-from review_world import ALLOWED, CANNOT_TELL, CONFIRMED, NOT_A_MATCH, REFER, ReviewWorld, person
+from review_world import ALLOWED, CANNOT_TELL, CONFIRMED, NOT_A_MATCH, REFER, ReviewWorld, person, world_of_an_engine
 from seen_world import code, pdq_entry, picture
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReviewWorld]:
-    """One world for all tests of an engine: each has cases of its own, and time only goes on."""
-    folder = tmp_path_factory.mktemp("keeping")
-    url = f"sqlite:///{folder / 'baken.sqlite3'}"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql_database")
-        empty_postgresql(url)
-    with ReviewWorld(url, folder) as made:
+    with world_of_an_engine(request, tmp_path_factory.mktemp("keeping")) as made:
         yield made
 
 

@@ -11,19 +11,12 @@ from baken.accounts import Role
 from baken.cases import ActionKind, ActionState, Awaits, CaseState, Decision, DecisionKind, EventKind
 from baken.errors import ConflictError, InvalidValueError, LeaseLostError, NotAuthorisedError, NotFoundError
 from baken.model import Purpose
-from postgresql import empty_postgresql
-from review_world import ALLOWED, CANNOT_TELL, CONFIRMED, NOT_A_MATCH, REFER, ReviewWorld, person
+from review_world import ALLOWED, CANNOT_TELL, CONFIRMED, NOT_A_MATCH, REFER, ReviewWorld, person, world_of_an_engine
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def worlds(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReviewWorld]:
-    """One world for all tests of an engine: each has cases of its own, and time only goes on."""
-    folder = tmp_path_factory.mktemp("review")
-    url = f"sqlite:///{folder / 'baken.sqlite3'}"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql_database")
-        empty_postgresql(url)
-    with ReviewWorld(url, folder) as made:
+    with world_of_an_engine(request, tmp_path_factory.mktemp("review")) as made:
         yield made
 
 

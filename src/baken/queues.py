@@ -12,14 +12,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from baken.accounts import User
-from baken.case_rules import SIDE_EVENTS, derive, sealed_seqs
 from baken.cases import Case, CaseState
 from baken.cases_query import CaseSort, QueueQuery
 from baken.errors import InvalidValueError, NotFoundError
-from baken.permissions import Action, may, require
+from baken.permissions import Action, require
 from baken.priorities import FactorName, Points, Weights, points_of, rank_of
 from baken.queues_search import CaseSearch, SearchKind
-from baken.queues_timeline import Happening, timeline_of
 from baken.store import Store
 from baken.store.case_search import AccountScreening, LinkedAccount
 from baken.store.queues import COUNT_LIMIT, Asker, QueueKey
@@ -30,7 +28,6 @@ __all__ = [  # with what the pages need of the parts
     "AccountScreening",
     "CaseSort",
     "DryRun",
-    "Happening",
     "LinkedAccount",
     "PlaceChange",
     "Points",
@@ -45,8 +42,7 @@ __all__ = [  # with what the pages need of the parts
 ]
 
 MAX_PAGE = 200
-MAX_EVENTS = 2_000
-MAX_ACCOUNT_CASES = 50
+MAX_ACCOUNT_CASES = 25
 MAX_LINKED = 100
 MAX_COUNTED_SCREENINGS = 1_000
 DRY_RUN_PLACES = 100
@@ -329,29 +325,6 @@ class Queues:
             tuple(linked[:MAX_LINKED]),
             len(linked) > MAX_LINKED or len(cases) > MAX_ACCOUNT_CASES,
         )
-
-    def timeline(self, user: User, case_id: str) -> list[Happening]:
-        """What happened to a case, the latest part of it, in order: events, what joined, who looked at pictures.
-
-        A decision that the person must not know yet is there without its facts, but that it is `sealed`. What others
-        looked at is for those who may see exposure.
-
-        Raises:
-            NotFoundError: there is no such case within the person's reach.
-        """
-        require(user, Action.SEE_CASES)
-        found = self._store.queues.cases([case_id], asker_of(user), limit=1)
-        if not found:
-            message = f"there is no case {case_id[:100]!r} among yours"
-            raise NotFoundError(message, hint="It may be of a bank that is not one of yours.")
-        [case] = found
-        rows = self._store.case_events
-        sealed = sealed_seqs(derive(rows.events(case_id, without=SIDE_EVENTS)), user)
-        events = rows.events(case_id, after_seq=case.event_count - MAX_EVENTS)
-        shown = [replace(each, facts={"sealed": True}) if each.seq in sealed else each for each in events]
-        reveals = self._store.reveals.of_case(case_id)
-        sees_others = may(user, Action.SEE_EXPOSURE)
-        return timeline_of(shown, [each for each in reveals if sees_others or each.user_id == user.id])
 
     # Other weights
 

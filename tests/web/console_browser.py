@@ -110,6 +110,15 @@ class Site:
                 self._send("/v1/screenings", jpeg(picture, 95 - 7 * number), **item)
         return self._wait_for_cases(before, len(seeds), copies)
 
+    def case(self, case: Case) -> Case:
+        """The case as it is now."""
+        return self.baken.store.cases.case(case.id)
+
+    def end_lease(self, case: Case) -> None:
+        """Let the time of a claim be over."""
+        with self.baken.store._database.write() as connection:
+            connection.exec_driver_sql(f"UPDATE cases SET lease_until = '2026-01-01 00:00:00' WHERE id = '{case.id}'")  # noqa: S608
+
     def _send(self, path: str, data: bytes, **query: str) -> None:
         answer = self.api.post(path, params=query, content=data, headers={"content-type": "image/jpeg"})
         assert answer.status_code in {200, 201}, answer.text

@@ -58,16 +58,6 @@ def path(case: Case) -> str:
     return f"/console/cases/{case.id}"
 
 
-def now(site: Site, case: Case) -> Case:
-    return site.baken.store.cases.case(case.id)
-
-
-def end_lease(site: Site, case: Case) -> None:
-    """Let the claim's time be over."""
-    with site.baken.store._database.write() as connection:
-        connection.exec_driver_sql(f"UPDATE cases SET lease_until = '2026-01-01 00:00:00' WHERE id = '{case.id}'")  # noqa: S608
-
-
 def decide(page: Page, kind: str, reason: str, category: str | None = None) -> None:
     """Choose a decision with the pointer, and send it."""
     page.locator(f'input[name="kind"][value="{kind}"]').check()
@@ -107,7 +97,7 @@ def test_a_match_is_found_claimed_looked_at_decided_by_two_and_undone(
     alice.write_screenshot("case")
     decide(page, "confirmed", "facts_suffice", "unlawful")
     expect(page.get_by_role("status")).to_have_text("Your decision is kept.")
-    assert now(site, case).awaits is Awaits.SECOND
+    assert site.case(case).awaits is Awaits.SECOND
 
     seen = bob.open(path(case))
     expect(seen.locator(".case-state")).to_contain_text("A first decision is given.")
@@ -115,10 +105,10 @@ def test_a_match_is_found_claimed_looked_at_decided_by_two_and_undone(
     expect(seen.locator("#life")).to_contain_text("Picture looked at, level 1 · alice")
     decide(seen, "confirmed", "facts_suffice", "unlawful")
     expect(seen.locator(".case-state")).to_contain_text("Decided")
-    assert now(site, case).decision is DecisionKind.CONFIRMED
+    assert site.case(case).decision is DecisionKind.CONFIRMED
     seen.keyboard.press("u")
     expect(seen.get_by_role("status")).to_have_text("The decision is undone; nothing of it was done.")
-    assert now(site, case).awaits is Awaits.SECOND
+    assert site.case(case).awaits is Awaits.SECOND
 
 
 def test_a_case_is_put_on_hold_and_resumed(site: Site, visit: Callable[..., Visitor], make_case: Callable[..., Case]):
@@ -130,7 +120,7 @@ def test_a_case_is_put_on_hold_and_resumed(site: Site, visit: Callable[..., Visi
     form.locator('select[name="until"]').select_option("tomorrow")
     form.get_by_role("button").click()
     expect(page.locator(".case-state")).to_contain_text("On hold")
-    assert now(site, case).state is CaseState.ON_HOLD
+    assert site.case(case).state is CaseState.ON_HOLD
     page.get_by_role("button", name="Resume").click()
     expect(page.locator(".case-state")).to_contain_text("You have it")
 
@@ -143,7 +133,7 @@ def test_whose_claim_was_taken_over_hears_it_while_the_page_is_open(
     page = alice.open(path(case))
     page.get_by_role("button", name="Claim").click()
     expect(page.locator("[data-heartbeat]")).to_be_visible()
-    end_lease(site, case)
+    site.end_lease(case)
     with Reviewer(site, "bob") as bob:
         bob.open(path(case))
         bob.take(case.id, "claim")
@@ -192,7 +182,7 @@ def test_a_case_is_decided_with_the_keyboard_alone(
     tab_to(page, ".case-form > button")
     page.keyboard.press("Enter")
     expect(page.get_by_role("status")).to_have_text("Your decision is kept.")
-    assert now(site, case).decision is DecisionKind.NOT_A_MATCH
+    assert site.case(case).decision is DecisionKind.NOT_A_MATCH
     page.keyboard.press("?")
     expect(page.locator("dialog#keys")).to_contain_text("Undo the decision")
     page.keyboard.press("Escape")
@@ -230,7 +220,7 @@ def test_the_whole_walk_works_without_scripts(site: Site, chrome: Chromium, make
         expect(page.locator(".case-state")).to_contain_text("Two persons disagree")
         page.get_by_role("button", name="Undo the decision").click()
         expect(page.get_by_role("status")).to_have_text("The decision is undone; nothing of it was done.")
-    assert now(site, case).awaits is Awaits.SECOND
+    assert site.case(case).awaits is Awaits.SECOND
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -259,14 +249,14 @@ def test_the_page_is_accessible_before_and_after_a_decision_of_many_items(
     decide(page, "allowed", "has_consent")
     expect(page.get_by_role("button", name="Yes, decide")).to_be_focused()
     alice.check_accessibility()
-    assert now(site, case).state is CaseState.OPEN
+    assert site.case(case).state is CaseState.OPEN
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="Decide", exact=True)).to_be_visible()
     decide(page, "allowed", "has_consent")
     expect(page.get_by_role("button", name="Yes, decide")).to_be_focused()
     page.keyboard.press("y")
     expect(page.get_by_role("status")).to_have_text("Your decision is kept.")
-    assert now(site, case).decision is DecisionKind.ALLOWED
+    assert site.case(case).decision is DecisionKind.ALLOWED
     alice.check_accessibility()
 
 

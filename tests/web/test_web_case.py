@@ -59,16 +59,6 @@ def path(case: Case) -> str:
     return f"/console/cases/{case.id}"
 
 
-def now(site: Site, case: Case) -> Case:
-    return site.baken.store.cases.case(case.id)
-
-
-def end_lease(site: Site, case: Case) -> None:
-    """Let the claim's time be over."""
-    with site.baken.store._database.write() as connection:
-        connection.exec_driver_sql(f"UPDATE cases SET lease_until = '2026-01-01 00:00:00' WHERE id = '{case.id}'")  # noqa: S608
-
-
 def test_a_case_is_told_without_a_picture(make_case: Callable[..., Case], enter: Callable[..., Reviewer]):
     case = make_case(copies=3, accounts=2)
     alice = enter("alice")
@@ -112,7 +102,7 @@ def test_what_matches_of_banks_out_of_reach_is_left_out(
     data, headers = jpeg(samples.draw(next(_seeds) - 1, (320, 240)), 98), {"content-type": "image/jpeg"}
     site.api.post("/v1/banks/clubs/pictures", params={"source": "test"}, content=data, headers=headers)
     deadline = time.monotonic() + WAIT_SECONDS
-    while len(now(site, case).entries) < 2:
+    while len(site.case(case).entries) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     site.baken.people().create(
@@ -123,7 +113,7 @@ def test_what_matches_of_banks_out_of_reach_is_left_out(
     assert "clubs" not in part.open(path(case)).text
     assert "families" in part.text
     [item] = site.baken.store.cases.items(case.id, limit=1)
-    entry_id = dict(now(site, case).entries)["clubs"]
+    entry_id = dict(site.case(case).entries)["clubs"]
     drawing = f"{path(case)}/items/{item.id}/drawing?entry={entry_id}"
     assert [each.client.get(drawing).status_code for each in (everything, part)] == [200, 404]
 
@@ -161,7 +151,7 @@ def test_a_case_is_claimed_kept_and_given_back(
 
     alice.take(case.id, "release")
     assert "The case is everybody's again." in alice.text
-    assert now(site, case).state is CaseState.OPEN
+    assert site.case(case).state is CaseState.OPEN
 
 
 def test_a_decision_of_one_person_is_shown_with_what_it_causes_and_can_be_undone(
@@ -172,7 +162,7 @@ def test_a_decision_of_one_person_is_shown_with_what_it_causes_and_can_be_undone
     assert "3 items of 2 accounts: remove." in alice.text
     alice.take(case.id, "decide", **OTHER)
 
-    assert now(site, case).decision is DecisionKind.NOT_A_MATCH
+    assert site.case(case).decision is DecisionKind.NOT_A_MATCH
     for said in ("Your decision is kept.", "Decided", "Not a match", "The same place or motif, another picture"):
         assert said in alice.text, said
     assert "(the wall of a school)" in alice.text
@@ -181,7 +171,7 @@ def test_a_decision_of_one_person_is_shown_with_what_it_causes_and_can_be_undone
 
     alice.take(case.id, "undo")
     assert "The decision is undone; nothing of it was done." in alice.text
-    assert now(site, case).state is CaseState.OPEN
+    assert site.case(case).state is CaseState.OPEN
     assert "3 actions are not done" in alice.text
 
 
@@ -192,7 +182,7 @@ def test_the_second_person_is_not_shown_the_first_decision(
     alice.open(path(case))
     assert "It waits for a second person first." in alice.text
     alice.take(case.id, "decide", **CONFIRMED, words="LEWDWORD1 stands there")
-    assert now(site, case).awaits is Awaits.SECOND
+    assert site.case(case).awaits is Awaits.SECOND
     assert "You have decided. The second person does not see what you said." in alice.text
     assert "Confirmed: Unlawful" in alice.text
     assert alice.steps == {"undo", "note"}
@@ -204,7 +194,7 @@ def test_the_second_person_is_not_shown_the_first_decision(
     assert "Confirmed: Unlawful" not in bob.text
     assert "undo" not in bob.steps
     bob.take(case.id, "decide", **OTHER)
-    assert now(site, case).awaits is Awaits.LEAD
+    assert site.case(case).awaits is Awaits.LEAD
     assert "Two persons disagree" in bob.text
     assert "LEWDWORD1 stands there" in bob.text
     assert bob.steps == {"undo", "note", "reassign"}
@@ -215,7 +205,7 @@ def test_the_second_person_is_not_shown_the_first_decision(
     for said in ("Confirmed: Unlawful · alice", "Not a match · bob", "LEWDWORD1 stands there", "the wall of a school"):
         assert said in lou.text, said
     lou.take(case.id, "decide", **CONFIRMED)
-    assert now(site, case).decision is DecisionKind.CONFIRMED
+    assert site.case(case).decision is DecisionKind.CONFIRMED
 
 
 def test_what_is_no_match_is_added_to_a_benign_bank_and_its_entry_disputed(
@@ -244,7 +234,7 @@ def test_two_persons_who_agree_have_decided(site: Site, make_case: Callable[...,
         reviewer.open(path(case))
         reviewer.take(case.id, "decide", **CONFIRMED)
 
-    assert now(site, case).decision is DecisionKind.CONFIRMED
+    assert site.case(case).decision is DecisionKind.CONFIRMED
 
 
 def test_a_form_that_lacks_something_says_what_and_keeps_what_was_typed(
@@ -282,7 +272,7 @@ def test_a_case_waits_comes_back_and_is_noted(
     case, alice = make_case(), enter("alice")
     alice.open(path(case))
     alice.take(case.id, "hold", until="tomorrow", reason="awaits_platform", words="<b>ticket</b> 12")
-    assert now(site, case).state is CaseState.ON_HOLD
+    assert site.case(case).state is CaseState.ON_HOLD
     assert "Waiting for the platform (<b>ticket</b> 12)" in alice.text.replace("&lt;", "<")
     assert "<b>ticket" not in alice.page.text
     assert "decide" not in alice.steps
@@ -304,16 +294,16 @@ def test_a_lead_gives_a_case_to_somebody_and_settles_what_was_escalated(
 
     alice.open(path(case))
     alice.take(case.id, "escalate", words="too close to home")
-    assert now(site, case).is_escalated
+    assert site.case(case).is_escalated
     assert "decide" not in alice.steps
     refused = alice.take(case.id, "decide", **OTHER)
     assert refused.status_code == 403
     assert "Somebody else must do this" in alice.text
     bob.open(path(case))
     bob.take(case.id, "decide", kind="allowed", reason_allowed="has_consent")
-    assert now(site, case).decision is DecisionKind.ALLOWED
+    assert site.case(case).decision is DecisionKind.ALLOWED
     bob.take(case.id, "reopen", words="a parent wrote")
-    assert now(site, case).state is CaseState.OPEN
+    assert site.case(case).state is CaseState.OPEN
 
 
 def test_a_second_opinion_makes_any_decision_wait(
@@ -324,7 +314,7 @@ def test_a_second_opinion_makes_any_decision_wait(
     alice.take(case.id, "ask-second", words="I am not sure")
     alice.take(case.id, "decide", **OTHER)
 
-    assert now(site, case).awaits is Awaits.SECOND
+    assert site.case(case).awaits is Awaits.SECOND
 
 
 def test_a_claim_that_was_taken_over_is_told_and_nothing_is_done(
@@ -333,7 +323,7 @@ def test_a_claim_that_was_taken_over_is_told_and_nothing_is_done(
     case, alice, bob = make_case(), enter("alice"), enter("bob")
     alice.open(path(case))
     alice.take(case.id, "claim")
-    end_lease(site, case)
+    site.end_lease(case)
     bob.open(path(case))
     bob.take(case.id, "claim")
 
@@ -343,7 +333,7 @@ def test_a_claim_that_was_taken_over_is_told_and_nothing_is_done(
     refused = alice.take(case.id, "decide", **OTHER)
     assert refused.status_code == 409
     assert "Your claim had ended and somebody else has taken the case over. Nothing was done." in alice.text
-    assert now(site, case).state is CaseState.OPEN
+    assert site.case(case).state is CaseState.OPEN
 
 
 def test_a_decision_of_many_items_is_shown_once_more(
@@ -355,13 +345,13 @@ def test_a_decision_of_many_items_is_shown_once_more(
     asked = alice.take(case.id, "decide", **CONFIRMED)
     assert asked.status_code == 200
     assert "Confirmed: really 3 items of 3 accounts?" in alice.text
-    assert now(site, case).state is CaseState.OPEN
+    assert site.case(case).state is CaseState.OPEN
     assert alice.take(case.id, "decide", **CONFIRMED, digest="stale").status_code == 409
     alice.take(case.id, "decide", **CONFIRMED)
     digest = alice.page.text.split('name="digest" value="')[1].split('"')[0]
     alice.take(case.id, "decide", **CONFIRMED, digest=digest)
 
-    assert now(site, case).decision is DecisionKind.CONFIRMED
+    assert site.case(case).decision is DecisionKind.CONFIRMED
 
 
 def test_what_a_second_decision_would_do_is_not_told(
@@ -378,7 +368,7 @@ def test_what_a_second_decision_would_do_is_not_told(
     bob.take(case.id, "decide", **CONFIRMED)
 
     assert "really" not in bob.text
-    assert now(site, case).decision is DecisionKind.CONFIRMED
+    assert site.case(case).decision is DecisionKind.CONFIRMED
 
 
 def test_items_are_paged(
@@ -405,7 +395,7 @@ def test_captions_come_when_they_are_asked_for_and_as_text(
     said = {"account_ref": "user-x", "caption": "LEWDWORD1 <b>here</b>"}
     assert site.api.post("/v1/screenings", params=said, content=data, headers=headers).status_code == 201
     deadline = time.monotonic() + WAIT_SECONDS
-    while now(site, case).item_count < 3:
+    while site.case(case).item_count < 3:
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
