@@ -130,7 +130,7 @@ def test_many_cases_of_one_reference_are_cut_to_the_newest(world: World, queues:
     assert [row.case.id for row in group.rows] == sorted((case.id for case in cases), reverse=True)[:50]
     assert group.is_cut
     page = queues.account(ANN, "acc-1")
-    assert (len(page.cases), page.are_cases_cut) == (50, True)
+    assert (len(page.cases), page.are_cases_cut) == (25, True)
 
 
 # Accounts
