@@ -282,6 +282,9 @@ def test_public_addresses_are_public():
         ("https://media.test:port/", MediaFault.ADDRESS),
         ("https://[::1/", MediaFault.ADDRESS),
         ("https:///photo", MediaFault.ADDRESS),
+        ("https://media.test/pho\x01to", MediaFault.ADDRESS),
+        ("https://media.test/photo?\x7f", MediaFault.ADDRESS),
+        ("https://media.test/\tphoto", MediaFault.ADDRESS),
         ("https://m\N{LATIN SMALL LETTER E WITH ACUTE}dia.test/photo", MediaFault.ADDRESS),
         ("photo", MediaFault.ADDRESS),
         ("", MediaFault.ADDRESS),
@@ -294,6 +297,11 @@ def test_only_named_hosts_are_asked_and_only_over_tls(url: str, expected: MediaF
     asking = Media(MediaRules(frozenset({"media.test"})), resolve=never)
     assert not asking.may_fetch(url)
     assert fault(asking.fetch(url, SHA256)) is expected
+
+
+def test_an_address_that_the_client_does_not_take_is_said(port: int):
+    too_long = f"http://media.test:{port}/{'x' * 70_000}"
+    assert fault(media(port).fetch(too_long, SHA256)) is MediaFault.ADDRESS
 
 
 def test_hosts_are_compared_as_addresses_name_them():

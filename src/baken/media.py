@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
-import httpx
-
 from baken.errors import SettingError
+
+if TYPE_CHECKING:
+    import httpx
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _PORTS = {"https": 443, "http": 80}
@@ -116,8 +118,10 @@ class Media:
             _ = parts.port  # raises where it is no number
         except ValueError:
             return NoMedia(MediaFault.ADDRESS, "the address cannot be read")
-        if parts.scheme not in _PORTS or not parts.hostname or parts.username is not None or not url.isascii():
+        if parts.scheme not in _PORTS or not parts.hostname or parts.username is not None:
             return NoMedia(MediaFault.ADDRESS, "expected an address https://HOST/PATH without a name and a password")
+        if not (url.isascii() and url.isprintable()):
+            return NoMedia(MediaFault.ADDRESS, "the address has characters that addresses do not have")
         name = _name_of(parts)
         if name not in self._rules.hosts:
             return NoMedia(MediaFault.HOST, f"{name} is not one of the hosts in media_hosts")
@@ -139,6 +143,8 @@ class Media:
         return addresses
 
     async def _within_time(self, parts: SplitResult, address: str) -> bytes | NoMedia:
+        import httpx  # noqa: PLC0415 - it takes 85 ms to load, which every command would pay too
+
         try:
             async with asyncio.timeout(self._rules.timeout_seconds):
                 return await self._asked(parts, address)
@@ -147,10 +153,14 @@ class Media:
             return NoMedia(MediaFault.TOO_SLOW, detail)
         except httpx.TimeoutException:
             return NoMedia(MediaFault.TOO_SLOW, f"{parts.hostname} does not answer in time")
+        except httpx.InvalidURL as error:  # it has rules of its own
+            return NoMedia(MediaFault.ADDRESS, f"the address at {parts.hostname} cannot be asked: {error}")
         except httpx.HTTPError as error:
             return NoMedia(MediaFault.UNREACHABLE, f"{parts.hostname} cannot be reached: {error}")
 
     async def _asked(self, parts: SplitResult, address: str) -> bytes | NoMedia:
+        import httpx  # noqa: PLC0415 - as above
+
         headers = {"host": parts.netloc, "accept": "image/*, video/*", "accept-encoding": "identity", **self._token()}
         # The address that was checked is the one that is asked; TLS still proves the host's name.
         pinned = f"[{address}]" if ":" in address else address
