@@ -299,6 +299,22 @@ def test_a_damaged_file_of_the_vault_is_no_picture(scene: Scene):
         scene.reveal()
 
 
+def test_a_lost_key_is_no_picture_and_the_platform_is_asked_instead(world: World, tmp_path: Path):
+    token = tmp_path / "token"
+    token.write_text("made-up-token")
+    world.media = MediaRules(frozenset({"media.test"}), token_file=token)
+    world.resolve = lambda *_: ["9.9.9.9"]
+    scene = Scene(world)
+    item = world.item(scene.case, 2, jpeg(4), url="https://media.test/photo")
+    (tmp_path / "feature.key").unlink()
+    token.unlink()  # what is asked first says why; what is asked next is broken too
+    for each, why in ((scene.item, "feature.key"), (item, "media_token_file")):
+        with pytest.raises(UnshowableError, match=why):
+            scene.looking.reveal(scene.alice, scene.case.id, each.screening_id, Level.PREVIEW)
+    assert scene.view().levels  # the page is there
+    assert world.events("picture.") == []
+
+
 def test_bytes_come_from_the_platform_where_none_are_held(world: World):
     data = jpeg(7)
 
