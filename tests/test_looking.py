@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,12 +25,18 @@ from baken.errors import (
     UnshowableError,
 )
 from baken.exposure import Budgets
+from baken.housekeeping import Housekeeper
+from baken.images import DecodeLimits
 from baken.jurisdictions import Tells, shipped
 from baken.looking import LookView, Source, WhyNot
+from baken.looking_shown import Shown
 from baken.media import MediaRules
 from baken.model import Purpose
+from baken.previews import Preview
 from baken.store import Store
-from looking_world import START, World, jpeg, screening_of
+from baken.videos import DEFAULT_VIDEO_LIMITS
+from baken.workers_pool import InProcess
+from looking_world import START, Idle, World, jpeg, screening_of
 
 DATA = jpeg(3)
 
@@ -99,6 +106,34 @@ def test_a_picture_is_given_again_while_its_reveal_runs_and_not_after(scene: Sce
     scene.world.clock.wait(seconds=1)
     with pytest.raises(NotFoundError, match="is over"):
         scene.looking.picture(scene.alice, reveal.id)
+
+
+def test_a_picture_that_nobody_fetches_stays_in_memory_no_longer_than_its_reveal_and_never_many(world: World):
+    shown = Shown(InProcess(), DecodeLimits(), DEFAULT_VIDEO_LIMITS, now=world.clock)
+    small, large = Preview(b"small", 1, 1), Preview(bytes(30 << 20), 1, 1)
+    shown.keep(1, small, until=START + timedelta(seconds=120))
+    shown.keep(2, small, until=START + timedelta(seconds=121))
+    world.clock.wait(seconds=120)
+    shown.forget_ended()
+    assert (shown.kept(1), shown.kept(2), shown.kept(2)) == (None, small, None)
+    for number in range(3, 6):
+        shown.keep(number, large, until=START + timedelta(seconds=240))
+    assert [shown.kept(number) is None for number in (3, 4, 5)] == [True, False, False]
+    for number in range(40):
+        shown.keep(number, small, until=START + timedelta(seconds=240))
+    assert sum(shown.kept(number) is not None for number in range(40)) == 32
+
+
+def test_the_housekeeper_forgets_pictures_that_nobody_fetched(scene: Scene):
+    scene.reveal()
+    scene.world.clock.wait(seconds=120)
+    keeper = Housekeeper(Idle(), None, None, None, scene.looking, poll_seconds=0.01)  # type: ignore[arg-type]
+    keeper.start()
+    until = time.monotonic() + 20
+    while scene.looking._shown._kept:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    keeper.close()
 
 
 def test_a_hidden_picture_is_gone_and_the_time_on_screen_is_no_longer_than_has_passed(scene: Scene):

@@ -254,6 +254,10 @@ class Looking:
         shown = min(max(said, 0.0), passed)
         return self._store.reveals.hide(reveal_id, at=now, shown_seconds=shown, actor=user.actor)
 
+    def forget_ended(self) -> None:
+        """Keep no picture in memory whose reveal is over."""
+        self._shown.forget_ended()
+
     def budget(self, user: User) -> BudgetState:
         """How far a person's budget is spent."""
         now = self._now()

@@ -38,7 +38,7 @@ class CasePages:
         self._run = service.store_pool.run
         self._store = service.baken.store
         self._review = service.baken.review()
-        self._reader = CaseReader(service.baken)
+        self._reader = CaseReader(service.baken, service.looking)
         self._pages = pages
 
     async def show(self, visit: Visit) -> Response:

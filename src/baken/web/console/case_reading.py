@@ -11,7 +11,7 @@ from baken.assemble import Baken
 from baken.case_steps import CaseStanding, CaseStep
 from baken.cases import Case, CaseEvent, CaseItem, EventKind
 from baken.errors import NotAuthorisedError, NotFoundError
-from baken.looking import SeenBy
+from baken.looking import Looking, SeenBy
 from baken.permissions import Action, may
 from baken.web.console.case_forms import Asked, path_of
 from baken.web.console.case_lists import list_values
@@ -34,11 +34,11 @@ FACT_ITEMS = 100
 class CaseReader:
     """Reads cases for their page; thread-safe."""
 
-    def __init__(self, baken: Baken) -> None:
+    def __init__(self, baken: Baken, looking: Looking) -> None:
         self._store = baken.store
         self._review = baken.review()
         self._queues = baken.queues()
-        self._looks = LookReader(baken)
+        self._looks = LookReader(looking)
 
     def read(self, user: User, case_id: str, asked: Asked, language: str) -> tuple[CaseView, dict[str, object]]:
         """What the page shows, and the words that its lists need.

@@ -12,7 +12,7 @@ from baken.accounts import User
 from baken.cases import Level
 from baken.errors import InvalidValueError, NotAuthorisedError, NotFoundError
 from baken.jurisdictions import REVIEWED
-from baken.looking import MAX_EXTRA_POINTS, MAX_LIFT_HOURS, REPORT_DAYS, ExposureReport, Looking
+from baken.looking import MAX_EXTRA_POINTS, MAX_LIFT_HOURS, REPORT_DAYS, ExposureReport
 from baken.model import Purpose
 from baken.permissions import Action, may
 from baken.web.console.looking import level_names
@@ -47,10 +47,10 @@ class ExposureView:
 class ExposurePages:
     """The page of exposure, and what can be done there."""
 
-    def __init__(self, service: Service, pages: Pages, looking: Looking) -> None:
+    def __init__(self, service: Service, pages: Pages) -> None:
         self._run = service.store_pool.run
         self._store = service.baken.store
-        self._looking = looking
+        self._looking = service.looking
         self._pages = pages
 
     async def show(self, visit: Visit) -> Response:

@@ -14,7 +14,6 @@ from http import HTTPStatus
 from starlette.responses import Response
 
 from baken.accounts import User
-from baken.assemble import Baken
 from baken.cases import Case, CaseItem, Level, Reveal
 from baken.errors import (
     BudgetSpentError,
@@ -146,8 +145,8 @@ def _error_texts(_: Translate) -> Mapping[str, str]:
 class LookReader:
     """Reads what `looking.html` shows; thread-safe."""
 
-    def __init__(self, baken: Baken) -> None:
-        self.looking: Looking = baken.looking()
+    def __init__(self, looking: Looking) -> None:
+        self._looking = looking
 
     def part(self, user: User, case: Case, item: CaseItem, asked: Asked, language: str) -> LookPart:
         """What a person is shown of an item; `asked` is what the page's address asks for.
@@ -156,7 +155,7 @@ class LookReader:
             NotAuthorisedError: the person may not see this case.
         """
         _ = translator(language)
-        view = self.looking.view_of(user, case, item)
+        view = self._looking.view_of(user, case, item)
         names, hints = level_names(_), level_hints(_)
         shown = self._shown(user, case, item, asked)
         above = Level.FACTS if shown is None else shown.level
@@ -180,7 +179,7 @@ class LookReader:
             error=_error_texts(_).get(asked.look),
             view=view,
             free_at=view.budget.free_at(Level.PREVIEW) if is_spent else None,
-            seen=self.looking.seen_by(user, case.id) if may(user, Action.SEE_EXPOSURE) else (),
+            seen=self._looking.seen_by(user, case.id) if may(user, Action.SEE_EXPOSURE) else (),
         )
 
     def _shown(self, user: User, case: Case, item: CaseItem, asked: Asked) -> Reveal | None:
@@ -188,7 +187,7 @@ class LookReader:
         if asked.reveal_id is None or not may(user, Action.REVEAL_PICTURES):
             return None
         try:
-            reveal = self.looking.current(user, asked.reveal_id)
+            reveal = self._looking.current(user, asked.reveal_id)
         except (NotFoundError, NotAuthorisedError):
             return None
         return reveal if (reveal.case_id, reveal.screening_id) == (case.id, item.screening_id) else None
@@ -197,10 +196,10 @@ class LookReader:
 class LookingPages:
     """The steps up, the pictures, and hiding them."""
 
-    def __init__(self, service: Service, pages: Pages, looking: Looking) -> None:
+    def __init__(self, service: Service, pages: Pages) -> None:
         self._service = service
         self._pages = pages
-        self._looking = looking
+        self._looking = service.looking
 
     async def reveal(self, visit: Visit) -> Response:
         """Show more of a picture: recorded first, then the page leads to it."""
