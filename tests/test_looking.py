@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from sqlalchemy import event
 
 from baken.accounts import Role, User
 from baken.cases import Level, Reveal
@@ -24,7 +25,7 @@ from baken.errors import (
     NotFoundError,
     UnshowableError,
 )
-from baken.exposure import Budgets
+from baken.exposure import Budgets, Tally
 from baken.housekeeping import Housekeeper
 from baken.images import DecodeLimits
 from baken.jurisdictions import Tells, shipped
@@ -208,7 +209,6 @@ def test_the_profile_bounds_each_role_and_asks_for_reasons(world: World):
     scene = Scene(world, Purpose.KNOWN_ABUSE)
     view = scene.view()
     assert (view.level_allowed, view.reasons_at) == (Level.CLEARER, {Level.CLEARER, Level.ORIGINAL})
-    assert view.needs_reason
     assert view.tells is Tells.AUTHORITY
     assert scene.view(scene.bob).level_allowed is Level.ORIGINAL
     with pytest.raises(NotAuthorisedError, match="level 3 was asked for"):
@@ -309,16 +309,16 @@ def test_nobody_lifts_their_own_budget_and_only_leads_lift(scene: Scene):
 def test_without_bytes_the_case_says_so_and_a_look_costs_nothing(scene: Scene):
     item = scene.world.item(scene.case, 2, jpeg(4), is_held=False, url="https://media.test/photo")
     view = scene.looking.view_of(scene.alice, scene.case, item)
-    assert (view.has_bytes, view.source, view.why_not) == (False, None, WhyNot.NO_BYTES)
+    assert (view.source, view.why_not) == (None, WhyNot.NO_BYTES)
     with pytest.raises(UnshowableError, match="no bytes of it are held"):
         scene.looking.reveal(scene.alice, scene.case.id, item.screening_id, Level.PREVIEW)
     assert scene.world.events("picture.") == []
-    assert scene.looking.budget(scene.alice).day_points == 0
+    assert scene.looking.exposure(scene.alice, scene.alice).budget.day_points == 0
 
 
 def test_what_cannot_be_decoded_is_never_shown_as_it_is(world: World):
     scene = Scene(world, data=b"<svg onload=alert(1)>" * 100)
-    assert scene.view().has_bytes
+    assert scene.view().source is Source.VAULT
     with pytest.raises(UnshowableError, match="cannot be shown"):
         scene.reveal(Level.ORIGINAL)
     assert world.events("picture.") == []
@@ -404,8 +404,12 @@ def test_the_ledger_is_ones_own_and_everybodys_for_who_may_see_it(scene: Scene):
     scene.looking.hide(scene.alice, reveal.id, 4.0)
     scene.reveal(Level.PREVIEW)
     own = scene.looking.exposure(scene.alice, scene.alice)
-    assert [(tally.level, tally.count, tally.shown_seconds) for tally in own.total] == [(3, 1, 4.0), (1, 1, 0.0)]
-    assert own.days[0].points == own.budget.day_points == 4
+    day = START.date()
+    assert own.tallies == (
+        Tally(day, Level.ORIGINAL, Purpose.OWN_PHOTO, 1, 4.0),
+        Tally(day, Level.PREVIEW, Purpose.OWN_PHOTO, 1, 0.0),
+    )
+    assert sum(tally.points for tally in own.tallies) == own.budget.day_points == 4
     assert scene.looking.exposure(scene.bob, scene.alice) == own
     with pytest.raises(NotAuthorisedError):
         scene.looking.exposure(scene.alice, scene.bob)
@@ -414,16 +418,51 @@ def test_the_ledger_is_ones_own_and_everybodys_for_who_may_see_it(scene: Scene):
     otto = scene.world.user("otto", Role.AUDITOR)
     everyone = {each.user.name: each for each in scene.looking.exposure_of_all(otto)}
     assert set(everyone) == {"alice", "bob"}
-    assert everyone["alice"].total == own.total
-    assert everyone["bob"].total == ()
-    assert [(each.name, each.reveal.level) for each in scene.looking.seen_by(otto, scene.case.id)] == [
+    assert (everyone["alice"].counts, everyone["alice"].shown_seconds) == ({Level.ORIGINAL: 1, Level.PREVIEW: 1}, 4.0)
+    assert everyone["alice"].budget == own.budget
+    assert (everyone["bob"].counts, everyone["bob"].shown_seconds) == ({}, 0.0)
+    seen = scene.looking.seen_by(otto, scene.case.id)
+    assert [(each.name, each.reveal.level) for each in seen.looks] == [
         ("alice", Level.PREVIEW),
         ("alice", Level.ORIGINAL),
     ]
+    assert not seen.has_more
     with pytest.raises(NotAuthorisedError):
         scene.looking.seen_by(scene.alice, scene.case.id)
     scene.world.clock.wait(days=31)
-    assert scene.looking.exposure(scene.alice, scene.alice).days == ()
+    assert scene.looking.exposure(scene.alice, scene.alice).tallies == ()
+
+
+def test_everybodys_ledger_takes_as_many_statements_for_many_people_as_for_few(scene: Scene):
+    scene.reveal()
+
+    def statements() -> int:
+        asked: list[str] = []
+        engine = scene.world.store._database.engine
+
+        def note(*given: object) -> None:
+            asked.append(str(given[2]))
+
+        event.listen(engine, "before_cursor_execute", note)
+        people = scene.looking.exposure_of_all(scene.bob)
+        event.remove(engine, "before_cursor_execute", note)
+        assert people[0].budget.day_points == 1
+        return len(asked)
+
+    few = statements()
+    for number in range(20):
+        scene.world.user(f"reviewer {number}", Role.REVIEWER)
+    assert statements() == few < 10
+
+
+def test_of_a_case_that_was_looked_at_often_the_newest_looks_are_told_and_that_there_are_more(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("baken.looking.MAX_SEEN", 2)
+    reveals = [scene.reveal().id for _ in range(3)]
+    seen = scene.looking.seen_by(scene.bob, scene.case.id)
+    assert [each.reveal.id for each in seen.looks] == reveals[:0:-1]
+    assert seen.has_more
 
 
 def test_two_looks_at_once_do_not_both_spend_what_is_left(store: Store, tmp_path: Path):
@@ -457,7 +496,16 @@ def test_two_looks_at_once_do_not_both_spend_what_is_left(store: Store, tmp_path
     scene.looking.lift(scene.bob, scene.alice.id, extra_points=7, hours=2, reason="more")
     report = scene.looking.exposure(scene.bob, scene.alice)
     assert (report.opted_out, report.lifts[0].extra_count, report.budget.extra_points) == ({Purpose.WATCH}, 7, 7)
-    assert report.total[0].shown_seconds == 2.5
+    [tally] = report.tallies
+    assert (tally.day, tally.shown_seconds) == (START.date(), 2.5)
     [of_all] = [each for each in scene.looking.exposure_of_all(scene.bob) if each.user.id == scene.alice.id]
-    assert of_all.total == report.total
+    assert (of_all.counts, of_all.shown_seconds, of_all.budget) == ({Level.CLEARER: 1}, 2.5, report.budget)
+    world.clock.now = START.replace(hour=23, minute=59)  # days end in UTC
+    world.claim(scene.case, scene.alice)
+    scene.looking.lift(scene.bob, scene.alice.id, extra_points=7, hours=2, reason="more")
+    scene.reveal()
+    world.clock.wait(minutes=2)
+    scene.reveal()
+    days = [tally.day for tally in scene.looking.exposure(scene.bob, scene.alice).tallies]
+    assert days == [START.date() + timedelta(days=1), START.date(), START.date()]
     assert world.store.reveals.purposes_of(scene.item.screening_id) == {Purpose.OWN_PHOTO}

@@ -73,7 +73,7 @@ class CaseReader:
             items=words.rows(case, rows, asked, self._captions(rows) if asked.shows_captions else {}),
             more_items_path=asked.address(case_id, after_id=rows[-1].id, did="") if has_more else None,
             looked_item=looked,
-            life=_life(events, () if look is None else look.seen, words.life),
+            life=_life(events, () if look is None else look.seen.looks, words.life),
             options=words.options(case),
             colleagues=_colleagues(people.values(), user, case) if CaseStep.REASSIGN in standing.steps else {},
             benign_banks={bank.name: bank.name for bank in self._review.benign_banks(user)},

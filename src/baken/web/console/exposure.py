@@ -12,7 +12,7 @@ from baken.accounts import User
 from baken.cases import Level
 from baken.errors import InvalidValueError, NotAuthorisedError, NotFoundError
 from baken.jurisdictions import REVIEWED
-from baken.looking import MAX_EXTRA_POINTS, MAX_LIFT_HOURS, REPORT_DAYS, ExposureReport
+from baken.looking import MAX_EXTRA_POINTS, MAX_LIFT_HOURS, REPORT_DAYS, ExposureReport, ExposureSum
 from baken.model import Purpose
 from baken.permissions import Action, may
 from baken.web.console.looking import level_names
@@ -32,14 +32,14 @@ class ExposureView:
     Attributes:
         report: whose ledger is shown in full.
         is_own: whether it is the person's own.
-        people: everybody's sums; None for those who may not know.
+        people: everybody in sum; None for those who may not know.
         may_lift: whether the person may lift this budget.
         names: of those who lifted it, by actor.
     """
 
     report: ExposureReport
     is_own: bool
-    people: Sequence[ExposureReport] | None
+    people: Sequence[ExposureSum] | None
     may_lift: bool
     names: Mapping[str, str]
 

@@ -24,7 +24,7 @@ from baken.errors import (
     UnshowableError,
 )
 from baken.jurisdictions import Tells
-from baken.looking import Looking, LookView, SeenBy, WhyNot
+from baken.looking import Looking, LookView, Seen, WhyNot
 from baken.looking_bytes import Source
 from baken.permissions import Action, may
 from baken.web.console.case_forms import Asked, id_in, path_of
@@ -78,7 +78,7 @@ class LookPart:
     error: str | None
     view: LookView
     free_at: datetime | None
-    seen: Sequence[SeenBy]
+    seen: Seen
 
 
 def level_names(_: Translate) -> Mapping[Level, str]:
@@ -179,7 +179,7 @@ class LookReader:
             error=_error_texts(_).get(asked.look),
             view=view,
             free_at=view.budget.free_at(Level.PREVIEW) if is_spent else None,
-            seen=self._looking.seen_by(user, case.id) if may(user, Action.SEE_EXPOSURE) else (),
+            seen=self._looking.seen_by(user, case.id) if may(user, Action.SEE_EXPOSURE) else Seen(),
         )
 
     def _shown(self, user: User, case: Case, item: CaseItem, asked: Asked) -> Reveal | None:
