@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from baken.accounts import User
 from baken.assemble import Baken
 from baken.case_steps import CaseStanding, CaseStep
 from baken.cases import Case, CaseEvent, CaseItem, EventKind
-from baken.errors import NotAuthorisedError, NotFoundError
+from baken.errors import NotFoundError
 from baken.looking import Looking, SeenBy
 from baken.permissions import Action, may
-from baken.web.console.case_forms import Asked, path_of
+from baken.web.console.case_forms import Asked, path_of, unreached_is_absent
 from baken.web.console.case_lists import list_values
 from baken.web.console.case_view import CaseView, CaseWords, Trail
 from baken.web.console.facts import entry_facts
@@ -86,17 +85,8 @@ class CaseReader:
 
     def standing(self, user: User, case_id: str) -> CaseStanding:
         """Where a case stands; raises like `read`."""
-        with self.unreached_is_absent():
+        with unreached_is_absent():
             return self._review.standing(user, case_id)
-
-    @staticmethod
-    @contextmanager
-    def unreached_is_absent() -> Iterator[None]:
-        """Let a case that the person does not reach be none: whoever asks does not learn that it is there."""
-        try:
-            yield
-        except NotAuthorisedError as error:
-            raise NotFoundError("there is no such case", hint="Take one from the queue.") from error
 
     def item(self, user: User, case_id: str, item_id: int) -> CaseItem:
         """One item of a case; raises like `read`."""

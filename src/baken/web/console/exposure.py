@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -86,7 +87,7 @@ class ExposurePages:
             return await self._page(visit, of_user_id or None, error=error)
         except NotAuthorisedError:
             return await self._page(visit, None, error=_("Nobody lifts their own budget: ask another lead."))
-        return leave_for(visit, _PATH)
+        return leave_for(visit, f"{_PATH}?{urlencode({'user': of_user_id})}")
 
     async def _page(self, visit: Visit, user_id: str | None, *, error: str | None = None) -> Response:
         view = await self._run(self._read, visit.who, user_id)

@@ -11,27 +11,33 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
 
+import structlog
 from starlette.responses import Response
 
+from baken import case_rules
 from baken.accounts import User
 from baken.cases import Case, CaseItem, Level, Reveal
 from baken.errors import (
+    BakenError,
     BudgetSpentError,
     ConflictError,
     InvalidValueError,
     NotAuthorisedError,
     NotFoundError,
+    NotReadyError,
     UnshowableError,
 )
 from baken.jurisdictions import Tells
 from baken.looking import Looking, LookView, Seen, WhyNot
 from baken.looking_bytes import Source
 from baken.permissions import Action, may
-from baken.web.console.case_forms import Asked, id_in, path_of
+from baken.web.console.case_forms import Asked, id_in, path_of, unreached_is_absent
 from baken.web.console.pages import Pages
 from baken.web.console.texts import Translate, translator
 from baken.web.console.visits import Visit, leave_for
 from baken.web.service import Service
+
+_log = structlog.stdlib.get_logger("baken.web")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +136,23 @@ def source_names(_: Translate) -> Mapping[Source, str]:
     return {Source.VAULT: _("held in the vault"), Source.PLATFORM: _("asked of the platform")}
 
 
+_REFUSALS: Mapping[type[BakenError], str] = {
+    BudgetSpentError: "budget",
+    UnshowableError: "unshowable",
+    ConflictError: "lease",
+    InvalidValueError: "reason",
+    NotAuthorisedError: "denied",
+}
+"""Why a look is refused, the particular before the general; `_error_texts` says it in words."""
+
+
 def _error_texts(_: Translate) -> Mapping[str, str]:
     return {
         "budget": _("Your budget does not reach for this. Nothing was shown."),
         "unshowable": _(
-            "The picture cannot be shown: it is gone, has changed, or cannot be decoded. No look was counted."
+            "The picture cannot be shown: it is gone, has changed, or cannot be read or decoded. No look was counted."
         ),
+        "unready": _("The picture cannot be shown now. Try again in a moment, or decide from the facts."),
         "reason": _("Say why in a few words. Nothing was shown."),
         "lease": _("You do not hold the case any more. Nothing was shown."),
         "denied": _("You may not see this. Nothing was shown."),
@@ -206,20 +223,16 @@ class LookingPages:
         form, case_id = visit.form, str(visit.request.path_params["case_id"])
         level = next((each for each in Level if str(each.value) == form.get("level")), Level.FACTS)
         reason = form.get("reason")
+        await self._service.store_pool.run(self._check_reach, visit.who, case_id)
         try:
             reveal = await self._service.looking_pool.run(
                 self._looking.reveal, visit.who, case_id, form.get("screening", ""), level, reason
             )
-        except BudgetSpentError:
-            return _back(visit, case_id, look="budget")
-        except UnshowableError:
-            return _back(visit, case_id, look="unshowable")
-        except InvalidValueError:
-            return _back(visit, case_id, look="reason")
-        except ConflictError:
-            return _back(visit, case_id, look="lease")
-        except NotAuthorisedError:
-            return _back(visit, case_id, look="denied")
+        except NotReadyError as error:
+            _log.error("picture_not_shown", case=case_id, code=error.code, message=error.message)
+            return _back(visit, case_id, look="unready")
+        except tuple(_REFUSALS) as error:
+            return _back(visit, case_id, look=next(_REFUSALS[kind] for kind in _REFUSALS if isinstance(error, kind)))
         return _back(visit, case_id, reveal_id=reveal.id)
 
     async def picture(self, visit: Visit) -> Response:
@@ -244,6 +257,10 @@ class LookingPages:
         if visit.form.get("leaves"):  # the page is gone: nobody waits for another one
             return visit.finish(Response(status_code=HTTPStatus.NO_CONTENT, headers=self._pages.headers()))
         return _back(visit, case_id)
+
+    def _check_reach(self, user: User, case_id: str) -> None:
+        with unreached_is_absent():
+            case_rules.require(user, Action.SEE_CASES, self._service.baken.store.cases.case(case_id))
 
     def _check_case(self, visit: Visit, reveal_id: int) -> None:
         if self._looking.current(visit.who, reveal_id).case_id != visit.request.path_params["case_id"]:
