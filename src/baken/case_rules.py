@@ -12,7 +12,7 @@ Facts of the events (times as ISO 8601 with zone):
 | `noted` | `text` |
 | `escalated`, `second_asked` | `reason` |
 | `reassigned` | `to` (the person's id, or null for nobody), `note` |
-| `decided` | `kind`, `category`, `reason`, `awaits` (whose decision it waits for, null when it counts), `undo_until` |
+| `decided` | `kind`, `category`, `reason`, `items` there, `awaits` (whom it waits for; null: it counts), `undo_until` |
 | `undone` | `seq` of the decision that is taken back, `cancelled`: actions |
 | `reopened` | `reason`, `cancelled`, `final`: actions |
 | `acted` | `actions`: how many were done |
@@ -151,7 +151,7 @@ def _second_asked(status: CaseStatus, _: CaseEvent) -> CaseStatus:
 def _decided(status: CaseStatus, event: CaseEvent) -> CaseStatus:
     facts, awaited = event.facts, status.awaits or Awaits.FIRST
     kind, category = DecisionKind(facts["kind"]), facts["category"]
-    given = (*status.given, GivenDecision(event.seq, event.actor, kind, category, awaited))
+    given = (*status.given, GivenDecision(event.seq, event.actor, kind, category, awaited, facts["items"]))
     free = replace(_without_holder(status, id_of(event.actor)), assignee_id=None, given=given)
     if facts["awaits"] is not None:
         return replace(free, awaits=Awaits(facts["awaits"]))

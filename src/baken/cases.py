@@ -195,6 +195,7 @@ class GivenDecision:
         kind: what was said.
         category: likewise.
         awaited: whose decision was waited for when it was given, which an undo goes back to.
+        item_count: how many items the case had then, the first ones: those that were decided about.
     """
 
     seq: int
@@ -202,6 +203,7 @@ class GivenDecision:
     kind: DecisionKind
     category: str | None
     awaited: Awaits
+    item_count: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -297,9 +297,10 @@ class Review:
         return [bank for bank in self._store.banks() if bank.purpose is Purpose.BENIGN and user.reaches(bank.id)]
 
     def make_benign(self, user: User, case_id: str, bank_name: str) -> list[int]:
-        """Add the pictures of a case that is no match to a bank of benign ones; the entries that are new.
+        """Add the pictures that were decided to be no match to a bank of benign ones; the entries that are new.
 
-        From then on, what is near them is not held up by what this case's items matched.
+        Copies that followed the decision are not among them. From then on, what is near those pictures is not held up
+        by what this case's items matched.
         """
         bank = self._store.bank(bank_name)
         if not user.reaches(bank.id):
@@ -309,7 +310,8 @@ class Review:
             self._known.refresh()  # before the lock is taken: building an index anew takes a while
         with self._step_with_entries(user, case_id) as (step, change):
             self._require_no_match(step)
-            bank_id, ids = add_benign(change, case_id, bank_name, actor=user.actor, find_active=find_active)
+            count = step.status.given[-1].item_count
+            bank_id, ids = add_benign(change, case_id, bank_name, count, actor=user.actor, find_active=find_active)
             if ids:
                 step.happen(EventKind.BENIGN_ADDED, bank_id=bank_id, entries=ids)
         return ids
@@ -406,6 +408,7 @@ class Review:
             kind=decision.kind.value,
             category=decision.category,
             reason=decision.reason,
+            items=step.case.item_count,
             awaits=awaits,
             undo_until=None if awaits is not None else undo_until.isoformat(),
         )
