@@ -215,6 +215,8 @@ class CaseStatus:
     Attributes:
         given: the decisions since the case was opened, or opened again, that were not undone.
         is_second_asked: somebody asked for a second opinion, whatever the decision.
+        disagreed: the actors who decided differently since then, whether or not they took it back: a lead who is none
+            of them settles it.
         lost_ids: the people whose claim somebody else took over, and who did not claim it again.
     """
 
@@ -232,6 +234,7 @@ class CaseStatus:
     undo_until: datetime | None = None
     given: tuple[GivenDecision, ...] = ()
     is_second_asked: bool = False
+    disagreed: frozenset[str] = frozenset()
     lost_ids: frozenset[str] = frozenset()
 
 
