@@ -120,6 +120,15 @@ def _make_case_tables() -> None:
         " JOIN entries ON entries.id = case_keys.key_id WHERE case_keys.kind = 'entry'"
     )
     op.create_table(
+        "case_files", sa.Column("code", sa.LargeBinary(), primary_key=True), _of("cases", "case_id", is_key=True)
+    )
+    items = "case_items JOIN screenings ON screenings.id = case_items.screening_id"
+    op.execute(
+        f"INSERT INTO case_files (code, case_id) SELECT screenings.sha256, case_items.case_id FROM {items}"  # noqa: S608
+        f" UNION SELECT screenings.pdq, case_items.case_id FROM {items}"
+        " WHERE screenings.pdq IS NOT NULL AND screenings.unscreenable_reason IS NULL"
+    )
+    op.create_table(
         "case_events",
         _own_id(),
         _of("cases", "case_id"),
