@@ -144,6 +144,16 @@ def test_somebody_whom_nobody_linked_is_told_what_to_give_an_administrator(place
         assert stranger.open("/console/account").status_code == 303
 
 
+def test_a_page_of_another_site_begins_no_sign_in_and_uses_nobodys_allowance_up(place: Place):
+    with Person(place) as person:
+        for site in ("cross-site", "same-site") * 20:
+            answer = person.client.get(f"{place.url}/console/provider", headers={"sec-fetch-site": site})
+            assert (answer.status_code, answer.headers["location"]) == (303, "/console/sign-in")
+        for site in ("same-origin", "none"):
+            answer = person.client.get(f"{place.url}/console/provider", headers={"sec-fetch-site": site})
+            assert answer.headers["location"].startswith(f"http://127.0.0.1:{place.provider_port}/"), site
+
+
 def test_who_says_no_there_is_not_in_here(place: Place):
     with Person(place) as person:
         back = person.open(person.say(person.at_provider(), action="deny"))

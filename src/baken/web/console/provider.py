@@ -14,7 +14,7 @@ from baken.providers import VISIT_LIFETIME, Provider, Return
 from baken.web.console.entrance import Entrance
 from baken.web.console.pages import Pages
 from baken.web.console.texts import translator
-from baken.web.console.visits import Visit
+from baken.web.console.visits import Visit, leave_for
 from baken.web.service import Service
 
 _COOKIE = "provider"
@@ -39,9 +39,14 @@ class ProviderPages:
         self._entrance = entrance
 
     async def begin(self, visit: Visit) -> Response:
-        """Lead the browser to the provider."""
+        """Lead the browser to the provider; one that another site's page sent here is asked first.
+
+        Beginning counts as an attempt, and such a page could use up what its visitors' address may fail.
+        """
         _ = translator(visit.language)
         provider = self._known()
+        if visit.origin.is_led_from_elsewhere(visit.request):
+            return leave_for(visit, "/console/sign-in")
         try:
             await self._run(self._people.count_attempt, visit.origin.browser(visit.request))
             departure = await asyncio.to_thread(provider.begin)
