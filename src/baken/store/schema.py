@@ -38,6 +38,7 @@ from baken.store.schema_review import (
     reveals,
     saved_views,
     vault_objects,
+    vault_state,
 )
 
 __all__ = [  # the tables of `schema_review.py`, so that every table is `schema.<name>`
@@ -58,6 +59,7 @@ __all__ = [  # the tables of `schema_review.py`, so that every table is `schema.
     "reveals",
     "saved_views",
     "vault_objects",
+    "vault_state",
 ]
 
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")

@@ -214,7 +214,7 @@ def _make_looking() -> None:
         _needed("sha256", sa.LargeBinary()),
         _needed("size_bytes", _id_type()),
         sa.Column("format", sa.Text()),
-        _needed("purpose", sa.Text()),
+        _needed("purposes", _json_type()),
         _needed("reason", sa.Text()),
         sa.Column("key_sealed", sa.LargeBinary()),
         _time("held_at"),
@@ -227,6 +227,12 @@ def _make_looking() -> None:
         op.create_index(
             name, "vault_objects", [column], unique=is_unique, sqlite_where=is_there, postgresql_where=is_there
         )
+    op.create_table(
+        "vault_state",
+        sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False),
+        _needed("followed_item_id", _id_type()),
+    )
+    op.execute("INSERT INTO vault_state (id, followed_item_id) VALUES (1, 0)")
 
 
 def _make_identities() -> None:
