@@ -264,7 +264,8 @@ def _event_rows(case: _Case) -> Iterator[tuple[Any, ...]]:
     yield case.id, 1, case.opened_at, EventKind.OPENED.value, "baken", {}
     yield case.id, 2, case.opened_at, EventKind.JOINED.value, "baken", items
     if case.state is CaseState.DECIDED:
-        facts = {"kind": "confirmed", "category": None, "reason": "bench", "awaits": None, "undo_until": None}
+        facts = {"kind": "confirmed", "category": None, "reason": "bench", "items": len(case.numbers)}
+        facts |= {"awaits": None, "undo_until": None}
         yield case.id, 3, case.opened_at, EventKind.DECIDED.value, "user:usr_bench", facts
 
 

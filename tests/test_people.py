@@ -23,7 +23,8 @@ from baken.errors import (
 )
 from baken.keeping import Keeping
 from baken.passwords import Passwords
-from baken.people import Browser, People, SecondFactorWanted, SessionLimits, SignedIn, wait_after
+from baken.people import Browser, People, SecondFactorWanted, SessionLimits, SignedIn
+from baken.people_attempts import wait_after
 from baken.sealing import Sealer
 from baken.second_factor import code_at
 from baken.store import Store
@@ -222,6 +223,49 @@ def test_an_address_that_tries_many_names_waits_whatever_it_tries_next(world: Wo
     with pytest.raises(TooManyAttemptsError):
         world.people.sign_in("alice", GOOD, Browser("2001:db8::ffff:1"))  # the same site
     world.enter(browser=Browser("2001:db8:0:1::1"))
+
+
+def test_an_office_that_signs_in_with_two_factors_is_never_kept_waiting(world: World):
+    secret, _ = world.enrol(world.make())
+    for _ in range(40):
+        ticket = world.half_enter()
+        world.people.give_second_factor(ticket, code_at(secret, world.at), HOME)
+        world.wait(seconds=30)
+
+    for number in range(30):  # and has lost nothing of its allowance, nor won anything
+        with pytest.raises(NotAuthenticatedError):
+            world.people.sign_in(f"name {number}", GOOD, HOME)
+    with pytest.raises(TooManyAttemptsError):
+        world.people.sign_in("alice", GOOD, HOME)
+
+
+def test_second_factors_that_fail_use_the_allowance_of_their_address_up(world: World):
+    for number in range(10):
+        world.enrol(world.make(f"person {number}"))
+    for number in range(10):
+        ticket = world.half_enter(f"person {number}")
+        for _ in range(3):
+            with pytest.raises(NotAuthenticatedError):
+                world.people.give_second_factor(ticket, "000000", HOME)
+
+    with pytest.raises(TooManyAttemptsError):
+        world.people.sign_in("somebody else", GOOD, HOME)
+    with pytest.raises(NotAuthenticatedError):
+        world.people.sign_in("somebody else", GOOD, Browser("192.0.2.8"))
+
+
+def test_a_one_time_link_gives_an_address_nothing_back(world: World):
+    user = world.make()
+    for number in range(29):
+        with pytest.raises(NotAuthenticatedError):
+            world.people.sign_in(f"name {number}", GOOD, HOME)
+    for _ in range(3):
+        world.people.sign_in_once(world.people.link_once(user, actor="cli:test"), HOME)
+
+    with pytest.raises(NotAuthenticatedError):
+        world.people.sign_in("name 29", GOOD, HOME)
+    with pytest.raises(TooManyAttemptsError):
+        world.people.sign_in("name 30", GOOD, HOME)
 
 
 def test_waits_double_up_to_an_hour():

@@ -9,7 +9,7 @@ import pytest
 
 from baken.accounts import Role, User
 from baken.errors import NotAuthorisedError
-from baken.permissions import TABLE, Action, actions_of, may, require
+from baken.permissions import TABLE, Action, actions_of, may, reads_what_cases_say, require
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -91,6 +91,14 @@ def test_banks_narrow_what_is_done_to_what_belongs_to_a_bank():
     assert may(user(Role.REVIEWER), Action.DECIDE_CASES, 8)
     assert not may(user(Role.REVIEWER, banks=frozenset()), Action.SEE_CASES, 7)
     assert may(reviewer, Action.CHANGE_USERS, 8)
+
+
+def test_who_decides_or_sees_some_banks_alone_does_not_read_in_the_log_what_cases_say():
+    assert reads_what_cases_say(user(Role.AUDITOR))
+    assert reads_what_cases_say(user(Role.ADMIN, Role.AUDITOR))
+    assert not reads_what_cases_say(user(Role.AUDITOR, banks=frozenset({7})))
+    for deciding in (Role.REVIEWER, Role.LEAD):
+        assert not reads_what_cases_say(user(Role.AUDITOR, deciding))
 
 
 def test_a_refusal_says_who_lacks_what():

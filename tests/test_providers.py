@@ -98,7 +98,15 @@ def free() -> Iterator[FreeProvider]:
 @pytest.fixture
 def world(shared_store: Store, tmp_path: Path, free: FreeProvider) -> World:
     with shared_store._database.write() as connection:
-        for table in ("sessions", "tickets", "identities", "provider_visits", "recovery_codes", "users"):
+        for table in (
+            "sessions",
+            "tickets",
+            "identities",
+            "provider_visits",
+            "recovery_codes",
+            "sign_in_attempts",
+            "users",
+        ):
             connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - names of ours
     return World(shared_store, Sealer(tmp_path / "feature.key"), free)
 
@@ -343,6 +351,20 @@ def test_a_second_factor_counts_where_the_provider_says_so_and_is_asked_for_else
     assert isinstance(wanted, SecondFactorWanted)
     entered = world.people.give_second_factor(wanted.ticket, code_at(offer.secret, world.at), HOME)
     assert entered.session.method is SignInMethod.TOTP
+
+
+def test_an_office_that_signs_in_there_and_with_a_code_here_is_never_kept_waiting(world: World):
+    user = world.make(password=GOOD)
+    world.link(user)
+    offer = world.people.offer_totp(user)
+    world.people.confirm_totp(user, offer.secret, code_at(offer.secret, world.at))
+    claims = world.finish()
+    for _ in range(40):
+        world.at += timedelta(seconds=30)
+        world.people.count_attempt(HOME)
+        wanted = world.provider.enter(world.people, claims, HOME)
+        assert isinstance(wanted, SecondFactorWanted)
+        world.people.give_second_factor(wanted.ticket, code_at(offer.secret, world.at), HOME)
 
 
 def test_a_disabled_account_is_not_opened_from_there(world: World):

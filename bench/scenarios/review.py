@@ -189,8 +189,13 @@ def _work(review: Review, user: User, case_ids: Sequence[str]) -> _Told:
         if told.take(partial(review.claim, user, case_id), (case_id, EventKind.CLAIMED, user.actor)):
             told.take(partial(review.heartbeat, user, case_id), None)
             told.take(partial(review.decide, user, case_id, _DECISION), (case_id, EventKind.DECIDED, user.actor))
-            told.take(partial(review.undo, user, case_id), (case_id, EventKind.UNDONE, user.actor))
+            told.take(partial(_undo, review, user, case_id), (case_id, EventKind.UNDONE, user.actor))
     return told
+
+
+def _undo(review: Review, user: User, case_id: str) -> None:
+    """Take back the decision that was just given: the last event of the case."""
+    review.undo(user, case_id, review.case(user, case_id).event_count)
 
 
 @dataclass(slots=True)

@@ -134,11 +134,10 @@ class AuditLog:
         """Whether the last events follow from each other and end where the head says: what can be had for every page.
 
         It finds what was done to them clumsily; only `verify` reads the rest, and compares with what is kept elsewhere.
+        The last ones are those that are there, so that it finds a gap and a cut wherever they are.
         """
         head = self._store.audit.head()
-        start = GENESIS
-        if head is not None and head.seq > count:
-            start = self._start(head.seq - count)
+        start = self._store.audit.before_newest(count) or GENESIS
         report = verify_chain(self._store.audit.rows(after_seq=start.seq), self._store.audit.head, start=start)
         return Glance(head, report, self._remembered_at())
 

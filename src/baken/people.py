@@ -9,7 +9,6 @@ get the same answer after the same work. Attempts are counted before they are ma
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import secrets
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -23,14 +22,12 @@ from baken.errors import (
     InvalidValueError,
     NotAuthenticatedError,
     NotFoundError,
-    TooManyAttemptsError,
 )
 from baken.keeping import ensure_key
 from baken.passwords import Passwords, check_password
+from baken.people_attempts import Attempts
 from baken.sealing import Sealed, Sealer, place_of_totp
 from baken.store import Store
-from baken.store.people import key_of_name
-from baken.store.sign_ins import AttemptKey
 
 SET_UP_LIFETIME = timedelta(days=3)
 SECOND_FACTOR_LIFETIME = timedelta(minutes=5)
@@ -41,19 +38,11 @@ FRESH = timedelta(minutes=10)
 
 _TOUCH_INTERVAL = timedelta(minutes=1)
 _SESSIONS_REMEMBERED = timedelta(days=30)
-_ATTEMPTS_REMEMBERED = timedelta(days=1)
-
-# Five mistakes are human. After them each attempt waits twice as long as the one before, so that NIST's limit of 100
-# (SP 800-63B-4, 3.2.2) takes days; an address may be shared by a whole office, hence the larger allowance.
-_FREE_OF_ACCOUNT = 5
-_FREE_OF_ADDRESS = 30
-_LONGEST_WAIT = timedelta(hours=1)
 
 _MAX_NAME_CHARACTERS = 100
 _MAX_SUBJECT_CHARACTERS = 255
 _MAX_AGENT_CHARACTERS = 200
 _MAX_ADDRESS_CHARACTERS = 45
-_IPV6_SITE_BITS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +111,7 @@ class People:
         self._limits = limits
         self._two_factor_roles = frozenset(two_factor_roles)
         self._now = now
+        self._attempts = Attempts(store.sign_ins, now)
 
     # Accounts
 
@@ -258,12 +248,13 @@ class People:
             NotAuthenticatedError: name or password are wrong, or the account cannot be used.
             TooManyAttemptsError: too many attempts have failed; it says how long to wait.
         """
-        self._begin_attempt(name, browser)
+        self._attempts.begin(name, browser.address)
         given = self._store.people.credentials(name=name)
         is_right = self._passwords.matches(given.password_hash if given else None, password)
         if given is None or not is_right or given.user.disabled_at is not None:
             self._note_failure(given, "password")
             raise _refused("name or password are wrong, or the account cannot be used")
+        self._attempts.give_back(browser.address)
         if given.password_hash is not None and self._passwords.is_outdated(given.password_hash):
             self._store.people.rehash_password(given.user.id, given.password_hash, self._passwords.hash(password))
         return self._with_one_factor(given, SignInMethod.PASSWORD, browser)
@@ -307,17 +298,18 @@ class People:
         if user_id is None:
             return NotLinked(subject)
         user = self._active(user_id, "the account cannot be used")
+        self._attempts.give_back(browser.address)
         if is_two_factor:
             return self._begin_session(user, SignInMethod.PROVIDER_FACTOR, browser)
         return self._with_one_factor(self._credentials_of(user), SignInMethod.PROVIDER, browser)
 
     def count_attempt(self, browser: Browser) -> None:
-        """Count a sign-in that goes elsewhere first, for the address alone; one that succeeds is taken back.
+        """Count a sign-in that goes elsewhere first, for the address alone; one that succeeds is given back.
 
         Raises:
             TooManyAttemptsError: as in `sign_in`.
         """
-        self._count_attempt([], browser)
+        self._attempts.begin_unnamed(browser.address)
 
     def _credentials_of(self, user: User) -> Credentials:
         given = self._store.people.credentials(user_id=user.id)
@@ -352,7 +344,7 @@ class People:
         """
         user_id = self._store.people.ticket_user(TicketKind.SECOND_FACTOR, _digest(ticket), self._now())
         user = self._active(user_id, "the sign-in took too long, or was finished already")
-        self._begin_attempt(user.name, browser)
+        self._attempts.begin(user.name, browser.address)
         given = self._store.people.credentials(user_id=user.id)
         method = None if given is None else self._method_of(given, code)
         if method is None:
@@ -360,6 +352,7 @@ class People:
             raise _refused("the code is wrong, or was used already")
         if self._store.people.take_ticket(TicketKind.SECOND_FACTOR, _digest(ticket), self._now()) is None:
             raise _refused("the sign-in took too long, or was finished already")
+        self._attempts.give_back(browser.address)
         return self._begin_session(user, method, browser)
 
     def _method_of(self, given: Credentials, code: str) -> SignInMethod | None:
@@ -389,8 +382,7 @@ class People:
             agent=_cut(browser.agent, _MAX_AGENT_CHARACTERS),
         )
         self._store.sign_ins.open(session, _digest(token), forget_before=now - _SESSIONS_REMEMBERED)
-        address = None if browser.address is None else _key_of_address(browser.address)
-        self._store.sign_ins.forgive(_key_of_account(user.name), address)
+        self._attempts.forget(user.name)
         return SignedIn(token, session)
 
     def session(self, token: str | None) -> tuple[User, Session]:
@@ -428,13 +420,13 @@ class People:
             NotAuthenticatedError: it is not.
             TooManyAttemptsError: as in `sign_in`.
         """
-        self._begin_attempt(user.name, browser)
+        self._attempts.begin(user.name, browser.address)
         given = self._store.people.credentials(user_id=user.id)
         if not self._passwords.matches(given.password_hash if given else None, password):
             self._note_failure(given, "confirmation")
             raise _refused("the password is wrong")
-        address = None if browser.address is None else _key_of_address(browser.address)
-        self._store.sign_ins.forgive(_key_of_account(user.name), address)
+        self._attempts.give_back(browser.address)
+        self._attempts.forget(user.name)
 
     def sign_out(self, session: Session) -> None:
         """End one's own session."""
@@ -520,34 +512,11 @@ class People:
             raise _refused(otherwise)
         return user
 
-    def _begin_attempt(self, name: str, browser: Browser) -> None:
-        self._count_attempt(
-            [AttemptKey(_key_of_account(name), lambda count: wait_after(count, _FREE_OF_ACCOUNT))], browser
-        )
-
-    def _count_attempt(self, keys: list[AttemptKey], browser: Browser) -> None:
-        if browser.address is not None:
-            address = _key_of_address(browser.address)
-            keys.append(AttemptKey(address, lambda count: wait_after(count, _FREE_OF_ADDRESS)))
-        now = self._now()
-        wait = self._store.sign_ins.begin_attempt(keys, now, now - _ATTEMPTS_REMEMBERED)
-        if wait > timedelta(0):
-            seconds = int(wait.total_seconds()) + 1
-            message = f"too many sign-ins have failed; the next one is taken in {seconds} seconds"
-            raise TooManyAttemptsError(message, hint="Wait, or ask an administrator for a new password.")
-
     def _note_failure(self, given: Credentials | None, step: str) -> None:
         # Of names that nobody has, nothing is noted: people type passwords there, and strangers whatever they like.
         if given is not None:
             event = NewEvent("user.sign_in_failed", "anonymous", given.user.actor, {"step": step})
             self._store.audit.record(event)
-
-
-def wait_after(count: int, free: int) -> timedelta:
-    """How long the next attempt waits after `count` that were begun and did not succeed."""
-    if count < free:
-        return timedelta(0)
-    return min(timedelta(seconds=2 ** min(count - free, 20)), _LONGEST_WAIT)
 
 
 def check_email(email: str | None) -> str | None:
@@ -581,22 +550,6 @@ def _new_token() -> str:
 
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
-
-
-def _key_of_account(name: str) -> bytes:
-    return hashlib.sha256(b"account\0" + key_of_name(name).encode("utf-8", "backslashreplace")).digest()
-
-
-def _key_of_address(address: str) -> bytes:
-    """The address as it is counted: of IPv6 the site, because one machine has as many addresses as it likes there."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        text = address
-    else:
-        is_site = parsed.version == 6  # noqa: PLR2004 - the version's name
-        text = str(ipaddress.ip_network((int(parsed) >> _IPV6_SITE_BITS << _IPV6_SITE_BITS, 64)) if is_site else parsed)
-    return hashlib.sha256(b"address\0" + text.encode("utf-8", "backslashreplace")).digest()
 
 
 def _cut(text: str | None, characters: int) -> str | None:

@@ -115,6 +115,14 @@ def may(user: User, action: Action, bank_id: int | None = None) -> bool:
     return bank_id is None or action not in _OF_BANKS or user.reaches(bank_id)
 
 
+def reads_what_cases_say(user: User) -> bool:
+    """Whether a person may read in the audit log what was said of cases: not who decides, nor who sees some banks only.
+
+    The second decision of a case is made without being shown the first, wherever that stands.
+    """
+    return user.bank_ids is None and not may(user, Action.DECIDE_CASES)
+
+
 def require(user: User, action: Action, bank_id: int | None = None) -> None:
     """Do nothing when a person may do something.
 

@@ -397,7 +397,7 @@ class Settings(BaseSettings):
         ge=0,
         le=3650,
         description="For how many days the bytes of items that matched are held, if the jurisdiction's profile allows "
-        "it, and never longer than it says. 0: nothing is held.",
+        "it, and never longer than it says. 0: nothing new is held.",
     )
     vault_purposes: Annotated[str, AfterValidator(_listed_purposes)] = Field(
         "known_abuse,own_photo,watch",

@@ -127,6 +127,32 @@ def test_a_log_whose_end_was_changed_is_shown_as_such(console: Api, otto: Person
     assert "The log was changed" not in otto.open("/console/audit").text
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "said"),
+    [(200, 200, "is missing"), (201, 200, "are missing"), (0, 0, "the log ends at"), (250, 0, "the log ends at")],
+)
+def test_a_log_that_lost_events_is_shown_as_such(console: Api, otto: Person, first: int, last: int, said: str):
+    """`first` and `last`: how far the lost ones are from the end, of which the last one has the distance 0."""
+    store = console.baken.store
+    for number in range(260):
+        store.audit.record(_event(number))
+    head = store.audit.head()
+    assert head is not None
+    lost = (head.seq - first, head.seq - last)
+    with store._database.write() as connection:
+        events = connection.exec_driver_sql("SELECT * FROM audit_events WHERE seq BETWEEN ? AND ?", lost).all()
+        connection.exec_driver_sql("DELETE FROM audit_events WHERE seq BETWEEN ? AND ?", lost)
+    page = otto.open("/console/audit")
+    with store._database.write() as connection:
+        for event in events:
+            connection.exec_driver_sql(f"INSERT INTO audit_events VALUES ({', '.join('?' * len(event))})", tuple(event))  # noqa: S608 - question marks
+
+    assert page.status_code == 200
+    assert "The log was changed" in page.text
+    assert said in page.text
+    assert "The log was changed" not in otto.open("/console/audit").text
+
+
 def test_the_log_is_written_out_whole_and_says_so(console: Api, otto: Person, tmp_path: Path):
     answer = otto.fill("/console/audit/export", at="/console/audit")
     file = tmp_path / "export.jsonl"

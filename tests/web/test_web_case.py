@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -169,7 +170,10 @@ def test_a_decision_of_one_person_is_shown_with_what_it_causes_and_can_be_undone
     assert {"undo", "reopen"} <= alice.steps
     assert "release: 3 waiting" in alice.text
 
-    alice.take(case.id, "undo")
+    hidden = alice.hidden("undo")
+    assert alice.take(case.id, "undo", **{**hidden, "seq": "2"}).status_code == 409  # another one was shown
+    assert site.case(case).state is CaseState.DECIDED
+    alice.take(case.id, "undo", **hidden)
     assert "The decision is undone; nothing of it was done." in alice.text
     assert site.case(case).state is CaseState.OPEN
     assert "3 actions are not done" in alice.text
@@ -193,6 +197,10 @@ def test_the_second_person_is_not_shown_the_first_decision(
     assert "facts suffice; no picture was needed (" not in bob.text
     assert "Confirmed: Unlawful" not in bob.text
     assert "undo" not in bob.steps
+    bob.take(case.id, "escalate", words="too close to home")
+    for said in ("A first decision is given. You do not see it", "It was escalated."):
+        assert said in bob.text, said
+    assert "LEWDWORD1" not in bob.page.text
     bob.take(case.id, "decide", **OTHER)
     assert site.case(case).awaits is Awaits.LEAD
     assert "Two persons disagree" in bob.text
@@ -225,6 +233,37 @@ def test_what_is_no_match_is_added_to_a_benign_bank_and_its_entry_disputed(
     assert "a plain wall" in alice.text
     for step, fields, status in (("benign", {"bank": "nowhere"}, 422), ("dispute", {"entry": "x", "words": "y"}, 422)):
         assert alice.take(case.id, step, **fields).status_code == status, step
+
+
+def test_who_decides_or_sees_some_banks_alone_does_not_read_decisions_in_the_audit_log(
+    site: Site, make_case: Callable[..., Case], enter: Callable[..., Reviewer]
+):
+    people, bank_id = site.baken.people(), site.make_bank("hotline", "known_abuse")
+    people.create("dee", {Role.AUDITOR, Role.REVIEWER}, password=PASSWORD, actor="test")
+    people.create("eli", {Role.AUDITOR}, password=PASSWORD, bank_ids=[bank_id], actor="test")
+    case, alice = make_case("known_abuse"), enter("alice")
+    alice.open(path(case))
+    alice.take(case.id, "decide", **CONFIRMED, words="LEWDWORD1 stands there")
+    log, digest = f"/console/audit?subject=case:{case.id}", site.baken.store.audit.head().digest.hex()
+
+    for name in ("dee", "eli"):
+        person = enter(name)
+        person.open(log)
+        assert "case.decided alice" in person.text
+        assert "withheld" in person.text
+        for hidden in ("LEWDWORD1", "unlawful", "confirmed", digest):
+            assert hidden not in person.page.text, (name, hidden)
+        assert "reviewer" in person.open("/console/audit?kind=user.created").text  # the rest of the log is there
+        assert not re.search('title="[0-9a-f]{64}"', person.page.text)
+        assert "audit/export" not in person.page.text
+        refused = person.post("/console/audit/export")
+        assert refused.status_code == 403
+        assert "Let somebody take it who decides none and sees every bank." in person.text
+        assert "LEWDWORD1" not in refused.text
+    otto = enter("otto")
+    assert "LEWDWORD1 stands there" in otto.open(log).text
+    assert digest in otto.page.text
+    assert "LEWDWORD1 stands there" in otto.post("/console/audit/export").text
 
 
 def test_two_persons_who_agree_have_decided(site: Site, make_case: Callable[..., Case], enter: Callable[..., Reviewer]):

@@ -149,6 +149,13 @@ class AuditRows:
         with self._database.read() as connection:
             return [_row(row) for row in connection.execute(query)]
 
+    def before_newest(self, count: int) -> AuditHead | None:
+        """The event before the newest `count`, which they follow from; None where there are no more than that."""
+        query = select(_EVENTS.seq, _EVENTS.digest).order_by(_EVENTS.seq.desc()).offset(count).limit(1)
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else AuditHead(row.seq, bytes(row.digest))
+
     def rows(self, *, after_seq: int = 0, chunk: int = _CHUNK_ROWS) -> Iterator[AuditRow]:
         """Every event after `after_seq`, oldest first, read `chunk` rows at a time."""
         while True:

@@ -158,13 +158,16 @@ class SignInRows:
                 connection.execute(mine.values(values))
         return timedelta(0)
 
-    def forgive(self, account: bytes, address: bytes | None) -> None:
-        """Forget the attempts of an account that has signed in, and take one back from its address."""
+    def give_back_attempt(self, key: bytes) -> None:
+        """Count one attempt less, and let the next one come at once: the last one succeeded."""
         with self._database.write() as connection:
-            connection.execute(delete(schema.sign_in_attempts).where(_ATTEMPTS.key == account))
-            if address is not None:
-                mine = update(schema.sign_in_attempts).where(_ATTEMPTS.key == address, _ATTEMPTS.attempt_count > 0)
-                connection.execute(mine.values(attempt_count=_ATTEMPTS.attempt_count - 1, blocked_until=None))
+            mine = update(schema.sign_in_attempts).where(_ATTEMPTS.key == key, _ATTEMPTS.attempt_count > 0)
+            connection.execute(mine.values(attempt_count=_ATTEMPTS.attempt_count - 1, blocked_until=None))
+
+    def forget_attempts(self, key: bytes) -> None:
+        """Count none any more."""
+        with self._database.write() as connection:
+            connection.execute(delete(schema.sign_in_attempts).where(_ATTEMPTS.key == key))
 
 
 def _session(row: Row[Any]) -> Session:

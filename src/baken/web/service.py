@@ -54,7 +54,7 @@ class Service:
         )
         self.reads_locally = settings.resolved_database_url.startswith("sqlite")
         """SQLite answers a small read in microseconds; another machine's answer must not be waited for on the loop."""
-        self.housekeeper = Housekeeper(baken.keeper, baken.ranker(), baken.vault)
+        self.housekeeper = Housekeeper(baken.keeper, baken.ranker(), baken.vault, baken.holding)
         self.is_loaded = False
 
     def answers_inline(self) -> bool:

@@ -120,6 +120,15 @@ def _make_case_tables() -> None:
         " JOIN entries ON entries.id = case_keys.key_id WHERE case_keys.kind = 'entry'"
     )
     op.create_table(
+        "case_files", sa.Column("code", sa.LargeBinary(), primary_key=True), _of("cases", "case_id", is_key=True)
+    )
+    items = "case_items JOIN screenings ON screenings.id = case_items.screening_id"
+    op.execute(
+        f"INSERT INTO case_files (code, case_id) SELECT screenings.sha256, case_items.case_id FROM {items}"  # noqa: S608
+        f" UNION SELECT screenings.pdq, case_items.case_id FROM {items}"
+        " WHERE screenings.pdq IS NOT NULL AND screenings.unscreenable_reason IS NULL"
+    )
+    op.create_table(
         "case_events",
         _own_id(),
         _of("cases", "case_id"),
@@ -214,7 +223,7 @@ def _make_looking() -> None:
         _needed("sha256", sa.LargeBinary()),
         _needed("size_bytes", _id_type()),
         sa.Column("format", sa.Text()),
-        _needed("purpose", sa.Text()),
+        _needed("purposes", _json_type()),
         _needed("reason", sa.Text()),
         sa.Column("key_sealed", sa.LargeBinary()),
         _time("held_at"),
@@ -227,6 +236,12 @@ def _make_looking() -> None:
         op.create_index(
             name, "vault_objects", [column], unique=is_unique, sqlite_where=is_there, postgresql_where=is_there
         )
+    op.create_table(
+        "vault_state",
+        sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False),
+        _needed("followed_item_id", _id_type()),
+    )
+    op.execute("INSERT INTO vault_state (id, followed_item_id) VALUES (1, 0)")
 
 
 def _make_identities() -> None:
