@@ -406,9 +406,11 @@ class Store:
         """Those of the entries about which a person has answered a notice: if they count now, a person let them."""
         return notice_rows.answered_entries(self._database, entry_ids)
 
-    def notices(self, *, after_id: int = 0, limit: int = 100, open_only: bool = False) -> list[Notice]:
-        """Notices in the order of their ids, those after `after_id`, at most `limit`."""
-        return notice_rows.list_notices(self._database, after_id=after_id, limit=limit, open_only=open_only)
+    def notices(
+        self, *, after_id: int = 0, limit: int = 100, open_only: bool = False, kind: NoticeKind | None = None
+    ) -> list[Notice]:
+        """Notices in the order of their ids, those after `after_id`, at most `limit`; of a kind, or of all."""
+        return notice_rows.list_notices(self._database, after_id=after_id, limit=limit, open_only=open_only, kind=kind)
 
     def notice(self, notice_id: int) -> Notice:
         """One notice.
