@@ -41,6 +41,7 @@ from baken.store.address import parse_address
 from baken.store.asking import Question
 from baken.store.audit import AuditRows
 from baken.store.banks import BankEvent
+from baken.store.case_accounts import CaseAccountRows
 from baken.store.case_actions import CaseActionRows
 from baken.store.case_events import CaseEventRows
 from baken.store.case_queue import CaseQueueRows
@@ -83,7 +84,8 @@ class Store:
         case_queue: what matched and joins a case next.
         queues: cases in the order in which they are worked on.
         case_ranks: what that order follows from.
-        case_search: cases and accounts by what names them.
+        case_search: cases by what names them.
+        case_accounts: what is known of the platform's accounts.
         saved_views: queues that people keep under a name.
         scans: how far the scans of back catalogues are.
         audit: what was done, by whom.
@@ -108,6 +110,7 @@ class Store:
         self.queues = QueueRows(database)
         self.case_ranks = CaseRankRows(database)
         self.case_search = CaseSearchRows(database)
+        self.case_accounts = CaseAccountRows(database)
         self.saved_views = SavedViewRows(database)
         self.scans = ScanRows(database, remembers=remembers)
         self.audit = AuditRows(database)
