@@ -90,6 +90,15 @@ case_entries = Table(
 )
 Index("case_entries_entry", case_entries.c.entry_id, case_entries.c.case_id)
 
+# The files that a case's items are, each by the SHA-256 of its bytes and by the PDQ of its picture: what follows the
+# decision of a case is one of them.
+case_files = Table(
+    "case_files",
+    metadata,
+    Column("code", LargeBinary, primary_key=True),
+    Column("case_id", Text, ForeignKey("cases.id"), primary_key=True),
+)
+
 # What leads a match to the case it belongs to: the cluster of its picture, or the entry it matched.
 case_keys = Table(
     "case_keys",
@@ -120,7 +129,7 @@ case_items = Table(
 Index("case_items_screening", case_items.c.screening_id, case_items.c.case_id, unique=True)
 Index("case_items_account", case_items.c.case_id, case_items.c.account_ref)
 Index("case_items_item_ref", case_items.c.item_ref)
-Index("case_items_account_ref", case_items.c.account_ref, case_items.c.screening_id)
+Index("case_items_account_ref", case_items.c.account_ref, case_items.c.screening_id, case_items.c.case_id)
 Index("case_items_case", case_items.c.case_id, case_items.c.id)
 
 # A case's life. Rows are only ever added; `seq` counts 1, 2, 3, … in each case.
