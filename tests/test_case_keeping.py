@@ -417,6 +417,21 @@ def test_a_selection_is_decided_as_its_summary_says_or_not_at_all(world: ReviewW
     assert [world.store.cases.case(each).state for each in ids] == [CaseState.DECIDED, CaseState.OPEN]
 
 
+def test_a_picture_that_spreads_is_decided_as_its_summary_says(world: ReviewWorld, banked: int) -> None:
+    [first] = world.more(banked)
+    case_id, taken = world.case_of(first), world.open_case()
+    world.review.claim(world.ben, taken)
+    plan = world.review.plan(world.ann, [case_id, taken], CONFIRMED)
+
+    world.more(banked, items=2, file=1)
+    world.clock.move(minutes=1)
+    world.review.heartbeat(world.ben, taken)
+
+    assert world.review.plan(world.ann, [case_id, taken], CONFIRMED).item_count == 3
+    assert set(world.review.decide_all(world.ann, [case_id, taken], CONFIRMED, plan.digest)) == {case_id}
+    assert len(world.review.actions(world.ann, case_id)) == 9
+
+
 def test_a_selection_has_bounds_and_every_case_its_reach(world: ReviewWorld) -> None:
     case_id = world.open_case()
     with pytest.raises(TooLargeError, match="at most 200"):
@@ -427,8 +442,11 @@ def test_a_selection_has_bounds_and_every_case_its_reach(world: ReviewWorld) -> 
         world.review.plan(world.ann, [case_id, "case_0"], ALLOWED)
     world.number += 1
     far = person(world.store, f"far {world.number}", bank_ids=[10**9])
-    plan = world.review.plan(far, [case_id], ALLOWED)
-    assert (plan.cases, [refused for refused, _ in plan.refused]) == ((), [case_id])
+    for ids, named in (([case_id], case_id), ([case_id, "case_z"], case_id), ([case_id, "case_0"], "case_0")):
+        with pytest.raises(NotFoundError, match=f"there is no case '{named}'"):
+            world.review.plan(far, ids, ALLOWED)
+        with pytest.raises(NotFoundError, match=f"there is no case '{named}'"):
+            world.review.decide_all(far, ids, ALLOWED, "any")
 
 
 # Many at once, in any order

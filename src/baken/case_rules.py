@@ -274,6 +274,11 @@ def require(user: User, action: Action, case: Case) -> None:
     permissions.require(user, action, next(iter(reached or case.bank_ids), _NO_BANK))
 
 
+def may_see(user: User, case: Case) -> bool:
+    """Whether there is such a case for the person."""
+    return any(permissions.may(user, Action.SEE_CASES, bank_id) for bank_id in case.bank_ids or (_NO_BANK,))
+
+
 def check_claim(case: Case, status: CaseStatus, user: User, now: datetime, name_of: NameOf) -> None:
     """Do nothing when the person may have the case now.
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from baken import case_rules, case_steps, permissions
@@ -60,7 +61,9 @@ class BulkPlan:
         action_counts: the actions that would follow, by kind; none of cases that then await somebody else.
         awaiting_count: how many of the cases would then await a second person, or a lead.
         refused: the cases that would not be decided, and why.
-        digest: what `decide_all` wants to see: it differs when anything of this has changed.
+        digest: what `decide_all` wants to see. It differs when somebody did something with one of the cases, or when
+            another one would be decided; copies that join meanwhile change nothing, or a picture that spreads could
+            not be decided.
     """
 
     cases: tuple[Case, ...]
@@ -247,7 +250,7 @@ class Review:
         return self.case(user, case_id)
 
     def plan(self, user: User, case_ids: Sequence[str], decision: Decision) -> BulkPlan:
-        """What `decide_all` would do."""
+        """What `decide_all` would do. A case that the person may not see is none: that raises NotFoundError."""
         checked = self._checked_bulk(case_ids, decision)
         with self._store.case_events.audited() as write:  # locked, so that all of it is of one moment
             return self._plan(write, user, case_ids, checked)[0]
@@ -469,7 +472,9 @@ class Review:
         now = self._now()
         steps: list[_Step] = []
         refused: list[tuple[str, str]] = []
-        for found in locked(write.connection, set(case_ids), without=case_rules.SIDE_EVENTS).values():
+        is_there = partial(case_rules.may_see, user)
+        wanted = locked(write.connection, set(case_ids), without=case_rules.CROWD_EVENTS, is_there=is_there)
+        for found in wanted.values():
             step = _Step(write, found, user, now, self.policy)
             try:
                 case_rules.require(user, Action.DECIDE_CASES, found.case)
@@ -487,8 +492,9 @@ class Review:
             if awaits is None:
                 for kind in case_rules.actions_for(step.case.purpose, decision.kind):
                     counts[kind.value] += step.case.item_count
-        seen = [(step.case.id, step.case.event_count, step.case.item_count) for step in steps]
-        told = [user.id, decision.kind.value, decision.category, decision.reason, seen, awaiting, refused]
+        seen = [(step.case.id, wanted[step.case.id].events[-1].seq) for step in steps]
+        left = [case_id for case_id, _ in refused]
+        told = [user.id, decision.kind.value, decision.category, decision.reason, seen, awaiting, left]
         plan = BulkPlan(
             cases=tuple(self._within_reach(user, step.case) for step in steps),
             item_count=sum(step.case.item_count for step in steps),
