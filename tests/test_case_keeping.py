@@ -348,6 +348,27 @@ def test_a_picture_that_is_no_match_becomes_benign_until_the_decision_is_undone(
     assert world.review.make_benign(world.ann, case_id, "fine") != []
 
 
+def test_what_is_done_about_entries_of_other_banks_is_not_told(world: ReviewWorld, banked: int) -> None:
+    if "fine" not in {bank.name for bank in world.store.banks()}:
+        world.bank("fine", Purpose.BENIGN)
+    world.number += 1
+    other = f"other {world.number}"
+    world.bank(other)
+    [entry_id] = world.add(pdq_entry(code(banked)), bank=other)
+    [first] = world.more(banked)
+    case_id = world.case_of(first)
+    near = person(world.store, f"near {world.number}", bank_ids=[world.store.bank("known").id])
+    world.review.decide(world.ann, case_id, NOT_A_MATCH)
+    world.review.make_benign(world.ann, case_id, "fine")
+    world.review.dispute(world.ann, case_id, entry_id, "a landscape")
+
+    every = event_kinds(world, case_id)
+
+    assert {"benign_added", "disputed"} <= set(every)
+    told = [event.kind.value for event in world.review.events(near, case_id)]
+    assert told == [kind for kind in every if kind not in {"benign_added", "disputed"}]
+
+
 def test_only_what_was_there_at_the_decision_becomes_benign(world: ReviewWorld, banked: int) -> None:
     if "fine" not in {bank.name for bank in world.store.banks()}:
         world.bank("fine", Purpose.BENIGN)

@@ -117,13 +117,15 @@ class Review:
     def events(self, user: User, case_id: str) -> list[CaseEvent]:
         """What happened to it, without what is sealed: a second decision is made without knowing the first.
 
-        Of items that joined, only the newest `MAX_SHOWN_JOININGS` events: a picture that goes round has thousands.
+        Of items that joined, only the newest `MAX_SHOWN_JOININGS` events: a picture that goes round has thousands. What
+        was done about entries of banks that are not the person's is left out.
         """
         self._readable(user, case_id)
         told = self._store.case_events.events(case_id, without=case_rules.CROWD_EVENTS)
         joined = self._store.case_events.newest(case_id, case_rules.CROWD_EVENTS, MAX_SHOWN_JOININGS)
         events = sorted([*told, *joined], key=lambda event: event.seq)
-        return case_rules.unsealed(events, case_rules.derive(told), user)
+        within = [event for event in events if "bank_id" not in event.facts or user.reaches(event.facts["bank_id"])]
+        return case_rules.unsealed(within, case_rules.derive(told), user)
 
     def page_of_events(self, case_id: str, *, after_seq: int = 0, limit: int = 100) -> list[CaseEvent]:
         """What happened to it, in order, for a platform or an operator: nobody is told what is sealed."""

@@ -95,6 +95,34 @@ def test_a_case_of_other_banks_is_as_little_there_as_none(
         assert answers == [(404, True), (404, True)], (method, ending)
 
 
+def test_a_long_life_says_that_it_is_cut(
+    site: Site, make_case: Callable[..., Case], enter: Callable[..., Reviewer], monkeypatch: pytest.MonkeyPatch
+):
+    case, alice = make_case(), enter("alice")
+    site.baken.review().note(site.users["alice"], case.id, "a first word")
+    said, early = "Not everything is shown", "a first word"
+    alice.open(path(case))
+    assert (said in alice.text, early in alice.text) == (False, True)
+    with monkeypatch.context() as patch:
+        patch.setattr("baken.web.console.case_reading.MAX_SHOWN_JOININGS", 1)
+        alice.open(path(case))
+        assert (said in alice.text, early in alice.text) == (True, True)
+    site.baken.review().note(site.users["alice"], case.id, "a later one")
+    monkeypatch.setattr("baken.web.console.case_reading.MAX_LIFE", 1)
+    alice.open(path(case))
+    assert (said in alice.text, early in alice.text) == (True, False)
+
+
+def test_the_names_of_people_are_read_once_for_a_page(
+    site: Site, make_case: Callable[..., Case], enter: Callable[..., Reviewer], monkeypatch: pytest.MonkeyPatch
+):
+    case, alice = make_case(), enter("alice")
+    read_all, reads = site.baken.store.people.all, []
+    monkeypatch.setattr(site.baken.store.people, "all", lambda: reads.append(1) or read_all())
+    assert alice.open(path(case)).status_code == 200
+    assert len(reads) == 1
+
+
 def test_what_matches_of_banks_out_of_reach_is_left_out(
     site: Site, make_case: Callable[..., Case], enter: Callable[..., Reviewer]
 ):
