@@ -307,6 +307,18 @@ def check_claim(case: Case, status: CaseStatus, user: User, now: datetime, name_
         raise ConflictError(message, hint="Take another case, or ask a lead to reassign this one.")
 
 
+def check_resume(case: Case, status: CaseStatus, user: User, now: datetime, name_of: NameOf) -> None:
+    """Do nothing when the person may take up the case from its hold.
+
+    Raises:
+        ConflictError: it is not on hold, or as for `check_claim`.
+        NotAuthorisedError: it awaits a lead.
+    """
+    if status.state is not CaseState.ON_HOLD:
+        raise ConflictError("the case is not on hold", hint="There is nothing to resume.")
+    check_claim(case, replace(status, state=CaseState.OPEN), user, now, name_of)
+
+
 def check_work(case: Case, status: CaseStatus, user: User, now: datetime, name_of: NameOf) -> None:
     """Do nothing when the person may work on the case now, claimed already or to be claimed with this step.
 

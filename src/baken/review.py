@@ -206,11 +206,11 @@ class Review:
             step.happen(EventKind.HELD, reason=case_rules.checked_text(reason, "reason"), until=held_until)
 
     def resume(self, user: User, case_id: str) -> None:
-        """Take up a case that is on hold."""
+        """Take up a case that is on hold, and have it."""
         with self._step(user, case_id, Action.DECIDE_CASES) as step:
-            if step.status.state is not CaseState.ON_HOLD:
-                raise ConflictError("the case is not on hold", hint="There is nothing to resume.")
+            case_rules.check_resume(step.case, step.status, user, step.at, self._name_of)
             step.happen(EventKind.RESUMED)
+            step.hold()
 
     def note(self, user: User, case_id: str, text: str) -> None:
         """Leave a note for whoever comes to the case next; anybody may who may decide it, whoever has claimed it."""

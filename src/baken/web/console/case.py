@@ -70,12 +70,7 @@ class CasePages:
 
     async def resume(self, visit: Visit) -> Response:
         """Take up what was on hold, and have it."""
-
-        def resume(user: User, case_id: str) -> None:
-            self._review.resume(user, case_id)
-            self._review.claim(user, case_id)
-
-        return await self._take(visit, "resume", resume)
+        return await self._take(visit, "resume", self._review.resume)
 
     async def undo(self, visit: Visit) -> Response:
         """Take the last decision back, if it is the one that was shown."""
