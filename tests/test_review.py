@@ -425,6 +425,17 @@ def test_a_note_is_left_by_whoever_may_decide(world: ReviewWorld) -> None:
     world.review.heartbeat(world.ann, case_id)
     with pytest.raises(InvalidValueError, match="note has 0"):
         world.review.note(world.ben, case_id, " ")
+    for text in ("a\0b", "half \ud83d"):
+        with pytest.raises(InvalidValueError, match="the note holds"):
+            world.review.note(world.ben, case_id, text)
+        with pytest.raises(InvalidValueError, match="the reason holds"):
+            world.review.decide(world.ann, case_id, Decision(DecisionKind.ALLOWED, text))
+
+
+def test_a_case_is_not_asked_for_by_what_no_database_can_keep(world: ReviewWorld) -> None:
+    for step in (world.review.case, world.review.events, world.review.claim, world.review.standing):
+        with pytest.raises(InvalidValueError, match="holds a NUL"):
+            step(world.ann, "case_\0")
 
 
 def test_people_see_the_cases_of_their_banks_and_of_these_only_their_matches(world: ReviewWorld) -> None:

@@ -47,7 +47,7 @@ from baken.cases import (
     GivenDecision,
 )
 from baken.errors import ConflictError, InvalidValueError, LeaseLostError
-from baken.model import Purpose
+from baken.model import Purpose, is_storable
 from baken.permissions import Action
 
 MAX_TEXT_CHARACTERS = 2_000
@@ -482,9 +482,12 @@ def checked_text(text: str, what: str) -> str:
     """The text without spaces around it.
 
     Raises:
-        InvalidValueError: it is empty or too long.
+        InvalidValueError: it is empty or too long, or holds what no database keeps as text.
     """
     stripped = text.strip()
+    if not is_storable(stripped):
+        message = f"the {what} holds a NUL character or half of one, which PostgreSQL cannot keep"
+        raise InvalidValueError(message, hint="Say it in letters: leave out what cannot be seen.")
     if not 1 <= len(stripped) <= MAX_TEXT_CHARACTERS:
         message = f"the {what} has {len(stripped)} characters, expected 1 to {MAX_TEXT_CHARACTERS}"
         raise InvalidValueError(message, hint="Say it in a few words: whoever reads the case later has only these.")
