@@ -29,7 +29,7 @@ from bench.databases import Database, databases
 from bench.load import build_request, drive
 from bench.machine import server_cores
 from bench.measure import percentile
-from bench.review_data import CROWD_ACCOUNT, Filled, account_of, fill
+from bench.review_data import CROWD_ACCOUNT, Filled, fill
 from bench.scenario import Answer, Figure, Goal, GoalKind, Scale, Scenario, plain
 
 _PAGE_LIMIT_MS = 100.0
@@ -95,7 +95,7 @@ def _page_figures(folder: Path, data: Filled, name: str, count: int) -> list[Fig
         "queue that nothing is in": "/console/cases?escalated=1&visibility=locked&min_items=1000000",
         "search for an item": f"/console/search?q={quote(data.item_refs[0])}",
         "search for a PDQ": f"/console/search?q={data.codes[7, :32].tobytes().hex()}",
-        "an account": f"/console/accounts?ref={quote(account_of(17))}",
+        "an account": f"/console/accounts?ref={quote(data.account_ref)}",
         "an account in thousands of cases": f"/console/accounts?ref={quote(CROWD_ACCOUNT)}",
         "a case": f"/console/cases/{data.open_ids[0]}",
         "the case with most items": f"/console/cases/{data.large_id}",

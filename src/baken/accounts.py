@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from baken.errors import InvalidValueError
+
 
 class Role(StrEnum):
     """What a person does here; `permissions.py` says what each may do. A person may have several."""
@@ -25,11 +27,14 @@ class SignInMethod(StrEnum):
     RECOVERY_CODE = "recovery_code"
     SET_UP = "set_up"
     ONCE = "once"
+    ONCE_FACTOR = "once_factor"
     PROVIDER = "provider"
     PROVIDER_FACTOR = "provider_factor"
 
 
-TWO_FACTOR_METHODS = frozenset({SignInMethod.TOTP, SignInMethod.RECOVERY_CODE, SignInMethod.PROVIDER_FACTOR})
+TWO_FACTOR_METHODS = frozenset(
+    {SignInMethod.TOTP, SignInMethod.RECOVERY_CODE, SignInMethod.ONCE_FACTOR, SignInMethod.PROVIDER_FACTOR}
+)
 """The ways to sign in that prove two things: what a person knows, and what the person has."""
 
 
@@ -39,6 +44,7 @@ class TicketKind(StrEnum):
     SET_UP = "set_up"
     SECOND_FACTOR = "second_factor"
     ONCE = "once"
+    ONCE_SECOND_FACTOR = "once_second_factor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +138,11 @@ class Session:
         """Whether two things were proved when it began, or since."""
         return self.method in TWO_FACTOR_METHODS
 
+    @property
+    def is_begun_by_link(self) -> bool:
+        """Whether a one-time link stood for the password."""
+        return self.method in {SignInMethod.ONCE, SignInMethod.ONCE_FACTOR}
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -154,3 +165,19 @@ class ProviderVisit:
 
     nonce: str
     code_verifier: str
+
+
+def check_email(email: str | None) -> str | None:
+    """The address without spaces around it; None for none.
+
+    Raises:
+        InvalidValueError: it cannot be one.
+    """
+    text = (email or "").strip()
+    if not text:
+        return None
+    local, at, domain = text.rpartition("@")
+    if not (local and at and domain) or len(text) > 254 or not text.isprintable() or " " in text:  # noqa: PLR2004 - RFC 5321
+        message = f"the address {text[:80]!r} is not of the form name@domain"
+        raise InvalidValueError(message, hint="Give an address where the person is reached, or none.")
+    return text

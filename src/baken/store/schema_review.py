@@ -129,7 +129,7 @@ case_items = Table(
 Index("case_items_screening", case_items.c.screening_id, case_items.c.case_id, unique=True)
 Index("case_items_account", case_items.c.case_id, case_items.c.account_ref)
 Index("case_items_item_ref", case_items.c.item_ref)
-Index("case_items_account_ref", case_items.c.account_ref, case_items.c.screening_id)
+Index("case_items_account_ref", case_items.c.account_ref, case_items.c.screening_id, case_items.c.case_id)
 Index("case_items_case", case_items.c.case_id, case_items.c.id)
 
 # A case's life. Rows are only ever added; `seq` counts 1, 2, 3, … in each case.

@@ -62,7 +62,7 @@ class Account:
 
     async def offer_totp(self, visit: Visit) -> Response:
         """A new secret as a QR code and as text."""
-        return self._offer(visit, self._people.offer_totp(visit.who).secret)
+        return self._offer(visit, self._people.second_factors.offer(visit.who).secret)
 
     async def confirm_totp(self, visit: Visit) -> Response:
         """Take the code that proves that the device has the secret, and show the recovery codes once."""
@@ -81,7 +81,9 @@ class Account:
 
     def _confirm_totp(self, visit: Visit, secret: bytes) -> list[str]:
         session_id = visit.session.id if visit.session is not None else None
-        codes = self._people.confirm_totp(visit.who, secret, visit.form.get("code", ""), keep_session=session_id)
+        codes = self._people.second_factors.confirm(
+            visit.who, secret, visit.form.get("code", ""), keep_session=session_id
+        )
         if visit.session is not None and not visit.session.has_second_factor:
             raised = self._people.raise_session(visit.who, visit.session)
             visit.change_token(raised.token)
@@ -91,7 +93,7 @@ class Account:
         """Make new recovery codes and show them once."""
         if (refusal := await self._confirm(visit)) is not None:
             return await self._page(visit, error=refusal)
-        codes = await self._run(self._people.renew_recovery_codes, visit.who)
+        codes = await self._run(self._people.second_factors.renew_recovery_codes, visit.who)
         return self._pages.render(visit, "recovery_codes.html", codes=codes)
 
     async def _confirm(self, visit: Visit) -> str | None:
@@ -107,8 +109,10 @@ class Account:
         return await self._confirm_password(visit)
 
     async def _confirm_password(self, visit: Visit) -> str | None:
-        """What to say when the present password is not right; None when it is."""
+        """What to say when the present password is not right; None when it is, or a link stands for it."""
         _ = translator(visit.language)
+        if self._is_let_in(visit):
+            return None
         browser = visit.origin.browser(visit.request)
         try:
             await self._run(self._people.confirm_password, visit.who, visit.form.get("present", ""), browser)
@@ -117,6 +121,10 @@ class Account:
         except TooManyAttemptsError:
             return _("Too many attempts have failed. Wait a while, then try again.")
         return None
+
+    def _is_let_in(self, visit: Visit) -> bool:
+        """Whether a one-time link, which stands for a password that is forgotten, has let the person in just now."""
+        return visit.session is not None and visit.session.is_begun_by_link and self._people.is_fresh(visit.session)
 
     def _offer(self, visit: Visit, secret: bytes, *, error: str | None = None) -> Response:
         picture = io.BytesIO()
@@ -139,6 +147,7 @@ class Account:
             picture=Markup(picture.getvalue().decode()),  # noqa: S704 - drawn by segno from modules alone
             text=text_of(secret),
             secret=base64.b32encode(secret).decode(),
+            asks_password=visit.who.has_password and not self._is_let_in(visit),
             is_half_in=visit.session is not None and self._people.lacks_second_factor(visit.who, visit.session),
             error=error,
             status=HTTPStatus.OK if error is None else HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -152,6 +161,8 @@ class Account:
             "account.html",
             status=HTTPStatus.OK if error is None else HTTPStatus.UNPROCESSABLE_ENTITY,
             account=user,
+            is_let_in=self._is_let_in(visit),
+            asks_password=user.has_password and not self._is_let_in(visit),
             identities=await self._run(self._store.identities.of_user, user.id),
             sessions=[session for session in found if self._people.is_running(session)],
             own=visit.session,

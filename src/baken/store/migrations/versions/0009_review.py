@@ -95,7 +95,7 @@ def _widen_cases() -> None:
         op.create_index(name, "cases", [indexed], sqlite_where=is_set, postgresql_where=is_set)
     op.add_column("case_items", sa.Column("visibility", sa.Text()))
     op.create_index("case_items_item_ref", "case_items", ["item_ref"])
-    op.create_index("case_items_account_ref", "case_items", ["account_ref", "screening_id"])
+    op.create_index("case_items_account_ref", "case_items", ["account_ref", "screening_id", "case_id"])
     op.create_index("case_items_case", "case_items", ["case_id", "id"])
     op.drop_index("seen_items_account_ref", "seen_items")
     op.create_index("seen_items_account_ref", "seen_items", ["account_ref", "screening_id"])
