@@ -144,6 +144,9 @@ def test_new_copies_follow_a_decision_and_nobody_looks_again(world: ReviewWorld,
     last = world.store.case_events.events(case_id)[-1]
     facts = {"items": 1, "accounts": 1, "origin": "screening", "seq": decided.event_count}
     assert (last.kind, dict(last.facts)) == (EventKind.FOLLOWED, facts)
+    [told, *_] = world.store.audit.page(subject=f"case:{case_id}")
+    assert (told.kind, told.actor) == ("case.followed", "baken")
+    assert told.parsed()["facts"] == {**facts, "event_seq": last.seq}
     actions = [a for a in world.review.actions(world.ann, case_id) if a.due_at > world.clock.at]
     assert [action.kind for action in actions] == [ActionKind.REMOVE, ActionKind.PRESERVE, ActionKind.REPORT]
     assert {action.due_at for action in actions} == {world.clock.at + timedelta(minutes=5)}
@@ -308,6 +311,12 @@ def test_the_platform_takes_what_is_due_and_its_word_is_final(world: ReviewWorld
     finish_actions(world.store, mine, actor="key:other", now=world.clock.at)
     acted = [event for event in world.store.case_events.events(case_id) if event.kind is EventKind.ACTED]
     assert [(event.actor, dict(event.facts)) for event in acted] == [("key:k", {"actions": 3})]
+    told = [row.parsed() for row in world.store.audit.page(subject=f"case:{case_id}", kind="case.actions_done")]
+    assert [each["actor"] for each in told] == ["key:k", "key:k"]
+    assert [each["facts"] for each in told] == [
+        {"actions": {"preserve": 1, "report": 1}, "first_action_id": mine[1], "last_action_id": mine[2]},
+        {"actions": {"remove": 1}, "first_action_id": mine[0], "last_action_id": mine[0]},
+    ]
     assert listed(ActionFilter.FINAL) == mine
     with pytest.raises(NotFoundError):
         finish_actions(world.store, [10**12], actor="key:k", now=world.clock.at)
