@@ -123,9 +123,8 @@ def _join_fresh(
     followed: list[CaseEvent] = []
     for purpose in sorted(by_purpose, key=list(Purpose).index):
         followed += _Batch(connection, purpose, by_purpose[purpose], joining, origin).join()
-    append(
-        connection, [audit_event(event) for event in followed]
-    )  # after every case is locked, as its lock is the last
+    # The audit log's lock is the last of all: every case is locked by now.
+    append(connection, [audit_event(event) for event in followed])
     return len(joined)
 
 
