@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -39,7 +39,7 @@ from bench.codes import random_codes
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 CROWD_ACCOUNT = "account crowd"
-"""An account with thousands of screenings and cases."""
+"""An account with thousands of screenings and cases, of which as many are decided as of all."""
 
 _BANKS = (("lists", Purpose.KNOWN_ABUSE), ("hotline", Purpose.KNOWN_ABUSE), ("families", Purpose.OWN_PHOTO))
 _CHUNK = 20_000
@@ -59,23 +59,25 @@ class Filled:
         open_ids: the open cases.
         large_id: the one with most items.
         item_refs: some items of cases.
+        account_ref: an account like most.
         codes: uint8[N, 128], the mirrorings of the first screenings.
     """
 
     open_ids: list[str]
     large_id: str
     item_refs: list[str]
+    account_ref: str
     codes: Any
 
 
 def fill(store: Store, screening_count: int, open_count: int) -> Filled:
     """Banks with entries, screenings that are remembered, and cases with their items and events."""
     chance = random.Random(61)  # noqa: S311 - test data, not secrets
-    banks = _banks(store)
+    cases = list(_cases(chance, _banks(store), open_count, screening_count))
+    crowd = frozenset(case.numbers[0] for case in cases if case.is_crowd)
     with store.queues._database.write() as connection:
-        codes = _write_screenings(connection, screening_count)
+        codes = _write_screenings(connection, screening_count, crowd)
         set_state(connection, seq=screening_count, last_item_id=screening_count)
-    cases = list(_cases(chance, banks, open_count, screening_count))
     with store.queues._database.write() as connection:
         for table, columns, rows in _rows_of(cases, chance):
             _write(connection, table, columns, rows)
@@ -84,7 +86,8 @@ def fill(store: Store, screening_count: int, open_count: int) -> Filled:
     still_open = [case for case in cases if case.state is CaseState.OPEN]
     largest = max(still_open, key=lambda case: len(case.numbers))
     refs = [f"item {case.numbers[0]}" for case in still_open[:100]]
-    return Filled([case.id for case in still_open], largest.id, refs, codes)
+    [usual, *_] = (account_of(case.numbers[0]) for case in still_open if not case.is_crowd)
+    return Filled([case.id for case in still_open], largest.id, refs, usual, codes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +102,12 @@ class _Case:
     is_crowd: bool
 
     def account_of(self, number: int) -> str:
-        return CROWD_ACCOUNT if self.is_crowd and number == self.numbers[0] else account_of(number)
+        return account_of(number, is_crowd=self.is_crowd and number == self.numbers[0])
 
 
-def account_of(number: int) -> str:
+def account_of(number: int, *, is_crowd: bool = False) -> str:
     """Whose the screening of a number is."""
-    return f"account {number % _PEOPLE_ACCOUNTS}"
+    return CROWD_ACCOUNT if is_crowd else f"account {number % _PEOPLE_ACCOUNTS}"
 
 
 def screening_id_of(number: int) -> str:
@@ -129,7 +132,8 @@ def _banks(store: Store) -> list[Bank]:
     return banks
 
 
-def _write_screenings(connection: Connection, count: int) -> Any:  # noqa: ANN401 - codes
+def _write_screenings(connection: Connection, count: int, crowd: Collection[int]) -> Any:  # noqa: ANN401 - codes
+    """Screenings and what is remembered of them; those of the numbers `crowd` are of the crowd's account."""
     first = None
     for start in range(0, count, _CHUNK):
         numbers = range(start, min(start + _CHUNK, count))
@@ -139,9 +143,10 @@ def _write_screenings(connection: Connection, count: int) -> Any:  # noqa: ANN40
         at = [NOW - timedelta(seconds=5 * (count - number)) for number in numbers]
         given = list(zip(numbers, codes, digests, at, strict=True))
         digest_names = ("sha256", "sha1", "md5", "pdq", "quality_percent")
+        refs = [_references(n, crowd) for n in numbers]
         rows = [
-            (*_references(n), when, Visibility.PUBLIC.value, digest, digest[:20], digest[:16], code[:32].tobytes(), 90)
-            for n, code, digest, when in given
+            (*ref, when, Visibility.PUBLIC.value, digest, digest[:20], digest[:16], code[:32].tobytes(), 90)
+            for ref, (_, code, digest, when) in zip(refs, given, strict=True)
         ]
         names = ("id", "item_ref", "account_ref", "album_ref", "created_at", "visibility", *digest_names)
         result = ("finding", "verdict", "matches", "suppressed", "elapsed_ms")
@@ -157,13 +162,14 @@ def _write_screenings(connection: Connection, count: int) -> Any:  # noqa: ANN40
         clusters = [(n + 1, code[:32].tobytes(), 1) for n, code, _, _ in given]
         _write(connection, schema.seen_clusters, ("id", "pdq", "item_count"), clusters)
         columns = ("id", "file_id", "screening_id", "item_ref", "account_ref", "album_ref", "seen_at")
-        items = [(n + 1, n + 1, *_references(n), when) for n, _, _, when in given]
+        items = [(n + 1, n + 1, *ref, when) for ref, (n, _, _, when) in zip(refs, given, strict=True)]
         _write(connection, schema.seen_items, columns, items)
     return first
 
 
-def _references(number: int) -> tuple[str, str, str, str]:
-    return screening_id_of(number), f"item {number}", account_of(number), f"album {number % 9_000}"
+def _references(number: int, crowd: Collection[int]) -> tuple[str, str, str, str]:
+    account_ref = account_of(number, is_crowd=number in crowd)
+    return screening_id_of(number), f"item {number}", account_ref, f"album {number % 9_000}"
 
 
 def _cases(chance: random.Random, banks: Sequence[Bank], open_count: int, screening_count: int) -> Iterator[_Case]:
@@ -180,7 +186,7 @@ def _cases(chance: random.Random, banks: Sequence[Bank], open_count: int, screen
         entry_id = (bank.id - banks[0].id) * _ENTRIES + 1 + number % _ENTRIES
         state = CaseState.DECIDED if number % _DECIDED_SHARE == 0 else CaseState.OPEN
         numbers = range(next_number, next_number + 1 + extra)
-        is_crowd = number % (total // min(total, _CROWD_CASES)) == 0
+        is_crowd = chance.random() * total < min(_CROWD_CASES, total // 2)
         visibility = chance.choice(list(Visibility))
         yield _Case(case_id, bank, entry_id, state, opened_at, numbers, visibility, is_crowd)
         next_number += 1 + extra
@@ -258,7 +264,8 @@ def _event_rows(case: _Case) -> Iterator[tuple[Any, ...]]:
     yield case.id, 1, case.opened_at, EventKind.OPENED.value, "baken", {}
     yield case.id, 2, case.opened_at, EventKind.JOINED.value, "baken", items
     if case.state is CaseState.DECIDED:
-        facts = {"kind": "confirmed", "category": None, "reason": "bench", "awaits": None, "undo_until": None}
+        facts = {"kind": "confirmed", "category": None, "reason": "bench", "items": len(case.numbers)}
+        facts |= {"awaits": None, "undo_until": None}
         yield case.id, 3, case.opened_at, EventKind.DECIDED.value, "user:usr_bench", facts
 
 

@@ -25,6 +25,7 @@ from joserfc.jwk import ECKey, RSAKey
 CLIENT_ID = "baken-test"
 SECRET = "a secret: of/the client"  # noqa: S105 - of a client that exists in tests alone
 START_SECONDS = 60.0
+_BYTE_SECONDS = 0.1
 
 
 def free_port() -> int:
@@ -67,6 +68,8 @@ class FreeProvider:
         token: makes the ID token of a sign-in that began with these parameters.
         asked: headers and forms that came to the token endpoint.
         key_requests: how often its keys were asked for.
+        before: called in the thread that answers, before each answer.
+        bytes_at_once: how an answer is sent: whole (None), or after that many bytes one by one, each after a while.
     """
 
     def __init__(self, now: Callable[[], datetime]) -> None:
@@ -84,6 +87,8 @@ class FreeProvider:
         self.token: Callable[[dict[str, str]], object] = lambda begun: self.sign(self.claims(begun))
         self.asked: list[tuple[dict[str, str], dict[str, str]]] = []
         self.key_requests = 0
+        self.before: Callable[[], None] = lambda: None
+        self.bytes_at_once: int | None = None
 
     def authorise(self, address: str) -> tuple[str, str]:
         """Do as if a person had signed in at the address that a sign-in leads to: the state and a code."""
@@ -143,11 +148,14 @@ class FreeProvider:
 
             def _answer(self, document: object, status: int = 200) -> None:
                 data = document if isinstance(document, bytes) else json.dumps(document).encode()
-                self.send_response(status)
-                self.send_header("content-length", str(len(data)))
-                self.end_headers()
+                answer = f"HTTP/1.0 {status} -\r\ncontent-length: {len(data)}\r\n\r\n".encode() + data
+                provider.before()
+                at_once = len(answer) if provider.bytes_at_once is None else provider.bytes_at_once
                 with contextlib.suppress(ConnectionError):  # who asked may have had enough
-                    self.wfile.write(data)
+                    self.wfile.write(answer[:at_once])
+                    for byte in answer[at_once:]:
+                        time.sleep(_BYTE_SECONDS)
+                        self.wfile.write(bytes([byte]))
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
                 """Say nothing."""

@@ -143,7 +143,7 @@ class World:
         screening = self.store.record(screening_of(number, data, [case.purpose], bank_id=self.bank_id, url=url))
         if is_held:
             until = self.clock.now + timedelta(days=5)
-            self.vault.hold(data, case.purpose, until=until, reason="test")
+            self.vault.hold(data, {case.purpose}, until=until, reason="test")
         return self.join(case, screening)
 
     def join(self, case: Case, screening: Screening) -> CaseItem:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from baken.accounts import Role, User
-from baken.case_rules import ReviewPolicy
+from baken.case_rules import ReviewPolicy, derive
 from baken.cases import Category, Decision, DecisionKind
 from baken.model import Purpose
 from baken.review import Review
@@ -93,6 +93,11 @@ class ReviewWorld(World):
         case_id = self.store.screening(screening_id).case_id
         assert case_id is not None
         return case_id
+
+    def undo(self, user: User, case_id: str) -> None:
+        """Take back the last decision, as somebody who sees all of them."""
+        given = derive(self.store.case_events.events(case_id)).given
+        self.review.undo(user, case_id, given[-1].seq if given else 0)
 
     def match(self, number: int, account: str | None = None, file: int = 0) -> str:
         """Screen a picture that is banked; the screening's id."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,13 +15,16 @@ from baken import case_rules
 from baken.accounts import User
 from baken.case_keeping import finish_actions
 from baken.cases import ActionKind, ActionState, Awaits, CaseState, Decision, DecisionKind, EventKind, MatchOrigin
+from baken.copies import WHOLE, MatchStage, View, ViewKind
 from baken.errors import BakenError, ConflictError, InvalidValueError, NotAuthorisedError, NotFoundError, TooLargeError
-from baken.model import EntryState, NoticeKind, Purpose, Verdict
+from baken.model import EntryState, Fingerprint, FingerprintKind, NewEntry, NoticeKind, Purpose, Verdict
 from baken.review import Review
 from baken.store.case_actions import ActionFilter
 from baken.store.case_events import columns_of
+from baken.store.case_files import ScreenedFile
+from baken.store.case_joining import Found, ScreenedItem
 from review_world import ALLOWED, CANNOT_TELL, CONFIRMED, NOT_A_MATCH, REFER, ReviewWorld, person, world_of_an_engine
-from seen_world import code, pdq_entry, picture
+from seen_world import code, flat, pdq_entry, picture, sha256_entry
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -126,27 +130,92 @@ def test_new_copies_follow_a_decision_and_nobody_looks_again(world: ReviewWorld,
 
 
 def test_a_crowd_of_the_past_joins_a_decided_case_in_batches_and_its_actions_wait(
-    world: ReviewWorld, monkeypatch: pytest.MonkeyPatch
+    world: ReviewWorld, banked: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("baken.retroaction._PAGE_ROWS", 20)
-    if "narrow" not in {bank.name for bank in world.store.banks()}:
-        world.bank("narrow", radius_bits=8)
-    world.number += 1
-    number = world.number
-    world.add(pdq_entry(code(number)), bank="narrow")
-    [first] = world.more(number)
-    crowd = [world.see(picture(number, 20, file=file), account=f"crowd {file}") for file in range(50)]
-    world.run()
+    [first] = world.more(banked)
     decided = world.review.decide(world.ann, world.case_of(first), ALLOWED)
     world.clock.move(days=1)
-    world.add(pdq_entry(code(number, 20)), bank="narrow")  # the same picture to the seen index, not to the first entry
+    entries = [entry_id for _, entry_id in decided.entries]
+    world.store.set_entry_states("known", entries, EntryState.PAUSED, actor="cli:cur", reason="x")
+    crowd = [world.see(picture(banked, file=file), account=f"crowd {file}") for file in range(1, 51)]
+    world.store.set_entry_states("known", entries, EntryState.ACTIVE, actor="cli:cur", reason=None)
     world.run()
     assert {world.case_of(each.id) for each in crowd} == {decided.id}
     events = world.store.case_events.events(decided.id)
-    assert [event.facts["items"] for event in events if event.kind is EventKind.FOLLOWED] == [20, 20, 10]
+    followed = [event.facts["items"] for event in events if event.kind is EventKind.FOLLOWED]
+    assert followed == [19, 20, 11]  # the first batch holds the item that was there
     late = [action for action in world.review.actions(world.ann, decided.id) if action.due_at > world.clock.at]
     assert len({action.item_id for action in late}) == len(late) == 50
     assert {(action.kind, action.state) for action in late} == {(ActionKind.RELEASE, ActionState.PENDING)}
+
+
+@pytest.mark.parametrize("decision", [NOT_A_MATCH, ALLOWED, CONFIRMED])
+def test_another_picture_near_the_same_entry_is_looked_at(world: ReviewWorld, decision: Decision) -> None:
+    world.number += 1
+    number = world.number
+    [entry_id] = world.add(pdq_entry(code(number)))
+    unlike = world.see(picture(number, 20), account="unlike")
+    world.run()
+    old_id = world.case_of(unlike.id)
+    world.review.decide(world.ann, old_id, decision)
+    world.clock.move(hours=1)
+    own = world.see(picture(number), account="own")
+    world.run()
+    new = world.review.case(world.ann, world.case_of(own.id))
+    assert (new.state, new.item_count, [each for _, each in new.entries]) == (CaseState.OPEN, 1, [entry_id])
+    assert world.review.case(world.ann, old_id).item_count == 1
+    copy = world.see(picture(number, 20, file=1), account="a copy of what was decided")
+    other = world.see(picture(number, 10), account="other")
+    world.run()
+    assert world.case_of(copy.id) == old_id  # nobody looks again, although the picture's keys lead elsewhere by now
+    assert world.case_of(other.id) == new.id
+
+
+def test_what_matches_a_later_entry_as_well_is_looked_at(world: ReviewWorld, banked: int) -> None:
+    [first] = world.more(banked)
+    old_id = world.case_of(first)
+    world.review.decide(world.ann, old_id, NOT_A_MATCH)
+    world.clock.move(hours=1)
+    [entry_id] = world.add(pdq_entry(code(banked, 3)))
+    world.run()
+    [new] = [case for case in world.store.cases.cases() if case.id != old_id and world.has_item(case.id, first)]
+    assert (new.state, [each for _, each in new.entries]) == (CaseState.OPEN, [entry_id])
+    [late] = world.more(banked, file=1)
+    assert world.case_of(late) == new.id
+    old = world.review.case(world.ann, old_id)
+    assert (old.item_count, len(old.entries)) == (1, 1)
+    assert {action.item_id for action in world.review.actions(world.ann, old_id)} == {
+        item.id for item in world.review.items(world.ann, old_id)
+    }
+    world.review.decide(world.ann, new.id, ALLOWED)
+    [later] = world.more(banked, file=2)
+    assert world.case_of(later) == new.id
+    assert event_kinds(world, new.id)[-1] == "followed"
+
+
+def test_files_that_cannot_be_compared_follow_by_their_bytes_alone(world: ReviewWorld) -> None:
+    world.number += 1
+    plain = flat(world.number)
+    other = replace(flat(world.number), sha256=bytes(32), sha1=bytes(20), md5=bytes(16))  # as plain, with other bytes
+    world.add(sha256_entry(plain), NewEntry((Fingerprint(FingerprintKind.SHA256, other.sha256),)))
+    first = world.see(plain, account="first")
+    world.run()
+    decided = world.review.decide(world.ann, world.case_of(first.id), ALLOWED)
+    again, unlike = world.see(plain, account="again"), world.see(other, account="unlike")
+    world.run()
+    assert world.case_of(again.id) == decided.id
+    assert world.case_of(unlike.id) != decided.id
+
+
+def test_a_match_of_a_part_needs_the_same_bytes_to_follow(world: ReviewWorld, banked: int) -> None:
+    [first] = world.more(banked)
+    matches = world.store.screening(first).outcome.matches
+    part = replace(matches[0], view=View(ViewKind.CROPPED, WHOLE), stage=MatchStage.VIEWS)
+    item = ScreenedItem(first, None, None, None, world.clock.at)
+    file = ScreenedFile(None, b"digest", b"picture")
+    assert Found(item, matches).codes(file) == (b"digest", b"picture")
+    assert Found(item, [part]).codes(file) == (b"digest",)
 
 
 @pytest.mark.parametrize("decision", [CANNOT_TELL, REFER])
@@ -181,7 +250,7 @@ def test_undo_reaches_the_followers(world: ReviewWorld, banked: int) -> None:
     case_id = world.case_of(first)
     world.review.decide(world.ann, case_id, ALLOWED)
     world.more(banked, file=1)
-    world.review.undo(world.ann, case_id)
+    world.undo(world.ann, case_id)
     assert {action.state for action in world.review.actions(world.ann, case_id)} == {ActionState.CANCELLED}
     world.review.decide(world.ann, case_id, CONFIRMED)
     pending = [a for a in world.review.actions(world.ann, case_id) if a.state is ActionState.PENDING]
@@ -231,7 +300,7 @@ def test_what_is_final_forbids_undo_and_is_not_done_twice_after_reopening(world:
     remove, preserve, report = world.review.actions(world.ann, case_id)
     finish_actions(world.store, [remove.id, report.id], actor="key:k", now=world.clock.at)
     with pytest.raises(ConflictError, match="2 actions of the decision are done"):
-        world.review.undo(world.ann, case_id)
+        world.undo(world.ann, case_id)
     world.review.reopen(world.ann, case_id, "the account's owner wrote")
     last = world.store.case_events.events(case_id)[-1]
     assert dict(last.facts) == {"reason": "the account's owner wrote", "cancelled": 1, "final": 2}
@@ -271,12 +340,27 @@ def test_a_picture_that_is_no_match_becomes_benign_until_the_decision_is_undone(
     provenance = (entry.provenance.source, entry.provenance.added_by, entry.provenance.note)
     assert provenance == ("review", world.ann.actor, case_id)
     assert world.judge(picture(banked)).outcome.verdict is Verdict.ALLOW
-    world.review.undo(world.ann, case_id)
+    world.undo(world.ann, case_id)
     assert world.store.entry("fine", entry_id).state is EntryState.WITHDRAWN
     assert world.judge(picture(banked)).outcome.verdict is not Verdict.ALLOW
     assert event_kinds(world, case_id)[-3:] == ["benign_added", "undone", "benign_withdrawn"]
     world.review.decide(world.ann, case_id, NOT_A_MATCH)
     assert world.review.make_benign(world.ann, case_id, "fine") != []
+
+
+def test_only_what_was_there_at_the_decision_becomes_benign(world: ReviewWorld, banked: int) -> None:
+    if "fine" not in {bank.name for bank in world.store.banks()}:
+        world.bank("fine", Purpose.BENIGN)
+    [first] = world.more(banked, file=0)
+    case_id = world.case_of(first)
+    world.more(banked, file=1)
+    world.review.decide(world.ann, case_id, NOT_A_MATCH)
+    world.more(banked, file=2)
+    assert world.review.case(world.ann, case_id).item_count == 3
+    ids = world.review.make_benign(world.ann, case_id, "fine")
+    added = {f.value for each in ids for f in world.store.entry("fine", each).fingerprints}
+    digests = [picture(banked, file=file).sha256 for file in range(3)]
+    assert [digest in added for digest in digests] == [True, True, False]
 
 
 def test_a_dispute_is_a_notice_for_the_curators_and_the_entry_counts_on(world: ReviewWorld, banked: int) -> None:
@@ -322,9 +406,15 @@ def test_a_selection_is_decided_as_its_summary_says_or_not_at_all(world: ReviewW
     with pytest.raises(ConflictError):
         world.review.decide_all(world.ann, [*ids, taken], ALLOWED, plan.digest)
     decided = world.review.decide_all(world.ann, [taken, *ids], CONFIRMED, plan.digest)
-    assert {(case.id, case.decision) for case in decided} == {(each, DecisionKind.CONFIRMED) for each in ids}
+    assert {(each, world.store.cases.case(each).decision) for each in decided} == {
+        (each, DecisionKind.CONFIRMED) for each in ids
+    }
     assert sum(len(world.review.actions(world.ann, each)) for each in ids) == 9
     assert world.store.cases.case(taken).state is CaseState.OPEN
+    assert world.review.undo_all(world.lea, decided) == []  # not even by a lead: they are ann's
+    stale = {ids[0]: decided[ids[0]] - 1}
+    assert world.review.undo_all(world.ann, {**decided, **stale, "case_0": 4}) == ids[1:]
+    assert [world.store.cases.case(each).state for each in ids] == [CaseState.DECIDED, CaseState.OPEN]
 
 
 def test_a_selection_has_bounds_and_every_case_its_reach(world: ReviewWorld) -> None:
@@ -366,6 +456,8 @@ def test_whatever_people_do_the_columns_are_what_the_events_come_to(world: Revie
         for name, value in columns_of(status).items():
             assert getattr(case, name) == value, name
         assert (case.lease_until is None) == (case.holder_id is None)
+        assert (case.hold_until is None) == (case.state is not CaseState.ON_HOLD)
+        assert not status.disagreed or case.awaits in {Awaits.LEAD, None}
         pending = [a for a in world.store.case_actions.of_case(case_id) if a.state is ActionState.PENDING]
         assert case.state is CaseState.DECIDED or not pending
     assert done > 10
@@ -389,7 +481,7 @@ def _any_step(world: ReviewWorld, generator: random.Random, user: User, case_id:
             lambda: review.ask_second(user, case_id, "unsure"),
             lambda: review.decide(user, case_id, decision),
             lambda: review.decide(user, case_id, CONFIRMED),
-            lambda: review.undo(user, case_id),
+            lambda: world.undo(user, case_id),
             lambda: review.reopen(user, case_id, "new facts"),
         ]
     )
@@ -438,7 +530,7 @@ def test_decisions_and_new_copies_at_once_leave_no_item_without_its_actions(worl
         try:
             for _ in range(5):
                 world.review.decide(world.ann, case_id, ALLOWED)
-                world.review.undo(world.ann, case_id)
+                world.undo(world.ann, case_id)
             world.review.decide(world.ann, case_id, ALLOWED)
         except BakenError as error:
             failed.append(error)

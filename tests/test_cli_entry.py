@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -94,6 +96,22 @@ def test_check_names_so_many_quarantines_and_counts_the_rest(baken: Command, mon
 
     assert len(findings) == 3
     assert findings[-1]["message"] == "1 more entries match nothing: flood breaker"
+
+
+def test_check_finds_a_quarantine_behind_a_thousand_disputes(baken: Command, tmp_path: Path):
+    path = tmp_path / "more.txt"
+    path.write_text("".join(f"{number:064x}\n" for number in range(10, 1_010)))
+    baken.ok("bank", "import", "known", path)
+    with closing(sqlite3.connect(baken.data_dir / "baken.sqlite3")) as connection:
+        connection.execute(
+            "INSERT INTO notices (created_at, kind, bank_id, entry_id, reason, facts)"
+            " SELECT created_at, 'entry_disputed', bank_id, id, 'a dispute', '{}' FROM entries"
+        )
+        connection.commit()
+    quarantine(baken, 3)
+
+    (finding,) = [each for each in baken.ok("check", "--json").json if each["id"] == "BK-W011"]
+    assert finding["message"].startswith("entry 3 of bank 'known' matches nothing since")
 
 
 def test_a_bank_is_changed_as_far_as_it_is_named(baken: Command):

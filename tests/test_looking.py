@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import shutil
 import threading
@@ -10,7 +9,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 from PIL import Image
@@ -26,30 +24,20 @@ from baken.errors import (
     UnshowableError,
 )
 from baken.exposure import Budgets
-from baken.jurisdictions import REVIEWED, Tells, shipped
+from baken.jurisdictions import Tells, shipped
 from baken.looking import LookView, Source, WhyNot
-from baken.looking_holding import Holding, HoldRules
 from baken.media import MediaRules
 from baken.model import Purpose
-from baken.sealing import Sealer
 from baken.store import Store
 from looking_world import START, World, jpeg, screening_of
 
 DATA = jpeg(3)
 
 
-@pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite database with its tables, which is copied: making them takes longer than any test here."""
-    path = tmp_path_factory.mktemp("tables") / "baken.sqlite3"
-    Store.initialise(f"sqlite:///{path}").close()
-    return path
-
-
 @pytest.fixture
-def world(tables: Path, tmp_path: Path) -> Iterator[World]:
+def world(sqlite_file: Path, tmp_path: Path) -> Iterator[World]:
     """SQLite; what rows must do on both databases stands in one test."""
-    copied = shutil.copy(tables, tmp_path)
+    copied = shutil.copy(sqlite_file, tmp_path)
     with Store.open(f"sqlite:///{copied}") as opened:
         yield World(opened, tmp_path)
 
@@ -422,32 +410,3 @@ def test_two_looks_at_once_do_not_both_spend_what_is_left(store: Store, tmp_path
     [of_all] = [each for each in scene.looking.exposure_of_all(scene.bob) if each.user.id == scene.alice.id]
     assert of_all.total == report.total
     assert world.store.reveals.purposes_of(scene.item.screening_id) == {Purpose.OWN_PHOTO}
-
-
-def test_only_what_operator_and_profile_both_allow_is_held_and_a_video_too(world: World):
-    sealer = Sealer(world.folder / "feature.key")
-    own, both = [Purpose.OWN_PHOTO], [Purpose.OWN_PHOTO, Purpose.KNOWN_ABUSE]
-
-    def held(number: int, matched: list[Purpose], data: bytes | BinaryIO = DATA, **given: object) -> bool:
-        rules = {"profile": shipped("us"), "hold_days": 9, "purposes": frozenset(REVIEWED), "max_size_bytes": 10**6}
-        holding = Holding(world.store, world.vault, sealer, HoldRules(**{**rules, **given}), now=world.clock)  # type: ignore[arg-type]
-        content = data if isinstance(data, bytes) else data.read()
-        return holding.after(screening_of(number, content, matched), data)
-
-    assert not held(1, own, hold_days=0)
-    assert not held(1, [])
-    assert not held(1, both, purposes=frozenset(own))
-    assert not held(1, both, profile=shipped("be"))
-    assert not held(1, own, max_size_bytes=len(DATA) - 1)
-    assert not held(1, own, io.BytesIO(DATA), max_size_bytes=len(DATA) - 1)
-    assert world.store.vault.objects(with_destroyed=True) == []
-    assert held(1, both)
-    assert held(2, own, io.BytesIO(b"a film"))
-    film, picture = world.store.vault.objects() if world.vault.held(sha256(b"a film")) else ()
-    assert {each.purpose for each in (film, picture)} == {Purpose.OWN_PHOTO}  # held for the shortest time of the two
-    assert not held(3, both, profile=shipped("be"))
-    assert world.vault.held(sha256(DATA)) is None
-
-
-def sha256(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()

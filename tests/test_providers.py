@@ -6,6 +6,8 @@ import base64
 import hashlib
 import hmac
 import json
+import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,13 +18,14 @@ import pytest
 from joserfc.jwk import ECKey, RSAKey
 from sqlalchemy import text
 
+from baken import providers_http
 from baken.accounts import Identity, ProviderVisit, Role, SignInMethod, User
 from baken.assemble import PROVIDER_PATH
 from baken.errors import ConflictError, InvalidValueError, NotAuthenticatedError, NotFoundError, ProviderError
 from baken.passwords import Passwords
 from baken.people import Browser, NotLinked, People, SecondFactorWanted, SignedIn
 from baken.providers import Departure, Provider, Return, Trust
-from baken.providers_http import MAX_ANSWER_BYTES, Client, is_acceptable
+from baken.providers_http import MAX_ANSWER_BYTES, Client, is_acceptable, metadata_of
 from baken.providers_tokens import IdClaims
 from baken.sealing import Sealer
 from baken.second_factor import code_at
@@ -318,6 +321,75 @@ def test_a_provider_that_is_down_says_so_and_is_asked_again(world: World):
     client = Client("http://127.0.0.1:9", CLIENT_ID, SECRET, REDIRECT_URI)
     with pytest.raises(ProviderError, match="could not be asked"):
         Provider(world.store, client, Trust()).begin()
+
+
+@pytest.mark.parametrize("bytes_at_once", [0, 60])
+def test_a_provider_that_answers_byte_by_byte_is_given_up_in_time(
+    world: World, monkeypatch: pytest.MonkeyPatch, bytes_at_once: int
+):
+    """It keeps us waiting with the head of its answer, or behind that; each byte comes in time."""
+    monkeypatch.setattr(providers_http, "TIMEOUT_SECONDS", 0.5)
+    world.free.bytes_at_once = bytes_at_once
+    began = time.monotonic()
+    with pytest.raises(ProviderError, match=r"took longer than 0\.5 s"):
+        world.provider.begin()
+
+    assert time.monotonic() - began < 3
+    world.free.bytes_at_once = None
+    world.provider.begin()
+
+
+def test_an_answer_that_is_slow_keeps_nobody_else_waiting(world: World):
+    free, first_asked, answered = world.free, threading.Event(), threading.Event()
+
+    def hold_the_first() -> None:
+        if not first_asked.is_set():
+            first_asked.set()
+            answered.wait(timeout=60)
+
+    free.before = hold_the_first
+    slow = threading.Thread(target=world.provider.begin)
+    slow.start()
+    try:
+        assert first_asked.wait(timeout=60)
+        world.finish()
+        assert slow.is_alive()
+    finally:
+        answered.set()
+        slow.join()
+
+
+@pytest.mark.parametrize(
+    ("issuer", "endpoint", "is_taken"),
+    [
+        ("https://login.example.org", "https://api.example.net/token", True),
+        ("https://login.example.org", "http://127.0.0.1/token", False),
+        ("https://login.example.org", "http://login.example.org/token", False),
+        ("https://login.example.org", "https://127.0.0.1/token", False),
+        ("https://login.example.org", "https://127.1/token", False),
+        ("https://login.example.org", "https://[::ffff:127.0.0.1]/token", False),
+        ("https://login.example.org", "https://0.0.0.0/token", False),
+        ("https://login.example.org", "https://localhost./token", False),
+        ("https://login.example.org", "https://x.localhost/token", False),
+        ("https://localhost", "https://127.0.0.1/token", True),
+        ("https://localhost", "http://127.0.0.1/token", False),
+        ("http://127.0.0.1:8080", "http://localhost:8081/token", True),
+        ("http://127.0.0.1:8080", "https://api.example.net/token", True),
+        ("http://127.0.0.1:8080", "http://api.example.net/token", False),
+    ],
+)
+def test_a_provider_leads_to_no_worse_address_than_its_own(issuer: str, endpoint: str, is_taken: bool):
+    assert is_acceptable(endpoint, issuer=issuer) is is_taken
+
+
+@pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint", "jwks_uri"])
+def test_every_address_in_the_document_of_a_provider_elsewhere_is_looked_at(name: str):
+    issuer = "https://login.example.org"
+    names = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+    document = {"issuer": issuer, **{each: f"{issuer}/{each}" for each in names}}
+    assert metadata_of(document, issuer).token_endpoint == f"{issuer}/token_endpoint"
+    with pytest.raises(ProviderError, match=f"{name} is 'http://127.0.0.1:9200/x'"):
+        metadata_of({**document, name: "http://127.0.0.1:9200/x"}, issuer)
 
 
 def test_addresses_are_asked_over_tls_or_on_this_machine():

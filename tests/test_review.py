@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from baken.accounts import Role
+from baken import case_rules
+from baken.accounts import Role, User
 from baken.cases import ActionKind, ActionState, Awaits, CaseState, Decision, DecisionKind, EventKind
 from baken.errors import ConflictError, InvalidValueError, LeaseLostError, NotAuthorisedError, NotFoundError
 from baken.model import Purpose
@@ -257,25 +258,139 @@ def test_undo_cancels_what_is_pending_and_goes_back_to_who_was_awaited(strict: R
     strict.review.decide(strict.ann, case_id, CONFIRMED)
     strict.review.decide(strict.ben, case_id, CONFIRMED)
     with pytest.raises(NotAuthorisedError):
-        strict.review.undo(strict.ann, case_id)  # the last decision is ben's
-    strict.review.undo(strict.ben, case_id)
+        strict.undo(strict.ann, case_id)  # the last decision is ben's
+    strict.undo(strict.ben, case_id)
     case = strict.review.case(strict.ben, case_id)
     assert (case.state, case.awaits, case.decision, case.undo_until) == (CaseState.OPEN, Awaits.SECOND, None, None)
     assert {action.state for action in strict.review.actions(strict.ann, case_id)} == {ActionState.CANCELLED}
-    strict.review.undo(strict.ann, case_id)
+    strict.undo(strict.ann, case_id)
     assert strict.review.case(strict.ann, case_id).awaits is Awaits.FIRST
     with pytest.raises(ConflictError, match="nobody has decided"):
-        strict.review.undo(strict.ann, case_id)
+        strict.undo(strict.ann, case_id)
+
+
+def test_a_disagreement_stays_a_leads_whoever_takes_a_decision_back(strict: ReviewWorld) -> None:
+    case_id = strict.open_case()
+    strict.review.decide(strict.lou, case_id, CONFIRMED)
+    strict.review.decide(strict.ben, case_id, ALLOWED)
+    strict.undo(strict.ben, case_id)
+    assert strict.review.case(strict.ben, case_id).awaits is Awaits.LEAD
+    strict.undo(strict.lou, case_id)
+    case = strict.review.case(strict.lou, case_id)
+    assert (case.state, case.awaits) == (CaseState.OPEN, Awaits.LEAD)
+    for user in (strict.ben, strict.lou):  # lou is a lead, but one of the two
+        with pytest.raises(ConflictError, match="decided this case differently"):
+            strict.review.decide(user, case_id, CONFIRMED)
+    with pytest.raises(ConflictError, match="'lou' gave a decision"):
+        strict.review.reassign(strict.lea, case_id, strict.lou.id, "yours")
+    settled = strict.review.decide(strict.lea, case_id, CONFIRMED)
+    assert (settled.state, settled.decided_by) == (CaseState.DECIDED, strict.lea.actor)  # a lead settles it alone
+    strict.review.reopen(strict.lea, case_id, "new facts")
+    assert strict.review.decide(strict.ben, case_id, ALLOWED).state is CaseState.DECIDED
+
+
+def test_what_a_lead_settled_and_took_back_is_a_leads_again(strict: ReviewWorld) -> None:
+    case_id = strict.open_case()
+    strict.review.decide(strict.ann, case_id, CONFIRMED)
+    strict.review.decide(strict.ben, case_id, ALLOWED)
+    strict.review.decide(strict.lea, case_id, ALLOWED)
+    strict.undo(strict.lea, case_id)
+    assert strict.review.case(strict.lea, case_id).awaits is Awaits.LEAD
+    assert strict.review.decide(strict.lou, case_id, CONFIRMED).state is CaseState.DECIDED
+
+
+def test_undo_takes_no_escalation_away(strict: ReviewWorld) -> None:
+    case_id = strict.open_case()
+    strict.review.decide(strict.ann, case_id, CONFIRMED)
+    strict.review.escalate(strict.ben, case_id, "known to me")
+    strict.undo(strict.ann, case_id)
+    case = strict.review.case(strict.ann, case_id)
+    assert (case.awaits, case.is_escalated) == (Awaits.LEAD, True)
+    with pytest.raises(NotAuthorisedError):
+        strict.review.decide(strict.ben, case_id, ALLOWED)
+
+
+def test_undo_ends_a_hold(strict: ReviewWorld) -> None:
+    case_id = strict.open_case()
+    strict.review.decide(strict.ann, case_id, CONFIRMED)
+    strict.review.hold(strict.ben, case_id, "later", strict.clock.at + timedelta(hours=1))
+    strict.undo(strict.ann, case_id)
+    case = strict.review.case(strict.ann, case_id)
+    assert (case.state, case.hold_until) == (CaseState.OPEN, None)
+
+
+def test_undo_names_the_decision_that_was_seen(strict: ReviewWorld) -> None:
+    case_id = strict.open_case()
+    seen = strict.review.decide(strict.ann, case_id, CONFIRMED).event_count
+    strict.review.decide(strict.ben, case_id, ALLOWED)
+    for user in (strict.ann, strict.lea):
+        with pytest.raises(ConflictError, match="not the last one"):
+            strict.review.undo(user, case_id, seen)
+    assert strict.review.case(strict.ann, case_id).awaits is Awaits.LEAD
+
+
+def decided_facts(world: ReviewWorld, user: User, case_id: str) -> list[dict[str, object]]:
+    """What a person is told of decisions."""
+    told = world.review.events(user, case_id)
+    return [dict(event.facts) for event in told if event.kind is EventKind.DECIDED]
+
+
+def test_escalating_unseals_no_first_decision(strict: ReviewWorld) -> None:
+    case_id = strict.open_case()
+    strict.review.decide(strict.ann, case_id, CONFIRMED)
+    strict.review.escalate(strict.ben, case_id, "known to me")
+    for user in (strict.ben, strict.lea):
+        assert decided_facts(strict, user, case_id) == [{"sealed": True}]
+        standing = strict.review.standing(user, case_id)
+        assert (standing.has_sealed, standing.given, standing.is_split) == (True, (), False)
+    with pytest.raises(ConflictError, match="the decision is sealed"):
+        strict.undo(strict.lea, case_id)
+    [(refused, _)] = strict.review.plan(strict.lea, [case_id], ALLOWED).refused
+    assert refused == case_id
+    assert strict.review.decide(strict.lea, case_id, ALLOWED).awaits is Awaits.LEAD
+    assert [facts["kind"] for facts in decided_facts(strict, strict.ben, case_id)] == ["confirmed", "allowed"]
+    assert strict.review.standing(strict.ben, case_id).is_split
+
+
+def test_nothing_tells_a_sealed_decision_by_what_came_before_or_after_it(strict: ReviewWorld) -> None:
+    if "plain" not in {bank.name for bank in strict.store.banks()}:
+        strict.bank("plain", Purpose.BENIGN)
+    case_id = strict.open_case()
+    strict.review.decide(strict.ann, case_id, NOT_A_MATCH)
+    strict.review.make_benign(strict.ann, case_id, "plain")
+    strict.undo(strict.ann, case_id)
+    strict.review.decide(strict.ann, case_id, CANNOT_TELL)
+    strict.review.reopen(strict.ann, case_id, "another look")
+    strict.review.decide(strict.ann, case_id, CONFIRMED)
+    assert {event.kind for event in strict.review.events(strict.ann, case_id)} >= case_rules.AFTERMATH - {
+        EventKind.ACTED,
+        EventKind.DISPUTED,
+    }
+    assert strict.review.actions(strict.ann, case_id) != []
+    assert strict.review.standing(strict.ann, case_id).actions != {}
+    assert strict.review.actions(strict.ben, case_id) == []
+    assert strict.review.standing(strict.ben, case_id).actions == {}
+    assert decided_facts(strict, strict.ben, case_id) == [{"sealed": True}] * 3
+    whole = strict.store.case_events.events(case_id)
+    for told in (strict.review.events(strict.ben, case_id), strict.review.page_of_events(case_id, limit=1000)):
+        assert [event.seq for event in told] == [e.seq for e in whole if e.kind not in case_rules.AFTERMATH]
+        [undone] = [event for event in told if event.kind is EventKind.UNDONE]
+        [reopened] = [event for event in told if event.kind is EventKind.REOPENED]
+        assert (dict(undone.facts), dict(reopened.facts)) == ({}, {"reason": "another look"})
+    assert strict.review.page_of_events(case_id, limit=2)[-1].seq == 2
+    strict.review.decide(strict.ben, case_id, CONFIRMED)
+    assert strict.review.page_of_events(case_id, limit=1000)[:-2] == whole
+    assert strict.review.events(strict.lea, case_id)[:-2] == whole
 
 
 def test_a_lead_may_undo_and_nobody_after_the_time(world: ReviewWorld) -> None:
     case_id = world.open_case()
     world.review.decide(world.ann, case_id, CONFIRMED)
-    world.review.undo(world.lea, case_id)
+    world.undo(world.lea, case_id)
     world.review.decide(world.ann, case_id, CONFIRMED)
     world.clock.move(minutes=5)
     with pytest.raises(ConflictError, match="could be undone until") as raised:
-        world.review.undo(world.ann, case_id)
+        world.undo(world.ann, case_id)
     assert "Reopen" in raised.value.hint
     with pytest.raises(NotAuthorisedError):
         world.review.reopen(world.ben, case_id, "no")
@@ -322,7 +437,7 @@ def test_every_step_stands_in_the_audit_log(world: ReviewWorld) -> None:
     case_id = world.open_case()
     world.review.claim(world.ann, case_id)
     world.review.decide(world.ann, case_id, CONFIRMED)
-    world.review.undo(world.ann, case_id)
+    world.undo(world.ann, case_id)
     told = world.store.audit.page(subject=f"case:{case_id}")
     assert [row.kind for row in told] == ["case.undone", "case.decided", "case.claimed"]
     assert {row.actor for row in told} == {world.ann.actor}

@@ -59,18 +59,10 @@ def sealer(tmp_path: Path) -> Sealer:
     return made
 
 
-@pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite database with its tables, which is copied: making them takes longer than any test here."""
-    path = tmp_path_factory.mktemp("tables") / "baken.sqlite3"
-    Store.initialise(f"sqlite:///{path}").close()
-    return path
-
-
 @pytest.fixture
-def store(tables: Path, tmp_path: Path) -> Iterator[Store]:
+def store(sqlite_file: Path, tmp_path: Path) -> Iterator[Store]:
     """SQLite, for all that is about files; rows are tested on both databases in one test."""
-    with Store.open(f"sqlite:///{shutil.copy(tables, tmp_path)}") as opened:
+    with Store.open(f"sqlite:///{shutil.copy(sqlite_file, tmp_path)}") as opened:
         yield opened
 
 
@@ -82,9 +74,14 @@ def vault(store: Store, sealer: Sealer, tmp_path: Path, clock: Clock) -> Vault:
 @pytest.fixture
 def hold(vault: Vault, clock: Clock) -> Callable[..., VaultObject]:
     def held(data: bytes = DATA, days: float = 10, purpose: Purpose = Purpose.WATCH) -> VaultObject:
-        return vault.hold(data, purpose, until=clock.now + timedelta(days=days), reason="matched", format="png")
+        return vault.hold(data, {purpose}, until=clock.now + timedelta(days=days), reason="matched", format="png")
 
     return held
+
+
+def until(ends_at: datetime) -> Callable[[VaultObject], VaultObject]:
+    """A change of an object's end."""
+    return lambda held: replace(held, ends_at=ends_at)
 
 
 def kinds(store: Store) -> list[str]:
@@ -102,21 +99,23 @@ def test_what_is_held_is_read_again_and_is_nowhere_on_the_disk(
         data = (MARKER * (size // len(MARKER) + 1))[:size]
         held = hold(data)
         assert vault.read(held) == data
-        assert (held.size_bytes, held.format, held.purpose, held.reason) == (size, "png", Purpose.WATCH, "matched")
+        assert (held.size_bytes, held.format, held.purposes, held.reason) == (size, "png", {Purpose.WATCH}, "matched")
         assert file_of(tmp_path, held).stat().st_mode & 0o777 == 0o600
     assert all(MARKER not in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
 
-def test_the_same_bytes_are_held_once_for_as_long_as_anyone_needs_them(
-    store: Store, vault: Vault, hold: Callable[..., VaultObject], tmp_path: Path
+def test_the_same_bytes_are_held_once(
+    store: Store, vault: Vault, hold: Callable[..., VaultObject], clock: Clock, tmp_path: Path
 ):
-    first, shorter, hardly, longer = hold(days=10), hold(days=5), hold(days=10.5), hold(days=20)
-    assert first.id == shorter.id == hardly.id == longer.id
-    assert first.ends_at == shorter.ends_at == hardly.ends_at
-    assert longer.ends_at == START + timedelta(days=20)
+    first = hold(days=10)
+    assert first == hold(days=5) == hold(days=20, purpose=Purpose.OWN_PHOTO) == vault.held(first.sha256)
     assert [path.name for path in (tmp_path / "vault").iterdir()] == [first.id]
-    assert kinds(store) == ["vault.held", "vault.extended"]
-    assert vault.held(first.sha256) == longer
+    assert kinds(store) == ["vault.held"]
+    clock.now = first.ends_at
+    again = hold()  # whether or not anything swept
+    assert again.id != first.id
+    assert [path.name for path in (tmp_path / "vault").iterdir()] == [again.id]
+    assert kinds(store) == ["vault.held", "vault.destroyed", "vault.held"]
 
 
 def test_destroying_leaves_the_row_and_neither_key_nor_file(
@@ -136,7 +135,7 @@ def test_destroying_leaves_the_row_and_neither_key_nor_file(
     assert not file_of(tmp_path, held).exists()
     assert kinds(store) == ["vault.held", "vault.destroyed"]
     with pytest.raises(ConflictError, match="was destroyed"):
-        store.vault.set_end(held.id, START + timedelta(days=99), actor="test", reason="too late")
+        store.vault.change(held.id, until(START + timedelta(days=99)), actor="test", reason="too late")
     clock.now += timedelta(seconds=1)
     again = hold()
     assert again.id != held.id
@@ -156,14 +155,14 @@ def test_what_has_ended_is_not_given_and_is_swept(
     assert vault.sweep() == 0
     assert [path.name for path in (tmp_path / "vault").iterdir()] == [long.id]
     clock.now += timedelta(days=2)
-    assert vault.held(long.sha256) is None  # destroyed where it is asked for, whether or not anything sweeps
-    assert store.vault.objects() == []
+    assert vault.held(long.sha256) is None
+    assert store.vault.objects() == [long]  # to ask destroys nothing: that is left to `sweep`
 
 
 def test_nothing_is_held_without_bytes_or_for_a_time_that_is_over(vault: Vault, store: Store):
-    for data, until in ((b"", START + timedelta(days=1)), (DATA, START)):
+    for data, ends_at in ((b"", START + timedelta(days=1)), (DATA, START)):
         with pytest.raises(InvalidValueError):
-            vault.hold(data, Purpose.WATCH, until=until, reason="test")
+            vault.hold(data, {Purpose.WATCH}, until=ends_at, reason="test")
     assert store.vault.objects(with_destroyed=True) == []
 
 
@@ -205,12 +204,12 @@ def test_a_file_that_was_changed_is_an_error_of_its_own(vault: Vault, hold: Call
 def test_rows_are_kept_alike_on_both_databases(store_url: str, sealer: Sealer, tmp_path: Path, clock: Clock):
     with Store.initialise(store_url) as store:
         vault = Vault(store, sealer, tmp_path / "vault", now=clock)
-        until = START + timedelta(days=1)
-        first = vault.hold(DATA, Purpose.WATCH, until=until, reason="matched")
+        first = vault.hold(DATA, {Purpose.WATCH}, until=START + timedelta(days=1), reason="matched")
         other = store.vault.add(replace(first, id="vlt_" + "f" * 26), actor="test")  # who came second gets the first
         assert other == first == store.vault.object(first.id)
-        later = store.vault.set_end(first.id, until + timedelta(days=1), actor="test", reason="more")
-        assert vault.held(first.sha256) == later
+        later = store.vault.change(first.id, until(START + timedelta(days=2)), actor="test", reason="more")
+        assert vault.held(first.sha256) == later == replace(first, ends_at=START + timedelta(days=2))
+        assert store.vault.holding([first.sha256, bytes(32)]) == {first.sha256: later}
         assert list(store.vault.sealed_keys()) == [(first.id, later.key_sealed)]
         assert store.vault.has_keys()
         sealer.key_path.write_text("ab" * 32 + "\n" + sealer.key_path.read_text())
@@ -237,7 +236,7 @@ def test_a_folder_that_cannot_be_written_holds_nothing_and_says_so(store: Store,
     (tmp_path / "file").write_bytes(b"")
     blocked = Vault(store, sealer, tmp_path / "file" / "vault")
     with pytest.raises(VaultError, match="nothing can be held"):
-        blocked.hold(DATA, Purpose.WATCH, until=datetime.now(UTC) + timedelta(days=1), reason="test")
+        blocked.hold(DATA, {Purpose.WATCH}, until=datetime.now(UTC) + timedelta(days=1), reason="test")
     assert store.vault.objects(with_destroyed=True) == []
 
 
@@ -319,12 +318,12 @@ def test_the_command_line_lists_prolongs_and_destroys(tmp_path: Path, capsys: py
     sealer.make_key_file()
     with Store.open(f"sqlite:///{tmp_path / 'data' / 'baken.sqlite3'}") as store:
         vault = Vault(store, sealer, tmp_path / "data" / "vault")
-        until = datetime.now(UTC) + timedelta(days=2)
-        held = vault.hold(DATA, Purpose.WATCH, until=until, reason="matched")
+        ends_at = datetime.now(UTC) + timedelta(days=2)
+        held = vault.hold(DATA, {Purpose.WATCH}, until=ends_at, reason="matched")
         command.ok("vault", "extend", held.id, "--days", "20", "--reason", "the police asked")
         [listed] = command.ok("vault", "list", "--json").json
         assert (listed["id"], listed["size_bytes"], listed["destroyed_at"]) == (held.id, len(DATA), None)
-        assert datetime.fromisoformat(listed["ends_at"]) > until + timedelta(days=17)
+        assert datetime.fromisoformat(listed["ends_at"]) > ends_at + timedelta(days=17)
         assert "key" not in str(listed)
         refused = command("vault", "extend", held.id, "--days", "31", "--reason", "more")
         assert refused.exit_code == 1

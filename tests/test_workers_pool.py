@@ -27,6 +27,7 @@ from baken.model import UnscreenableReason
 from baken.samples_files import encoded
 from baken.workers import FileFingerprinter, FileResult, in_order, without_picture
 from baken.workers_answers import AnswerDecoder, encode
+from baken.workers_orders import MOST_JOBS
 from baken.workers_pool import Failure, WorkerPool
 from baken.workers_process import Loss, WorkerLost, WorkerProcess
 
@@ -66,6 +67,14 @@ def test_workers_killed_at_any_moment_cost_at_most_the_file_they_were_at():
     assert all(each.detail == "the decoding process ended by SIGKILL" for each in failed)
     assert all(each.fingerprints == truth for each in answers if isinstance(each, FileResult))
     assert isinstance(answers[-1], FileResult)
+
+
+def test_a_worker_answers_more_jobs_than_it_keeps():
+    jobs = [worker_jobs.Adding(number) for number in range(2 * MOST_JOBS + 3)]
+    with WorkerPool(1) as pool:
+        for asked in (jobs, jobs, list(reversed(jobs)), jobs[:2] * 3):
+            assert [pool.run(job, 1000) for job in asked] == [1000 + job.number for job in asked]
+        assert pool.counts["started"] == 1
 
 
 def test_a_file_behind_one_that_hangs_is_not_kept_waiting():

@@ -62,7 +62,7 @@ def main(url: str, key_file: str, folder: str) -> None:
     def hold(number: int) -> None:
         with Store.open(url) as store:
             vault = Vault(store, Sealer(Path(key_file)), Path(folder))
-            vault.hold(content(number), Purpose.WATCH, until=datetime.now(UTC) + timedelta(days=1), reason="test")
+            vault.hold(content(number), {Purpose.WATCH}, until=datetime.now(UTC) + timedelta(days=1), reason="test")
 
     def destroy(number: int) -> None:
         with Store.open(url) as store:

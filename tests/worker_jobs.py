@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -77,6 +78,17 @@ class SlowToStart:
     def __call__(self, item: int) -> int:
         """Answer at once."""
         return item
+
+
+@dataclass(frozen=True)
+class Adding:
+    """A job of which there are as many as there are numbers."""
+
+    number: int
+
+    def __call__(self, item: int) -> int:
+        """Add."""
+        return item + self.number
 
 
 CRASH = b"this file crashes its decoder"

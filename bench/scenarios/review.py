@@ -29,7 +29,7 @@ from bench.databases import Database, databases
 from bench.load import build_request, drive
 from bench.machine import server_cores
 from bench.measure import percentile
-from bench.review_data import CROWD_ACCOUNT, Filled, account_of, fill
+from bench.review_data import CROWD_ACCOUNT, Filled, fill
 from bench.scenario import Answer, Figure, Goal, GoalKind, Scale, Scenario, plain
 
 _PAGE_LIMIT_MS = 100.0
@@ -95,7 +95,7 @@ def _page_figures(folder: Path, data: Filled, name: str, count: int) -> list[Fig
         "queue that nothing is in": "/console/cases?escalated=1&visibility=locked&min_items=1000000",
         "search for an item": f"/console/search?q={quote(data.item_refs[0])}",
         "search for a PDQ": f"/console/search?q={data.codes[7, :32].tobytes().hex()}",
-        "an account": f"/console/accounts?ref={quote(account_of(17))}",
+        "an account": f"/console/accounts?ref={quote(data.account_ref)}",
         "an account in thousands of cases": f"/console/accounts?ref={quote(CROWD_ACCOUNT)}",
         "a case": f"/console/cases/{data.open_ids[0]}",
         "the case with most items": f"/console/cases/{data.large_id}",
@@ -189,8 +189,13 @@ def _work(review: Review, user: User, case_ids: Sequence[str]) -> _Told:
         if told.take(partial(review.claim, user, case_id), (case_id, EventKind.CLAIMED, user.actor)):
             told.take(partial(review.heartbeat, user, case_id), None)
             told.take(partial(review.decide, user, case_id, _DECISION), (case_id, EventKind.DECIDED, user.actor))
-            told.take(partial(review.undo, user, case_id), (case_id, EventKind.UNDONE, user.actor))
+            told.take(partial(_undo, review, user, case_id), (case_id, EventKind.UNDONE, user.actor))
     return told
+
+
+def _undo(review: Review, user: User, case_id: str) -> None:
+    """Take back the decision that was just given: the last event of the case."""
+    review.undo(user, case_id, review.case(user, case_id).event_count)
 
 
 @dataclass(slots=True)

@@ -25,11 +25,14 @@ class SignInMethod(StrEnum):
     RECOVERY_CODE = "recovery_code"
     SET_UP = "set_up"
     ONCE = "once"
+    ONCE_FACTOR = "once_factor"
     PROVIDER = "provider"
     PROVIDER_FACTOR = "provider_factor"
 
 
-TWO_FACTOR_METHODS = frozenset({SignInMethod.TOTP, SignInMethod.RECOVERY_CODE, SignInMethod.PROVIDER_FACTOR})
+TWO_FACTOR_METHODS = frozenset(
+    {SignInMethod.TOTP, SignInMethod.RECOVERY_CODE, SignInMethod.ONCE_FACTOR, SignInMethod.PROVIDER_FACTOR}
+)
 """The ways to sign in that prove two things: what a person knows, and what the person has."""
 
 
@@ -39,6 +42,7 @@ class TicketKind(StrEnum):
     SET_UP = "set_up"
     SECOND_FACTOR = "second_factor"
     ONCE = "once"
+    ONCE_SECOND_FACTOR = "once_second_factor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,11 @@ class Session:
     def has_second_factor(self) -> bool:
         """Whether two things were proved when it began, or since."""
         return self.method in TWO_FACTOR_METHODS
+
+    @property
+    def is_begun_by_link(self) -> bool:
+        """Whether a one-time link stood for the password."""
+        return self.method in {SignInMethod.ONCE, SignInMethod.ONCE_FACTOR}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ Facts of the events (times as ISO 8601 with zone):
 | `noted` | `text` |
 | `escalated`, `second_asked` | `reason` |
 | `reassigned` | `to` (the person's id, or null for nobody), `note` |
-| `decided` | `kind`, `category`, `reason`, `awaits` (whose decision it waits for, null when it counts), `undo_until` |
+| `decided` | `kind`, `category`, `reason`, `items` there, `awaits` (whom it waits for; null: it counts), `undo_until` |
 | `undone` | `seq` of the decision that is taken back, `cancelled`: actions |
 | `reopened` | `reason`, `cancelled`, `final`: actions |
 | `acted` | `actions`: how many were done |
@@ -151,8 +151,10 @@ def _second_asked(status: CaseStatus, _: CaseEvent) -> CaseStatus:
 def _decided(status: CaseStatus, event: CaseEvent) -> CaseStatus:
     facts, awaited = event.facts, status.awaits or Awaits.FIRST
     kind, category = DecisionKind(facts["kind"]), facts["category"]
-    given = (*status.given, GivenDecision(event.seq, event.actor, kind, category, awaited))
+    given = (*status.given, GivenDecision(event.seq, event.actor, kind, category, awaited, facts["items"]))
     free = replace(_without_holder(status, id_of(event.actor)), assignee_id=None, given=given)
+    if facts["awaits"] == Awaits.LEAD:  # no decision makes a case await a lead but one that differs from another
+        free = replace(free, disagreed=free.disagreed | {each.actor for each in given})
     if facts["awaits"] is not None:
         return replace(free, awaits=Awaits(facts["awaits"]))
     return replace(
@@ -169,17 +171,19 @@ def _decided(status: CaseStatus, event: CaseEvent) -> CaseStatus:
 
 def _undone(status: CaseStatus, _: CaseEvent) -> CaseStatus:
     *rest, last = status.given
-    return replace(_undecided(status), awaits=last.awaited, given=tuple(rest))
+    # Whoever takes a decision back takes neither an escalation nor a disagreement with it: those are a lead's.
+    awaits = Awaits.LEAD if status.awaits is Awaits.LEAD else last.awaited
+    return replace(_undecided(status), awaits=awaits, given=tuple(rest))
 
 
 def _reopened(status: CaseStatus, _: CaseEvent) -> CaseStatus:
     fresh = replace(_undecided(status), awaits=Awaits.FIRST, is_escalated=False)
-    return replace(fresh, given=(), is_second_asked=False, lost_ids=frozenset())
+    return replace(fresh, given=(), is_second_asked=False, disagreed=frozenset(), lost_ids=frozenset())
 
 
 def _undecided(status: CaseStatus) -> CaseStatus:
-    nothing: dict[str, Any] = dict.fromkeys(("decision", "category", "decided_at", "decided_by", "undo_until"))
-    return replace(status, state=CaseState.OPEN, **nothing)
+    decided: dict[str, Any] = dict.fromkeys(("decision", "category", "decided_at", "decided_by", "undo_until"))
+    return replace(status, state=CaseState.OPEN, hold_until=None, **decided)
 
 
 def _without_holder(status: CaseStatus, by_id: str) -> CaseStatus:
@@ -221,13 +225,15 @@ def next_awaited(
 
     Two persons who say the same, kind and category, have decided. When they differ, a lead, who is neither, settles it.
     """
+    if status.disagreed:
+        return None
     others = [given for given in status.given if given.actor != actor]
     if any((given.kind, given.category) == (decision.kind, decision.category) for given in others):
         return None
     if not others:
         by_rule = purpose in policy.two_person_purposes and decision.kind in TWO_PERSON_DECISIONS
         return Awaits.SECOND if by_rule or status.is_second_asked else None
-    return Awaits.LEAD if len(others) == 1 else None
+    return Awaits.LEAD
 
 
 _CAUSED: Mapping[tuple[Purpose, DecisionKind], tuple[ActionKind, ...]] = {
@@ -286,6 +292,9 @@ def check_claim(case: Case, status: CaseStatus, user: User, now: datetime, name_
     if user.actor in {given.actor for given in status.given}:
         message = "you gave a decision of this case already, and it waits for somebody else's"
         raise ConflictError(message, hint="You can undo your own decision.")
+    if user.actor in status.disagreed:
+        message = "you and somebody else decided this case differently, and taking that back does not change it"
+        raise ConflictError(message, hint="A lead who is neither of you settles it.")
     if status.awaits is Awaits.LEAD:
         require(user, Action.SETTLE_CASES, case)
     if status.assignee_id not in {None, user.id} and not _may_reassign(user, case):
@@ -322,15 +331,15 @@ def check_undecided(status: CaseStatus) -> None:
         raise ConflictError("the case is decided", hint="Undo the decision, or reopen the case.")
 
 
-def check_bulk(status: CaseStatus) -> None:
-    """Do nothing when the case may be decided together with others.
+def check_bulk(status: CaseStatus, user: User) -> None:
+    """Do nothing when the person may decide the case together with others.
 
     A summary would tell whether a second decision agrees with the first, which the second person must not know.
 
     Raises:
-        ConflictError: it awaits a second decision.
+        ConflictError: somebody else's decision of it is sealed.
     """
-    if status.awaits is Awaits.SECOND:
+    if is_sealed(status, user):
         message = "the case awaits a second person's decision, which is given for one case at a time"
         raise ConflictError(message, hint="Open it, and decide it by itself.")
 
@@ -351,16 +360,38 @@ def check_reassign(case: Case, status: CaseStatus, user: User, to: User | None) 
     if not any(permissions.may(to, needed, bank_id) for bank_id in case.bank_ids):
         message = f"{to.name!r} may not {needed.replace('_', ' ')} of this bank"
         raise ConflictError(message, hint="Give the case to somebody who may, or change the person's roles.")
-    if to.actor in {given.actor for given in status.given}:
+    if to.actor in status.disagreed | {given.actor for given in status.given}:
         message = f"{to.name!r} gave a decision of this case already"
         raise ConflictError(message, hint="Give it to somebody else: the decision awaits another person.")
 
 
-def check_undo(case: Case, status: CaseStatus, user: User, now: datetime, final_count: int) -> GivenDecision:
-    """The decision that an undo takes back: the last one, if it is the person's, or the person is a lead.
+def check_last(status: CaseStatus, seq: int) -> None:
+    """Do nothing when no other decision was given since the one of the event `seq`.
 
     Raises:
-        ConflictError: there is none, or it is too late.
+        ConflictError: another one is the last one.
+    """
+    if status.given and status.given[-1].seq != seq:
+        message = f"the decision of event {seq} is not the last one of the case"
+        raise ConflictError(message, hint="Look at the case again: what stands there now is another decision.")
+
+
+def check_own(status: CaseStatus, user: User) -> None:
+    """Do nothing when the last decision is the person's.
+
+    Raises:
+        ConflictError: it is somebody else's.
+    """
+    if status.given and status.given[-1].actor != user.actor:
+        message = "the last decision of the case is somebody else's"
+        raise ConflictError(message, hint="A lead takes it back on the page of the case.")
+
+
+def check_undo(case: Case, status: CaseStatus, user: User, now: datetime, final_count: int) -> None:
+    """Do nothing when the person may take the last decision back: their own, or as a lead one that they know.
+
+    Raises:
+        ConflictError: there is none, it is sealed, or it is too late.
         NotAuthorisedError: it is somebody else's.
     """
     if not status.given:
@@ -368,13 +399,15 @@ def check_undo(case: Case, status: CaseStatus, user: User, now: datetime, final_
     last = status.given[-1]
     if last.actor != user.actor:
         require(user, Action.SETTLE_CASES, case)
+        if is_sealed(status, user):
+            message = "the decision is sealed: whoever may give the next one does not take back what they do not know"
+            raise ConflictError(message, hint="Decide the case, or leave it to who gave the first decision.")
     if final_count:
         message = f"{final_count} actions of the decision are done, and that is final"
         raise ConflictError(message, hint="Reopen the case instead: what is done stays done, the rest is cancelled.")
     if status.undo_until is not None and status.undo_until <= now:
         message = f"the decision could be undone until {_minute(status.undo_until)}"
         raise ConflictError(message, hint="Reopen the case instead.")
-    return last
 
 
 def check_reopen(case: Case, status: CaseStatus, user: User) -> None:
@@ -453,11 +486,44 @@ def checked_until(until: datetime, now: datetime) -> datetime:
     return until
 
 
-def sealed_seqs(status: CaseStatus, user: User) -> frozenset[int]:
-    """The decisions that a person must not read yet: a second one is made without knowing the first."""
-    if status.awaits is not Awaits.SECOND:
-        return frozenset()
-    return frozenset(given.seq for given in status.given if given.actor != user.actor)
+# What is not read yet
+
+
+def is_sealed(status: CaseStatus, user: User | None) -> bool:
+    """Whether a reader (None: no person at all) must not learn yet what one person decided.
+
+    A second decision, be it a lead's to whom the case was escalated, is made without knowing the first. What two
+    persons decided is no secret: there is nothing left that one of them could be led by.
+    """
+    actors = {given.actor for given in status.given}
+    return status.state is not CaseState.DECIDED and len(actors) == 1 and (user is None or user.actor not in actors)
+
+
+def unsealed(events: Iterable[CaseEvent], status: CaseStatus, user: User | None) -> list[CaseEvent]:
+    """The events as a reader may know them: while a decision is sealed, no other one is told from which it follows.
+
+    Of decisions, also of those that were taken back or were given before the case was opened again, stays who gave
+    them, and when; of what was done because of them, nothing.
+    """
+    if not is_sealed(status, user):
+        return list(events)
+    actor = None if user is None else user.actor
+    told = []
+    for event in events:
+        if event.kind is EventKind.DECIDED and event.actor != actor:
+            told.append(replace(event, facts={"sealed": True}))
+        elif event.kind in _COUNTING:
+            told.append(replace(event, facts={name: event.facts[name] for name in ("reason",) if name in event.facts}))
+        elif event.kind not in AFTERMATH:
+            told.append(event)
+    return told
+
+
+_COUNTING = frozenset({EventKind.UNDONE, EventKind.REOPENED})
+"""The events whose facts count actions, which differ from decision to decision."""
+
+AFTERMATH = frozenset({EventKind.ACTED, EventKind.DISPUTED, EventKind.BENIGN_ADDED, EventKind.BENIGN_WITHDRAWN})
+"""The events that only some decisions have."""
 
 
 def _minute(at: datetime) -> str:

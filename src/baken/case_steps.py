@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from baken import case_rules
 from baken.accounts import User
-from baken.cases import Awaits, Case, CaseEvent, CaseState, CaseStatus, DecisionKind
+from baken.cases import ActionKind, ActionState, Awaits, Case, CaseEvent, CaseState, CaseStatus, DecisionKind
 from baken.errors import BakenError, ConflictError
 from baken.permissions import Action
 
@@ -42,7 +42,9 @@ class CaseStanding:
         is_mine: the person's own claim runs.
         is_lost: the person had claimed it, and somebody took it over.
         has_sealed: a first decision is there that the person does not see before they have given theirs.
+        is_split: two persons decided differently, and a lead settles it.
         given: the events of the decisions that stand and that the person may see.
+        actions: how many actions of its decisions are of which kind, and how far; none while a decision is sealed.
         steps: what the person can do now.
     """
 
@@ -51,7 +53,9 @@ class CaseStanding:
     is_mine: bool
     is_lost: bool
     has_sealed: bool
+    is_split: bool
     given: tuple[CaseEvent, ...]
+    actions: Mapping[tuple[ActionKind, ActionState], int]
     steps: frozenset[CaseStep]
 
 
@@ -84,10 +88,6 @@ def steps_of(case: Case, status: CaseStatus, user: User, now: datetime) -> froze
         check_work()
         _refuse(status.is_second_asked or status.awaits is not Awaits.FIRST)
 
-    def check_undo() -> None:
-        # Whoever may still give the second decision does not take back a first one that they must not know.
-        _refuse(case_rules.check_undo(case, status, user, now, 0).seq in case_rules.sealed_seqs(status, user))
-
     def check_no_match() -> None:
         _refuse(status.state is not CaseState.DECIDED or status.decision is not DecisionKind.NOT_A_MATCH)
 
@@ -101,7 +101,7 @@ def steps_of(case: Case, status: CaseStatus, user: User, now: datetime) -> froze
         CaseStep.REASSIGN: lambda: case_rules.check_reassign(case, status, user, None),
         CaseStep.ASK_SECOND: check_second,
         CaseStep.DECIDE: check_work,
-        CaseStep.UNDO: check_undo,
+        CaseStep.UNDO: lambda: case_rules.check_undo(case, status, user, now, 0),
         CaseStep.REOPEN: lambda: case_rules.check_reopen(case, status, user),
         CaseStep.MAKE_BENIGN: check_no_match,
         CaseStep.DISPUTE: check_no_match,

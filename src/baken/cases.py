@@ -195,6 +195,7 @@ class GivenDecision:
         kind: what was said.
         category: likewise.
         awaited: whose decision was waited for when it was given, which an undo goes back to.
+        item_count: how many items the case had then, the first ones: those that were decided about.
     """
 
     seq: int
@@ -202,6 +203,7 @@ class GivenDecision:
     kind: DecisionKind
     category: str | None
     awaited: Awaits
+    item_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,8 @@ class CaseStatus:
     Attributes:
         given: the decisions since the case was opened, or opened again, that were not undone.
         is_second_asked: somebody asked for a second opinion, whatever the decision.
+        disagreed: the actors who decided differently since then, whether or not they took it back: a lead who is none
+            of them settles it.
         lost_ids: the people whose claim somebody else took over, and who did not claim it again.
     """
 
@@ -230,6 +234,7 @@ class CaseStatus:
     undo_until: datetime | None = None
     given: tuple[GivenDecision, ...] = ()
     is_second_asked: bool = False
+    disagreed: frozenset[str] = frozenset()
     lost_ids: frozenset[str] = frozenset()
 
 

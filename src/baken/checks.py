@@ -27,7 +27,6 @@ LITTLE_SPACE_BYTES = 1 << 30
 NO_SPACE_BYTES = 100 << 20
 _OTHERS = 0o077
 _MAX_SHOWN = 20
-_MAX_NOTICES = 1_000
 _SAMPLED_KEYPOINTS = 16
 _TEST_PREFIX = f"{ENV_PREFIX}TEST_"
 
@@ -236,8 +235,7 @@ def _banks(store: Store) -> Iterator[CheckFinding]:
 
 
 def _quarantines(store: Store) -> Iterator[CheckFinding]:
-    notices = store.notices(limit=_MAX_NOTICES, open_only=True)
-    shown = [each for each in notices if each.kind is NoticeKind.ENTRY_QUARANTINED][:_MAX_SHOWN]
+    shown = store.notices(limit=_MAX_SHOWN, open_only=True, kind=NoticeKind.ENTRY_QUARANTINED)
     found = [
         (f"entry {each.entry_id} of bank {each.bank!r} matches nothing since {each.created_at:%F %R} UTC", each.reason)
         for each in shown

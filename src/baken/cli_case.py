@@ -219,9 +219,9 @@ def events(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """List what happened to a case, in order."""
+    """List what happened to a case, in order; of a decision that awaits a second one, that it was given."""
     with assemble.open_existing(load_settings(context, data_dir)) as baken:
-        page = baken.store.case_events.events(case_id, after_seq=after_seq, limit=limit)
+        page = baken.review().page_of_events(case_id, after_seq=after_seq, limit=limit)
     if as_json:
         output.print_json([output.case_event_json(event) for event in page])
         return

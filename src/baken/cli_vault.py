@@ -10,7 +10,6 @@ import typer
 from baken import assemble
 from baken import cli_output as output
 from baken.cli_common import AsJson, DataDir, Reason, actor, confirm, load_settings
-from baken.errors import ConflictError
 from baken.jurisdictions import MAX_HOLD_DAYS
 from baken.store.vault_rows import VaultObject
 
@@ -41,7 +40,7 @@ def list_objects(
     rows: list[list[output.Cell]] = [
         [
             each.id,
-            each.purpose.value,
+            ", ".join(sorted(each.purposes)),
             f"{each.size_bytes:,}",
             output.when(each.held_at),
             output.when(each.ends_at),
@@ -50,7 +49,7 @@ def list_objects(
         ]
         for each in found
     ]
-    output.print_table(("object", "purpose", "bytes", "since", "until", "state", "reason"), rows)
+    output.print_table(("object", "purposes", "bytes", "since", "until", "state", "reason"), rows)
 
 
 def _document(held: VaultObject) -> dict[str, object]:
@@ -59,7 +58,7 @@ def _document(held: VaultObject) -> dict[str, object]:
         "sha256": held.sha256.hex(),
         "size_bytes": held.size_bytes,
         "format": held.format,
-        "purpose": held.purpose.value,
+        "purposes": sorted(held.purposes),
         "reason": held.reason,
         "held_at": held.held_at.isoformat(),
         "ends_at": held.ends_at.isoformat(),
@@ -95,14 +94,6 @@ def extend(
 ) -> None:
     """Hold something longer, as far as the jurisdiction's profile allows, counted from when it was first held."""
     with assemble.open_existing(load_settings(context, data_dir)) as baken:
-        held = baken.store.vault.object(object_id)
         until = datetime.now(UTC) + timedelta(days=days)
-        latest = held.held_at + timedelta(days=baken.profile.of(held.purpose).hold_days)
-        if until <= held.ends_at:
-            message = f"{held.id} is held until {output.when(held.ends_at)} already"
-            raise ConflictError(message, hint="Nothing was changed. Say more days, or destroy it.")
-        if until > latest:
-            message = f"{held.purpose.value} may be held until {output.when(latest)} under {baken.profile.name!r}"
-            raise ConflictError(message, hint="Nothing was changed. Say fewer days, or change the profile.")
-        held = baken.store.vault.set_end(held.id, until, actor=actor(), reason=reason)
+        held = baken.holding.extend(object_id, until, actor=actor(), reason=reason)
     output.console().print(f"{held.id} is held until {output.when(held.ends_at)}")

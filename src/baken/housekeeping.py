@@ -1,7 +1,8 @@
 """The thread of a server process that keeps the seen index and the order of cases: at once, and every second anyway.
 
-Another process may have changed something, or have died in the middle; a look costs one small read. Once a minute it
-also destroys what the vault holds beyond its end, and once a day what killed processes left in the vault's folder.
+Another process may have changed something, or have died in the middle; a look costs one small read. It also lets held
+bytes follow what their items match by now, once a minute destroys what the vault holds beyond its end, and once a day,
+and when it starts, what the rules of now forbid and what killed processes left in the vault's folder.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable
 
 from baken.errors import BakenError
+from baken.looking_holding import Holding
 from baken.queues_ranking import CaseRanker
 from baken.seen import SeenKeeper
 from baken.vault import Vault
@@ -19,7 +21,7 @@ from baken.vault import Vault
 POLL_SECONDS = 1.0
 _AFTER_FAILURE_SECONDS = 10.0
 _SWEEP_SECONDS = 60.0
-_STRAYS_SECONDS = 86_400.0
+_DAY_SECONDS = 86_400.0
 
 _log = logging.getLogger(__name__)
 
@@ -32,13 +34,15 @@ class Housekeeper:
         keeper: SeenKeeper,
         ranker: CaseRanker | None = None,
         vault: Vault | None = None,
+        holding: Holding | None = None,
         *,
         poll_seconds: float = POLL_SECONDS,
     ) -> None:
         self._keeper = keeper
         self._ranker = ranker
         self._vault = vault
-        self._sweep_at = self._strays_at = 0.0
+        self._holding = holding
+        self._sweep_at = self._rules_at = self._strays_at = 0.0
         self._poll_seconds = poll_seconds
         self._woken = threading.Event()
         self._stopped = False
@@ -67,10 +71,11 @@ class Housekeeper:
             wait_seconds = self._poll_seconds if self._keep() else _AFTER_FAILURE_SECONDS
 
     def _keep(self) -> bool:
-        """Do what waits; whether nothing failed. Cases are ranked last: the keeper may have opened some."""
+        """Do what waits; whether nothing failed. The keeper is first: what it joins to cases concerns the others."""
         chores = [
             ("the seen index is", self._keep_seen),
             ("the order of cases is", self._rank_cases),
+            ("what the vault's bytes match is", self._follow),
             ("the vault's end dates are", self._sweep),
         ]
         done = [self._do(what, chore) for what, chore in chores]
@@ -96,6 +101,15 @@ class Housekeeper:
         if self._ranker is not None and self._ranker.has_work():
             self._ranker.run(lambda: self._stopped)
 
+    def _follow(self) -> None:
+        if self._holding is None:
+            return
+        self._holding.follow_cases(lambda: self._stopped)
+        now = time.monotonic()
+        if now >= self._rules_at:
+            self._holding.apply_rules()
+            self._rules_at = now + _DAY_SECONDS
+
     def _sweep(self) -> None:
         now = time.monotonic()
         if self._vault is None or now < self._sweep_at:
@@ -104,4 +118,4 @@ class Housekeeper:
         self._vault.sweep()
         if now >= self._strays_at:
             self._vault.remove_strays()
-            self._strays_at = now + _STRAYS_SECONDS
+            self._strays_at = now + _DAY_SECONDS

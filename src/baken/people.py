@@ -34,7 +34,7 @@ SECOND_FACTOR_LIFETIME = timedelta(minutes=5)
 LINK_LIFETIME = timedelta(minutes=15)
 
 FRESH = timedelta(minutes=10)
-"""How long after signing in a person without a password need not prove again who it is."""
+"""How long after signing in a person need not prove again who it is, who has no password or came by a link instead."""
 
 _TOUCH_INTERVAL = timedelta(minutes=1)
 _SESSIONS_REMEMBERED = timedelta(days=30)
@@ -325,8 +325,9 @@ class People:
             return self._begin_session(given.user, method, browser)
         now = self._now()
         ticket = _new_token()
+        is_by_link = method is SignInMethod.ONCE
         self._store.people.add_ticket(
-            TicketKind.SECOND_FACTOR,
+            TicketKind.ONCE_SECOND_FACTOR if is_by_link else TicketKind.SECOND_FACTOR,
             given.user.id,
             _digest(ticket),
             now + SECOND_FACTOR_LIFETIME,
@@ -336,13 +337,13 @@ class People:
         return SecondFactorWanted(ticket)
 
     def give_second_factor(self, ticket: str, code: str, browser: Browser) -> SignedIn:
-        """Begin the session of someone whose password was right, with the code of a device or a recovery code.
+        """Begin the session of someone who has proved one thing, with the code of a device or a recovery code.
 
         Raises:
             NotAuthenticatedError: the code is wrong or was used, or the ticket is past its time.
             TooManyAttemptsError: as in `sign_in`; both steps count together.
         """
-        user_id = self._store.people.ticket_user(TicketKind.SECOND_FACTOR, _digest(ticket), self._now())
+        kind, user_id = self._half_in(ticket)
         user = self._active(user_id, "the sign-in took too long, or was finished already")
         self._attempts.begin(user.name, browser.address)
         given = self._store.people.credentials(user_id=user.id)
@@ -350,10 +351,19 @@ class People:
         if method is None:
             self._note_failure(given, "second_factor")
             raise _refused("the code is wrong, or was used already")
-        if self._store.people.take_ticket(TicketKind.SECOND_FACTOR, _digest(ticket), self._now()) is None:
+        if self._store.people.take_ticket(kind, _digest(ticket), self._now()) is None:
             raise _refused("the sign-in took too long, or was finished already")
         self._attempts.give_back(browser.address)
-        return self._begin_session(user, method, browser)
+        is_by_link = kind is TicketKind.ONCE_SECOND_FACTOR
+        return self._begin_session(user, SignInMethod.ONCE_FACTOR if is_by_link else method, browser)
+
+    def _half_in(self, ticket: str) -> tuple[TicketKind, str | None]:
+        """What a ticket for the second step is after, and whose it is; None where it is none."""
+        for kind in (TicketKind.SECOND_FACTOR, TicketKind.ONCE_SECOND_FACTOR):
+            user_id = self._store.people.ticket_user(kind, _digest(ticket), self._now())
+            if user_id is not None:
+                break
+        return kind, user_id
 
     def _method_of(self, given: Credentials, code: str) -> SignInMethod | None:
         """How the code proves the person, used up; None when it does not."""
@@ -410,7 +420,7 @@ class People:
         return not session.has_second_factor and bool(user.roles & self._two_factor_roles)
 
     def is_fresh(self, session: Session) -> bool:
-        """Whether it began so lately that a person without a password counts as the one who signed in."""
+        """Whether it began so lately that whoever cannot give the password counts as the one who signed in."""
         return self._now() - session.created_at < FRESH
 
     def confirm_password(self, user: User, password: str, browser: Browser) -> None:
@@ -481,7 +491,8 @@ class People:
             NotFoundError: it has ended.
         """
         token = _new_token()
-        raised = self._store.sign_ins.raise_to(session.id, SignInMethod.TOTP, _digest(token), actor=user.actor)
+        method = SignInMethod.ONCE_FACTOR if session.is_begun_by_link else SignInMethod.TOTP
+        raised = self._store.sign_ins.raise_to(session.id, method, _digest(token), actor=user.actor)
         return SignedIn(token, raised)
 
     def renew_recovery_codes(self, user: User) -> list[str]:

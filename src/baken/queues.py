@@ -14,12 +14,14 @@ from datetime import UTC, datetime
 from baken.accounts import User
 from baken.cases import Case, CaseState
 from baken.cases_query import CaseSort, QueueQuery
+from baken.decisions import verdict_of
 from baken.errors import InvalidValueError, NotFoundError
+from baken.model import Finding
 from baken.permissions import Action, require
 from baken.priorities import FactorName, Points, Weights, points_of, rank_of
 from baken.queues_search import CaseSearch, SearchKind
 from baken.store import Store
-from baken.store.case_search import AccountScreening, LinkedAccount
+from baken.store.case_accounts import AccountLimits, AccountScreening, LinkedAccount
 from baken.store.queues import COUNT_LIMIT, Asker, QueueKey
 from baken.store.saved_views import SavedView
 
@@ -116,7 +118,7 @@ class AccountPage:
         screening_count: how many there are.
         is_screening_count_exact: False when there are more: they are not counted further.
         cases: the newest cases that it is in.
-        are_cases_cut: whether there are more.
+        are_cases_cut: whether there may be more.
         linked: the accounts that stand in the same cases, those that share most first.
         is_linked_cut: whether there may be more.
     """
@@ -134,10 +136,9 @@ class AccountPage:
     is_linked_cut: bool
 
     @property
-    def decisions(self) -> tuple[Case, ...]:
-        """Those of the cases that are decided, the latest decision first."""
-        decided = [(row.case.decided_at, row.case) for row in self.cases if row.case.decided_at is not None]
-        return tuple(case for _, case in sorted(decided, key=lambda one: (one[0], one[1].id), reverse=True))
+    def decided_count(self) -> int:
+        """How many of the cases are decided."""
+        return sum(row.state is CaseState.DECIDED for row in self.cases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,14 +276,13 @@ class Queues:
             NotReadyError: it may be a fingerprint, and an index cannot be searched now.
         """
         require(user, Action.SEE_CASES)
-        found = self._search.find(text, asker_of(user))
-        wanted = text.strip()
-        is_account = self._store.case_search.seen_between(wanted) is not None
+        asker, wanted = asker_of(user), text.strip()
+        found = self._search.find(text, asker)
         return SearchResult(
             wanted,
             tuple(each.taken_for for each in found),
             tuple(SearchGroup(each.taken_for, self.rows_of(each.cases), each.is_cut) for each in found if each.cases),
-            wanted if is_account else None,
+            wanted if self._store.case_accounts.is_known(wanted, asker) else None,
         )
 
     def account(self, user: User, account_ref: str, cursor: str | None = None, limit: int = 50) -> AccountPage:
@@ -301,29 +301,27 @@ class Queues:
         if cursor is not None and not _SCREENING_ID.fullmatch(cursor):
             message = "cursor is not one that this account gave"
             raise InvalidValueError(message, hint="Use the next_cursor of the page before, or none.")
-        rows, asker = self._store.case_search, asker_of(user)
-        between = None if "\0" in account_ref else rows.seen_between(account_ref)
-        if between is None:
+        limits = AccountLimits(limit + 1, MAX_COUNTED_SCREENINGS + 1, MAX_ACCOUNT_CASES, MAX_LINKED + 1)
+        rows = None
+        if "\0" not in account_ref:
+            rows = self._store.case_accounts.account(account_ref, asker_of(user), limits, before_id=cursor)
+        if rows is None:
             message = f"nothing is known of an account {account_ref[:200]!r}"
             raise NotFoundError(
                 message, hint="What was screened is forgotten after a time; write it as the platform does."
             )
-        screenings = rows.screenings_of(account_ref, asker, before_id=cursor, limit=limit + 1)
-        count = rows.screening_count(account_ref, at_most=MAX_COUNTED_SCREENINGS + 1)
-        cases = self._store.queues.cases(rows.with_account(account_ref), asker, limit=MAX_ACCOUNT_CASES + 1)
-        shown = cases[:MAX_ACCOUNT_CASES]
-        linked = rows.linked(account_ref, [case.id for case in shown], of_each_case=MAX_LINKED + 1)
+        screenings, has_more = rows.screenings[:limit], len(rows.screenings) > limit
         return AccountPage(
             account_ref,
-            *between,
-            tuple(screenings[:limit]),
-            screenings[limit - 1].screening_id if len(screenings) > limit else None,
-            min(count, MAX_COUNTED_SCREENINGS),
-            count <= MAX_COUNTED_SCREENINGS,
-            self.rows_of(shown),
-            len(cases) > MAX_ACCOUNT_CASES,
-            tuple(linked[:MAX_LINKED]),
-            len(linked) > MAX_LINKED or len(cases) > MAX_ACCOUNT_CASES,
+            *rows.seen_between,
+            tuple(_within_reach(each, user) for each in screenings),
+            screenings[-1].screening_id if has_more else None,
+            min(rows.screening_count, MAX_COUNTED_SCREENINGS),
+            rows.screening_count <= MAX_COUNTED_SCREENINGS,
+            self.rows_of(rows.cases),
+            rows.are_cases_cut,
+            tuple(rows.linked[:MAX_LINKED]),
+            len(rows.linked) > MAX_LINKED or rows.are_cases_cut,
         )
 
     # Other weights
@@ -373,6 +371,21 @@ class Queues:
 def asker_of(user: User) -> Asker:
     """What a person reaches, as the store takes it."""
     return Asker(user.bank_ids, user.id)
+
+
+def _within_reach(screening: AccountScreening, user: User) -> AccountScreening:
+    """A screening as if there were no other banks than the person's.
+
+    Nothing that they know and a match of another bank are the same here: "clear" would be wrong of one, and would tell
+    it from the other.
+    """
+    if user.bank_ids is None or screening.finding in {None, Finding.UNSCREENABLE}:
+        return screening
+    matches = tuple(match for match in screening.matches if user.reaches(match.bank_id))
+    if not matches:
+        return replace(screening, finding=None, verdict=None, matches=())
+    verdict = max((verdict_of(match) for match in matches), key=lambda each: each.severity)
+    return replace(screening, verdict=verdict, matches=matches)
 
 
 def _check_limit(limit: int) -> None:

@@ -18,6 +18,7 @@ from baken.known import KnownFollower
 from baken.model import DEFAULT_RADIUS_BITS, Fingerprint, FingerprintKind
 from baken.seen_index import SeenIndex
 from baken.store import Store
+from baken.store.case_search import NamedCases
 from baken.store.queues import Asker
 
 MAX_FOUND = 50
@@ -52,7 +53,7 @@ class FoundCases:
 
     taken_for: SearchKind
     cases: tuple[Case, ...]
-    is_cut: bool
+    is_cut: bool  # there may be more
 
 
 class CaseSearch:
@@ -77,11 +78,11 @@ class CaseSearch:
             raise InvalidValueError(message, hint="give a case, an item, an account, a fingerprint or a date")
         return [self._found(kind, look, asker) for kind, look in self._readings(wanted, asker)]
 
-    def _readings(self, text: str, asker: Asker) -> Iterator[tuple[SearchKind, Callable[[], set[str]]]]:
+    def _readings(self, text: str, asker: Asker) -> Iterator[tuple[SearchKind, Callable[[], NamedCases]]]:
         """What the text may be, and how its cases are looked for."""
         rows = self._store.case_search
         if _CASE_ID.fullmatch(text):
-            yield SearchKind.CASE, lambda: {text}
+            yield SearchKind.CASE, lambda: NamedCases(frozenset({text}))
         if _SCREENING_ID.fullmatch(text):
             yield SearchKind.SCREENING, lambda: rows.with_screenings([text])
         if _HEX.fullmatch(text):
@@ -94,11 +95,12 @@ class CaseSearch:
         yield SearchKind.ITEM, lambda: rows.with_item(text)
         yield SearchKind.ACCOUNT, lambda: rows.with_account(text)
 
-    def _found(self, kind: SearchKind, look: Callable[[], set[str]], asker: Asker) -> FoundCases:
-        cases = self._store.queues.cases(look(), asker, limit=MAX_FOUND + 1)
-        return FoundCases(kind, tuple(cases[:MAX_FOUND]), len(cases) > MAX_FOUND)
+    def _found(self, kind: SearchKind, look: Callable[[], NamedCases], asker: Asker) -> FoundCases:
+        named = look()
+        cases = self._store.queues.cases(named.ids, asker, limit=MAX_FOUND + 1)
+        return FoundCases(kind, tuple(cases[:MAX_FOUND]), named.is_cut or len(cases) > MAX_FOUND)
 
-    def _opened_on(self, day: date, asker: Asker) -> set[str]:
+    def _opened_on(self, day: date, asker: Asker) -> NamedCases:
         start = datetime.combine(day, time(), UTC)
         query = QueueQuery(
             states=tuple(CaseState),
@@ -107,9 +109,9 @@ class CaseSearch:
             sort=CaseSort.NEWEST,
         )
         cases = self._store.queues.page(query, asker, datetime.now(UTC), after=None, limit=MAX_FOUND + 1)
-        return {case.id for case in cases}
+        return NamedCases(frozenset(case.id for case in cases))
 
-    def _pictured(self, kind: FingerprintKind, value: bytes, asker: Asker) -> set[str]:
+    def _pictured(self, kind: FingerprintKind, value: bytes, asker: Asker) -> NamedCases:
         """The cases of the entries and the seen items that a fingerprint finds."""
         known = self._known.refresh()
         [found] = known.lookup([Fingerprint(kind, value)])
@@ -122,11 +124,14 @@ class CaseSearch:
             _, near = self._seen.files_near(codes, DEFAULT_RADIUS_BITS)
         else:
             _, near = self._seen.files_with(kind, codes)
-        file_ids = sorted({int(file_id) for file_id in near}, reverse=True)[:_MAX_FILES]
+        every_id = sorted({int(file_id) for file_id in near}, reverse=True)
+        file_ids = every_id[:_MAX_FILES]
         clusters = {file.cluster_id for file in self._store.seen.files(file_ids)}
-        items = self._store.seen.items_of_files(file_ids, after_id=0, limit=_MAX_ITEMS) if file_ids else []
+        items = self._store.seen.items_of_files(file_ids, after_id=0, limit=_MAX_ITEMS + 1) if file_ids else []
+        is_cut = len(every_id) > _MAX_FILES or len(items) > _MAX_ITEMS
         rows = self._store.case_search
-        return rows.with_pictures(clusters, entry_ids) | rows.with_screenings([item.screening_id for item in items])
+        of_items = rows.with_screenings([item.screening_id for item in items[:_MAX_ITEMS]])
+        return rows.with_pictures(clusters, entry_ids) | of_items | NamedCases(frozenset(), is_cut)
 
 
 def _date_in(text: str) -> date | None:

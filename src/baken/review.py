@@ -19,7 +19,6 @@ from baken.accounts import User
 from baken.case_rules import ReviewPolicy
 from baken.case_steps import CaseStanding
 from baken.cases import (
-    ActionKind,
     ActionState,
     Awaits,
     Case,
@@ -33,7 +32,7 @@ from baken.cases import (
     DecisionKind,
     EventKind,
 )
-from baken.errors import BakenError, ConflictError, InvalidValueError, NotFoundError, TooLargeError
+from baken.errors import AccessError, BakenError, ConflictError, InvalidValueError, NotFoundError, TooLargeError
 from baken.known import KnownFollower
 from baken.model import Bank, NewEntry, Purpose
 from baken.permissions import Action
@@ -113,31 +112,39 @@ class Review:
         return self._within_reach(user, self._readable(user, case_id))
 
     def events(self, user: User, case_id: str) -> list[CaseEvent]:
-        """What happened to it. A second decision is made without being shown the first, whose one fact is `sealed`.
+        """What happened to it, without what is sealed: a second decision is made without knowing the first.
 
         Of items that joined, only the newest `MAX_SHOWN_JOININGS` events: a picture that goes round has thousands.
         """
         self._readable(user, case_id)
         told = self._store.case_events.events(case_id, without=case_rules.CROWD_EVENTS)
-        sealed = case_rules.sealed_seqs(case_rules.derive(told), user)
         joined = self._store.case_events.newest(case_id, case_rules.CROWD_EVENTS, MAX_SHOWN_JOININGS)
         events = sorted([*told, *joined], key=lambda event: event.seq)
-        return [replace(event, facts={"sealed": True}) if event.seq in sealed else event for event in events]
+        return case_rules.unsealed(events, case_rules.derive(told), user)
+
+    def page_of_events(self, case_id: str, *, after_seq: int = 0, limit: int = 100) -> list[CaseEvent]:
+        """What happened to it, in order, for a platform or an operator: nobody is told what is sealed."""
+        read = self._store.case_events.events
+        status = case_rules.derive(read(case_id, without=case_rules.SIDE_EVENTS))
+        without = case_rules.AFTERMATH if case_rules.is_sealed(status, None) else ()
+        return case_rules.unsealed(read(case_id, after_seq=after_seq, limit=limit, without=without), status, None)
 
     def standing(self, user: User, case_id: str) -> CaseStanding:
         """How a case stands for the person: whose it is, which decisions they may read, what they can do."""
         whole = self._readable(user, case_id)
         events = self._store.case_events.events(case_id, without=case_rules.SIDE_EVENTS)
         status, now = case_rules.derive(events), self._now()
-        sealed = case_rules.sealed_seqs(status, user)
-        shown = {given.seq for given in status.given} - sealed
+        has_sealed = case_rules.is_sealed(status, user)
+        shown = set() if has_sealed else {given.seq for given in status.given}
         return CaseStanding(
             case=self._within_reach(user, whole),
             state=whole.state_at(now),
             is_mine=case_steps.is_running(whole, status, user, now),
             is_lost=user.id in status.lost_ids,
-            has_sealed=bool(sealed),
+            has_sealed=has_sealed,
+            is_split=bool(status.disagreed) and whole.state is not CaseState.DECIDED,
             given=tuple(event for event in events if event.seq in shown),
+            actions={} if has_sealed else self._store.case_actions.counts(case_id),
             steps=case_steps.steps_of(whole, status, user, now),
         )
 
@@ -151,14 +158,12 @@ class Review:
         ]
 
     def actions(self, user: User, case_id: str, after_id: int = 0, limit: int = 1000) -> list[CaseAction]:
-        """What is to be done, or was, because of its decisions."""
+        """What is to be done, or was, because of its decisions; nothing while one of them is sealed."""
         self._readable(user, case_id)
+        status = case_rules.derive(self._store.case_events.events(case_id, without=case_rules.SIDE_EVENTS))
+        if case_rules.is_sealed(status, user):
+            return []
         return self._store.case_actions.of_case(case_id, after_id=after_id, limit=limit)
-
-    def action_counts(self, user: User, case_id: str) -> Mapping[tuple[ActionKind, ActionState], int]:
-        """How many actions of its decisions are of which kind, and how far."""
-        self._readable(user, case_id)
-        return self._store.case_actions.counts(case_id)
 
     # Working on a case
 
@@ -247,8 +252,11 @@ class Review:
         with self._store.case_events.audited() as write:  # locked, so that all of it is of one moment
             return self._plan(write, user, case_ids, checked)[0]
 
-    def decide_all(self, user: User, case_ids: Sequence[str], decision: Decision, digest: str) -> list[Case]:
+    def decide_all(self, user: User, case_ids: Sequence[str], decision: Decision, digest: str) -> dict[str, int]:
         """Decide the cases that a plan says would be decided: all of them or, if anything differs from the plan, none.
+
+        Returns:
+            By case the number of the decision's event, which an undo names.
 
         Raises:
             ConflictError: the cases, or what would be done with them, are not those of the plan any more.
@@ -262,19 +270,32 @@ class Review:
             for step in steps:
                 step.hold()
                 self._decide(step, checked)
-        return [self.case(user, case.id) for case in plan.cases]
+        return {step.case.id: step.status.given[-1].seq for step in steps}
 
-    def undo(self, user: User, case_id: str) -> None:
+    def undo(self, user: User, case_id: str, seq: int) -> None:
         """Take back the last decision, one's own or, as a lead, somebody else's, before anything of it was done.
 
-        Benign entries that were added because of it are withdrawn with it; disputes stay, for the curators to answer.
+        `seq` is the number of its event, so that nobody takes back another decision than the one they saw. Benign
+        entries that were added because of it are withdrawn with it; disputes stay, for the curators to answer.
         """
         with self._step_with_entries(user, case_id) as (step, change):
-            seqs = [given.seq for given in step.status.given]
-            counts = action_counts(step.write.connection, case_id, seqs)
-            last = case_rules.check_undo(step.case, step.status, user, step.at, counts[ActionState.FINAL])
-            step.happen(EventKind.UNDONE, seq=last.seq, cancelled=cancel_actions(step.write.connection, case_id))
-            self._withdraw_benign(step, change)
+            self._undo(step, change, seq)
+
+    def undo_all(self, user: User, seqs: Mapping[str, int]) -> list[str]:
+        """Take back one's own decisions, by case the numbers of their events; the cases whose decision still could be.
+
+        Those of others are left: a lead takes them back one by one, with the case before them.
+        """
+        undone = []
+        for case_id, seq in seqs.items():
+            try:
+                with self._step_with_entries(user, case_id) as (step, change):
+                    case_rules.check_own(step.status, user)
+                    self._undo(step, change, seq)
+            except (ConflictError, NotFoundError, AccessError):
+                continue  # it is final, somebody was quicker, or it is not this person's
+            undone.append(case_id)
+        return undone
 
     def reopen(self, user: User, case_id: str, reason: str) -> None:
         """Open a decided case again: what is done stays done, what is pending is cancelled.
@@ -297,9 +318,10 @@ class Review:
         return [bank for bank in self._store.banks() if bank.purpose is Purpose.BENIGN and user.reaches(bank.id)]
 
     def make_benign(self, user: User, case_id: str, bank_name: str) -> list[int]:
-        """Add the pictures of a case that is no match to a bank of benign ones; the entries that are new.
+        """Add the pictures that were decided to be no match to a bank of benign ones; the entries that are new.
 
-        From then on, what is near them is not held up by what this case's items matched.
+        Copies that followed the decision are not among them. From then on, what is near those pictures is not held up
+        by what this case's items matched.
         """
         bank = self._store.bank(bank_name)
         if not user.reaches(bank.id):
@@ -309,7 +331,8 @@ class Review:
             self._known.refresh()  # before the lock is taken: building an index anew takes a while
         with self._step_with_entries(user, case_id) as (step, change):
             self._require_no_match(step)
-            bank_id, ids = add_benign(change, case_id, bank_name, actor=user.actor, find_active=find_active)
+            count = step.status.given[-1].item_count
+            bank_id, ids = add_benign(change, case_id, bank_name, count, actor=user.actor, find_active=find_active)
             if ids:
                 step.happen(EventKind.BENIGN_ADDED, bank_id=bank_id, entries=ids)
         return ids
@@ -398,6 +421,14 @@ class Review:
             step.hold()
             yield step
 
+    def _undo(self, step: _Step, change: Mutation, seq: int) -> None:
+        case_rules.check_last(step.status, seq)
+        seqs = [given.seq for given in step.status.given]
+        counts = action_counts(change.connection, step.case.id, seqs)
+        case_rules.check_undo(step.case, step.status, step.user, step.at, counts[ActionState.FINAL])
+        step.happen(EventKind.UNDONE, seq=seq, cancelled=cancel_actions(change.connection, step.case.id))
+        self._withdraw_benign(step, change)
+
     def _decide(self, step: _Step, decision: Decision) -> None:
         awaits = case_rules.next_awaited(self.policy, step.case.purpose, step.status, step.user.actor, decision)
         undo_until = step.at + self.policy.undo
@@ -406,6 +437,7 @@ class Review:
             kind=decision.kind.value,
             category=decision.category,
             reason=decision.reason,
+            items=step.case.item_count,
             awaits=awaits,
             undo_until=None if awaits is not None else undo_until.isoformat(),
         )
@@ -442,7 +474,7 @@ class Review:
             try:
                 case_rules.require(user, Action.DECIDE_CASES, found.case)
                 case_rules.check_work(step.case, step.status, user, now, self._name_of)
-                case_rules.check_bulk(step.status)
+                case_rules.check_bulk(step.status, user)
             except BakenError as error:
                 refused.append((found.case.id, error.message))
             else:

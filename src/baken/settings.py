@@ -397,7 +397,7 @@ class Settings(BaseSettings):
         ge=0,
         le=3650,
         description="For how many days the bytes of items that matched are held, if the jurisdiction's profile allows "
-        "it, and never longer than it says. 0: nothing is held.",
+        "it, and never longer than it says. 0: nothing new is held.",
     )
     vault_purposes: Annotated[str, AfterValidator(_listed_purposes)] = Field(
         "known_abuse,own_photo,watch",
@@ -499,20 +499,24 @@ def load(environment: Mapping[str, str] | None = None, **overrides: object) -> S
         raise _explain(error, given, from_env, data_dir) from None
 
 
-def origin_of(settings: Settings, name: str) -> str | None:
-    """The configuration file's name, if the value of a setting stands there; None for one from anywhere else.
+def given_in_file(settings: Settings) -> frozenset[str]:
+    """The settings whose values stand in the configuration file; the other given ones come from anywhere else.
 
-    A server's processes hand their settings on through the environment, which therefore says little.
+    A server's processes hand their settings on through the environment, which therefore says little. Reads the file.
     """
-    if name not in settings.model_fields_set:
-        return None
     try:
-        text = _from_file(settings.data_dir / CONFIG_FILE_NAME).get(name)
+        in_file = _from_file(settings.data_dir / CONFIG_FILE_NAME)
     except SettingError:
-        return None
-    value = getattr(settings, name)
-    value = value.get_secret_value() if isinstance(value, SecretStr) else value
-    return CONFIG_FILE_NAME if text is not None and str(text).lower() == str(value).lower() else None
+        return frozenset()
+    return frozenset(
+        name
+        for name in settings.model_fields_set & in_file.keys()
+        if str(in_file[name]).lower() == str(_plain(getattr(settings, name))).lower()
+    )
+
+
+def _plain(value: object) -> object:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 def _from_environment(env: Mapping[str, str]) -> dict[str, object]:

@@ -23,9 +23,9 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
@@ -48,9 +48,7 @@ _STRAY_SECONDS = 3600.0
 """A file without a row that is older than this belongs to nobody who is still writing it."""
 
 _STRAYS_AT_ONCE = 500
-
-_PROLONGED_FROM = timedelta(days=1)
-"""Copies of what is held come in by the thousand; a new end that is nearer than this is not worth a row in the log."""
+_ENDED = "its end date has come"
 
 _FILE = re.compile(r"(vlt_[0-9a-f]{26})(\.partial)?")
 
@@ -70,14 +68,16 @@ class Vault:
     def hold(
         self,
         data: bytes,
-        purpose: Purpose,
+        purposes: Collection[Purpose],
         *,
         until: datetime,
         reason: str,
         format: str | None = None,  # noqa: A002 - the name it has in every row
         actor: str = ACTOR,
     ) -> VaultObject:
-        """Hold bytes until a time; those that are held already are held until then too. Durable when this returns.
+        """Hold bytes that matched for some purposes until a time; those that are held already stay as they are.
+
+        Durable when this returns.
 
         Raises:
             InvalidValueError: there are no bytes, or the time is over.
@@ -89,30 +89,27 @@ class Vault:
             message = f"{len(data)} bytes to hold until {until.isoformat()}, expected some, until a time to come"
             raise InvalidValueError(message, hint="Nothing was held.")
         sha256 = hashlib.sha256(data).digest()
-        present = self.held(sha256)
-        if present is None:
-            new = VaultObject(
-                id=_new_id(now),
-                sha256=sha256,
-                size_bytes=len(data),
-                format=format,
-                purpose=purpose,
-                reason=reason,
-                held_at=now,
-                ends_at=until,
-            )
-            present = self._add(new, data, actor)
-        if until - present.ends_at >= _PROLONGED_FROM:
-            present = self._store.vault.set_end(present.id, until, actor=actor, reason=reason)
-        return present
+        present = self._store.vault.held(sha256)
+        if present is not None and present.ends_at > now:
+            return present
+        if present is not None:
+            self.destroy(present.id, reason=_ENDED)
+        new = VaultObject(
+            id=_new_id(now),
+            sha256=sha256,
+            size_bytes=len(data),
+            format=format,
+            purposes=frozenset(purposes),
+            reason=reason,
+            held_at=now,
+            ends_at=until,
+        )
+        return self._add(new, data, actor)
 
     def held(self, sha256: bytes) -> VaultObject | None:
-        """The object that holds these bytes, if it has not ended; one that has is destroyed here and now."""
+        """The object that holds these bytes, if it has not ended; what has, waits for `sweep`."""
         found = self._store.vault.held(sha256)
-        if found is not None and found.ends_at <= self._now():
-            self.destroy(found.id, reason="its end date has come")
-            return None
-        return found
+        return None if found is None or found.ends_at <= self._now() else found
 
     def read(self, held: VaultObject) -> bytes:
         """The bytes of an object.
@@ -160,7 +157,7 @@ class Vault:
         count = 0
         while ended := self._store.vault.ended(self._now()):
             for each in ended:
-                self.destroy(each.id, reason="its end date has come")
+                self.destroy(each.id, reason=_ENDED)
                 count += 1
         return count
 

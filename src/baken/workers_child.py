@@ -16,10 +16,8 @@ from typing import Any
 
 import baken.workers  # the decoders are there before the first file comes, and before rights are given up
 from baken import _native, workers_answers
-from baken.workers_orders import ANSWER, LOADED, OUT_OF_MEMORY, RAISED, REQUEST, RESULT, Orders
+from baken.workers_orders import ANSWER, LOADED, OUT_OF_MEMORY, RAISED, REQUEST, RESULT, Orders, make_room
 
-# A job of each kind that a server has: items for screening, and pictures for banks.
-_MAX_JOBS = 8
 _MAX_DESCRIPTORS = 64
 _SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache", "/dev/null", "/dev/urandom", "/sys/devices")
 
@@ -66,8 +64,7 @@ def _answer(connection: _Connection, jobs: dict[bytes, Callable[[Any], Any]]) ->
     item_bytes = connection.read(item_size)
     data = connection.read(data_size)
     if named not in jobs:
-        if len(jobs) >= _MAX_JOBS:
-            jobs.clear()
+        make_room(jobs)
         jobs[named] = pickle.loads(named)  # noqa: S301 - likewise
         connection.answer(LOADED, b"")
     _limit_processor_time(cpu_seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 REQUEST = struct.Struct("<dIIQ?")
 """Processor seconds, then the sizes of the pickled job, of the pickled item, and of an item that is bytes; and whether
@@ -14,6 +15,9 @@ ANSWER = struct.Struct("<BQ")
 
 LOADED, RESULT, RAISED, OUT_OF_MEMORY = range(4)
 """Kinds of answers: ready, or a job is; a result; what the job raised; too little memory."""
+
+MOST_JOBS = 8
+"""So many jobs a worker keeps. A server has a few: items for screening, pictures for banks, previews of each level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +37,13 @@ class Orders:
     readable: tuple[str, ...] = ()
     reads_everything: bool = False
     imports: tuple[str, ...] = ()
+
+
+def make_room(jobs: set[bytes] | dict[bytes, Any]) -> None:
+    """Forget all jobs before one more than a worker keeps is loaded.
+
+    The worker and who asks it both call this at the same request: a job that one of them alone remembers shifts every
+    answer that follows.
+    """
+    if len(jobs) >= MOST_JOBS:
+        jobs.clear()

@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from baken.workers_answers import MAX_ANSWER_BYTES
-from baken.workers_orders import ANSWER, OUT_OF_MEMORY, RAISED, REQUEST, Orders
+from baken.workers_orders import ANSWER, OUT_OF_MEMORY, RAISED, REQUEST, Orders, make_room
 
 # Starting imports numpy and Pillow, which on a busy machine takes far longer than an item may.
 START_TIMEOUT_SECONDS = 60.0
@@ -164,6 +164,7 @@ class WorkerProcess:
             raise self._ended(has_begun=False) from None
         if job not in self._jobs:
             self._receive(START_TIMEOUT_SECONDS, is_started=False)
+            make_room(self._jobs)
             self._jobs.add(job)
             until = time.monotonic() + timeout_seconds
         kind, answer = self._receive(until - time.monotonic(), limit_seconds=timeout_seconds)

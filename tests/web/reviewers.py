@@ -56,6 +56,12 @@ class Reviewer:
             self.open(answer.headers["location"])
         return answer
 
+    def hidden(self, step: str) -> dict[str, str]:
+        """The hidden fields of the form of a step that the page offers."""
+        form = self.page.text.split(f'/{step}"', 1)[1].split("</form>", 1)[0]
+        fields = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', form))
+        return {name: unescape(value) for name, value in fields.items() if name != "form_token"}
+
     @property
     def text(self) -> str:
         """What the page says, without its markup."""

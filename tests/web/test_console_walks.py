@@ -48,7 +48,7 @@ def make_case(site: Site) -> Callable[..., Case]:
         if is_held:
             until = datetime.now(UTC) + timedelta(days=1)
             data = jpeg(samples.draw(seed, (320, 240)), 95)
-            site.baken.vault.hold(data, Purpose(purpose), until=until, reason="test")
+            site.baken.vault.hold(data, {Purpose(purpose)}, until=until, reason="test")
         return case
 
     return make

@@ -87,6 +87,19 @@ def test_a_live_match_is_a_case_and_its_decision_is_done_by_the_platform(api: Ap
     assert (len(final["actions"]), final["next_cursor"]) == (2, str(final["actions"][1]["id"]))
 
 
+def test_a_first_decision_is_not_read_before_the_second(api: Api) -> None:
+    case = live_case(api, 3)
+    review, user, other = api.baken.review(), reviewer(api), reviewer(api)
+    review.ask_second(user, case["id"], "unsure")
+    review.decide(user, case["id"], Decision(DecisionKind.ALLOWED, "may stay"))
+    answer = api.get(f"/v1/cases/{case['id']}/events")
+    assert answer.json()["events"][-1]["facts"] == {"sealed": True}
+    assert "may stay" not in answer.text
+    review.decide(other, case["id"], Decision(DecisionKind.ALLOWED, "may stay as well"))
+    facts = [event["facts"] for event in api.get(f"/v1/cases/{case['id']}/events").json()["events"]]
+    assert [each["reason"] for each in facts if "undo_until" in each] == ["may stay", "may stay as well"]
+
+
 def test_what_was_undone_cannot_be_done(api: Api) -> None:
     case = live_case(api, 2)
     review, user = api.baken.review(), reviewer(api)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from console_person import GOOD, Person
 from web_client import Api, running_app
 
 from baken import assemble
+from baken import settings as baken_settings
 from baken.accounts import Role, User
 from baken.audit import NewEvent
 from baken.auditing import verify_export
@@ -190,6 +193,28 @@ def test_every_setting_is_shown_with_its_origin_and_no_secret(ada: Person):
     assert "&lt;b&gt;Office&lt;/b&gt;" in given
     assert "<code>max_upload_size_bytes</code>" in others
     assert "](" not in page
+
+
+def test_the_file_of_settings_is_read_once_a_page_and_not_on_the_event_loop(
+    console: Api, ada: Person, monkeypatch: pytest.MonkeyPatch
+):
+    readers: list[int | None] = []
+    read = baken_settings._from_file
+
+    def noted(path: Path) -> dict[str, object]:
+        readers.append(threading.get_ident())
+        return read(path)
+
+    monkeypatch.setattr(baken_settings, "_from_file", noted)
+    assert ada.open("/console/settings").status_code == 200
+
+    loop_thread = asyncio.run_coroutine_threadsafe(_current_thread(), console.loop).result(timeout=60)
+    assert len(readers) == 1
+    assert readers != [loop_thread]
+
+
+async def _current_thread() -> int:
+    return threading.get_ident()
 
 
 def test_banks_are_given_and_taken(console: Api, ada: Person):

@@ -170,7 +170,10 @@ def test_a_decision_of_one_person_is_shown_with_what_it_causes_and_can_be_undone
     assert {"undo", "reopen"} <= alice.steps
     assert "release: 3 waiting" in alice.text
 
-    alice.take(case.id, "undo")
+    hidden = alice.hidden("undo")
+    assert alice.take(case.id, "undo", **{**hidden, "seq": "2"}).status_code == 409  # another one was shown
+    assert site.case(case).state is CaseState.DECIDED
+    alice.take(case.id, "undo", **hidden)
     assert "The decision is undone; nothing of it was done." in alice.text
     assert site.case(case).state is CaseState.OPEN
     assert "3 actions are not done" in alice.text
@@ -194,6 +197,10 @@ def test_the_second_person_is_not_shown_the_first_decision(
     assert "facts suffice; no picture was needed (" not in bob.text
     assert "Confirmed: Unlawful" not in bob.text
     assert "undo" not in bob.steps
+    bob.take(case.id, "escalate", words="too close to home")
+    for said in ("A first decision is given. You do not see it", "It was escalated."):
+        assert said in bob.text, said
+    assert "LEWDWORD1" not in bob.page.text
     bob.take(case.id, "decide", **OTHER)
     assert site.case(case).awaits is Awaits.LEAD
     assert "Two persons disagree" in bob.text

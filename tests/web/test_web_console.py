@@ -270,6 +270,9 @@ def test_users_are_changed_disabled_and_signed_out(sqlite_api: Api, alice: Perso
     assert change(bob, "enable") == 200
     assert change(bob, "roles") == 422
     assert change(bob, "nonsense") == 422
+    assert change(bob, "link", subject="bob-there") == 422  # with what? there is no provider
+    assert "There is no identity provider here to link with." in alice.page.text
+    assert "Done." not in alice.page.text
     assert change(people.named("alice"), "disable") == 422
     assert alice.open("/console/users").status_code == 200
 

@@ -10,6 +10,7 @@ import pytest
 from console_browser import PHONE, Site, Visitor
 from playwright.sync_api import Page, expect
 
+from baken import queues
 from baken.cases import Case, CaseState, DecisionKind
 from baken.web.console.texts import LANGUAGES
 
@@ -31,7 +32,7 @@ def all_are_open(site: Site, cases: list[Case]) -> None:
     review, alice = site.baken.review(), site.users["alice"]
     for case in cases:
         if site.baken.store.cases.case(case.id).state is CaseState.DECIDED:
-            review.undo(alice, case.id)
+            review.undo(alice, case.id, review.standing(alice, case.id).given[-1].seq)
 
 
 def rows(page: Page) -> list[str]:
@@ -297,3 +298,22 @@ def test_an_account_shows_what_it_shares_with_others(site: Site, visit: Callable
     alice.write_screenshot("account")
     page.set_viewport_size(PHONE)
     assert alice.overflow_px() == 0
+
+
+def test_an_account_of_more_cases_than_are_shown_says_so_of_each_count(
+    visit: Callable[..., Visitor], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(queues, "MAX_ACCOUNT_CASES", 1)
+    page = visit("alice").open("/console/accounts?ref=user-201")  # it is in two cases
+    assert len(rows(page)) == 1
+    for name, count in (("Cases", "1+"), ("Decided", "0+")):
+        expect(page.locator(".counts div", has_text=name).locator("dd")).to_have_text(count)
+    expect(page.get_by_text("There are more.").first).to_be_visible()
+
+
+def test_what_another_bank_found_of_an_account_looks_like_nothing(visit: Callable[..., Visitor]):
+    account = "/console/accounts?ref=user-200"
+    expect(visit("alice").open(account).locator("#screenings tbody")).to_contain_text("matched")
+    screenings = visit("mallory").open(account).locator("#screenings tbody")
+    expect(screenings).to_contain_text("nothing of your banks")
+    expect(screenings).not_to_contain_text(re.compile("matched|hold"))

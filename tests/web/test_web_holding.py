@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -50,12 +51,12 @@ def test_what_matched_is_held_once_with_its_reason_and_its_end(api: Api):
     answers = [api.screen(DATA).json() for _ in range(2)]
     [held] = api.baken.store.vault.objects()
     assert api.baken.vault.read(held) == DATA
-    assert (held.purpose, held.format, lasts(held)) == (Purpose.KNOWN_ABUSE, "jpeg", 3)
+    assert (held.purposes, held.format, lasts(held)) == ({Purpose.KNOWN_ABUSE}, "jpeg", 3)
     assert held.reason == f"matched for known_abuse in screening {answers[0]['id']}"
     assert api.screen(jpeg(9)).json()["verdict"] == "allow"
     assert len(api.baken.store.vault.objects()) == 1
     api.screen(OTHER)
-    assert {each.purpose for each in api.baken.store.vault.objects()} == {Purpose.KNOWN_ABUSE, Purpose.OWN_PHOTO}
+    assert [each.purposes for each in api.baken.store.vault.objects()] == [{Purpose.OWN_PHOTO}, {Purpose.KNOWN_ABUSE}]
 
 
 def test_a_screening_stands_when_nothing_can_be_held(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -79,3 +80,17 @@ def test_in_belgium_known_abuse_is_never_held_and_what_matches_for_it_later_is_d
         assert api.baken.store.vault.objects() == []
         [gone] = api.baken.store.vault.objects(with_destroyed=True)
         assert gone.destroyed_at is not None
+
+
+def test_in_belgium_what_is_found_in_the_past_to_match_known_abuse_is_destroyed(tmp_path: Path):
+    with screening(tmp_path, jurisdiction="be") as api:
+        api.screen(OTHER)
+        assert len(api.baken.store.vault.objects()) == 1
+        headers, params = {"content-type": "image/jpeg"}, {"source": "test"}
+        api.post("/v1/banks/abuse/pictures", params=params, content=OTHER, headers=headers)
+        deadline = time.monotonic() + 30
+        while api.baken.store.vault.objects():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        [gone] = api.baken.store.vault.objects(with_destroyed=True)
+        assert gone.purposes == {Purpose.OWN_PHOTO, Purpose.KNOWN_ABUSE}

@@ -45,7 +45,7 @@ def make_case(site: Site, purpose: Purpose = Purpose.OWN_PHOTO) -> Case:
     bank = {Purpose.OWN_PHOTO: "families", Purpose.KNOWN_ABUSE: "hotline"}[purpose]
     [case] = site.make_cases([seed], bank=bank, purpose=purpose.value, copies=1, accounts=1)
     data = jpeg(samples.draw(seed, (320, 240)), 95)
-    site.baken.vault.hold(data, purpose, until=datetime.now(UTC) + timedelta(days=1), reason="test")
+    site.baken.vault.hold(data, {purpose}, until=datetime.now(UTC) + timedelta(days=1), reason="test")
     return case
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 import re
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import unescape
@@ -16,7 +20,7 @@ from urllib.parse import parse_qsl, urljoin, urlsplit
 import httpx
 import pytest
 from playwright.sync_api import sync_playwright
-from web_client import ServerProcess
+from web_client import ServerProcess, running_app
 
 from baken import assemble
 from baken.accounts import Role, SignInMethod, User
@@ -25,7 +29,7 @@ from baken.passwords import Passwords
 from baken.second_factor import code_at, text_of
 from baken.settings import load
 from browser import chromium
-from identity_provider import CLIENT_ID, SECRET, free_port, real_provider
+from identity_provider import CLIENT_ID, SECRET, FreeProvider, free_port, real_provider
 
 GOOD = "correct horse battery"
 FIELD = re.compile(r'name="(form_token|secret)" value="([^"]*)"')
@@ -142,6 +146,42 @@ def test_somebody_whom_nobody_linked_is_told_what_to_give_an_administrator(place
         assert back.status_code == 403
         assert "mallory &lt;b&gt;" in back.text
         assert stranger.open("/console/account").status_code == 303
+
+
+def test_a_page_of_another_site_begins_no_sign_in_and_uses_nobodys_allowance_up(place: Place):
+    with Person(place) as person:
+        for site in ("cross-site", "same-site") * 20:
+            answer = person.client.get(f"{place.url}/console/provider", headers={"sec-fetch-site": site})
+            assert (answer.status_code, answer.headers["location"]) == (303, "/console/sign-in")
+        for site in ("same-origin", "none"):
+            answer = person.client.get(f"{place.url}/console/provider", headers={"sec-fetch-site": site})
+            assert answer.headers["location"].startswith(f"http://127.0.0.1:{place.provider_port}/"), site
+
+
+def test_a_provider_that_does_not_answer_stalls_no_other_page(tmp_path: Path):
+    answered = threading.Event()
+    with FreeProvider(lambda: datetime.now(UTC)) as provider, ExitStack() as stack:
+        provider.before = lambda: answered.wait(timeout=60)
+        stack.callback(answered.set)
+        settings = {"oidc_issuer": provider.issuer, "oidc_client_id": CLIENT_ID, "oidc_client_secret": SECRET}
+        baken = assemble.initialise(load({}, data_dir=tmp_path, console_url="http://baken.test", **settings))
+        api = stack.enter_context(running_app(baken))
+
+        def open_page(path: str) -> Future[httpx.Response]:
+            return asyncio.run_coroutine_threadsafe(api.send("GET", path, key=None), api.loop)
+
+        waiting = [open_page("/console/provider") for _ in range(20)]
+        one_more = open_page("/console/provider").result(timeout=60)
+        other_page = open_page("/console/sign-in").result(timeout=60)
+        assert not any(each.done() for each in waiting)
+        answered.set()
+        led = [each.result(timeout=60).headers["location"] for each in waiting]
+
+    assert other_page.status_code == 200
+    assert one_more.status_code == 503
+    assert "127.0.0.1 cannot be reached" in one_more.text
+    assert 'name="password"' in one_more.text
+    assert all(address.startswith(f"{provider.issuer}/authorize") for address in led)
 
 
 def test_who_says_no_there_is_not_in_here(place: Place):

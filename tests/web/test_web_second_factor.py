@@ -18,6 +18,7 @@ from baken.passwords import Passwords
 from baken.second_factor import code_at
 from baken.settings import load
 
+OTHER = "staple of another kind"
 PATH = "/console/account/second-factor"
 OPEN = {
     "/console/sign-in",
@@ -184,6 +185,57 @@ def test_without_a_password_a_second_device_needs_a_fresh_sign_in(
     assert "You signed in a while ago" in alice.page.text
     path, at = "/console/account/password", PATH
     assert alice.fill(path, at=at, present="", password=GOOD, again=GOOD).headers["location"] == PATH
+
+
+def change_password(person: Person, **fields: str) -> int:
+    return person.fill("/console/account/password", at="/console/account", **fields).status_code
+
+
+def test_who_forgot_the_password_comes_in_by_a_link_sets_everything_up_and_takes_a_new_one(
+    api: Api, make: Callable[..., User]
+):
+    user = make("alice", Role.LEAD)
+    alice = Person(api)
+    alice.fill("/console/sign-in/once", code=once(api, user))
+    assert 'name="present"' not in alice.open(PATH).text
+    secret = set_up(alice)
+    assert alice.page.status_code == 200
+    page = alice.open("/console/account").text
+    assert "You came in by a one-time link" in page
+    assert 'name="present"' not in page
+    assert change_password(alice, password=OTHER, again=OTHER) == 200
+
+    again = Person(api)
+    assert again.enter(password=GOOD).status_code == 401
+    again.enter(password=OTHER)
+    assert again.leads_to == "/console/second-step"
+    code = code_at(secret, datetime.now(UTC) + timedelta(seconds=30))  # the one before is used up
+    again.fill("/console/second-step", code=code)
+    assert again.leads_to == "/console"
+
+
+def test_who_has_a_second_factor_proves_it_and_takes_a_new_password_within_minutes(
+    api: Api, make: Callable[..., User], monkeypatch: pytest.MonkeyPatch
+):
+    user = make("alice", Role.LEAD)
+    offer = api.baken.people().offer_totp(user)
+    codes = api.baken.people().confirm_totp(user, offer.secret, code_at(offer.secret, datetime.now(UTC)))
+    alice = Person(api)
+    alice.fill("/console/sign-in/once", code=once(api, user))
+    assert alice.open("/console/account").status_code == 303
+    alice.fill("/console/second-step", code=codes[0])
+    assert alice.leads_to == "/console"
+    [session] = [each for each in api.baken.store.sign_ins.of_user(user.id) if each.ended_at is None]
+    assert session.method is SignInMethod.ONCE_FACTOR
+    with monkeypatch.context() as late:
+        late.setattr(people, "FRESH", timedelta(0))
+        assert 'name="present"' in alice.open("/console/account").text
+        assert change_password(alice, present="", password=OTHER, again=OTHER) == 422
+    assert change_password(alice, password=OTHER, again=OTHER) == 200
+    other = Person(api)
+    other.enter(password=OTHER)
+    other.fill("/console/second-step", code=codes[1])
+    assert change_password(other, password=GOOD, again=GOOD) == 422  # no link, so the present one is asked for
 
 
 def test_in_a_browser_the_code_of_a_link_goes_from_the_address_into_the_field(

@@ -1,4 +1,4 @@
-"""Items into cases: what matches joins the case of its picture or of its entry, follows its decision, or opens one.
+"""Items into cases: what matches follows the decision of its file, joins its picture's or entry's case, or opens one.
 
 All of a batch is written in one transaction, with the cases locked, so that nobody decides a case while it grows.
 Repeating a batch changes nothing: an item is in a case once, and a match of it counts once.
@@ -16,10 +16,12 @@ from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 
 from baken.audit import ACTOR
 from baken.cases import ActionKind, Awaits, Case, CaseEvent, CaseState, DecisionKind, EventKind, MatchOrigin
+from baken.copies import WHOLE_VIEW, MatchStage
 from baken.model import Match, Purpose, SeenItem
 from baken.store import schema
 from baken.store.case_actions import add_actions
 from baken.store.case_events import insert_events, locked_cases
+from baken.store.case_files import ScreenedFile, add_files, holding_cases, screened_files
 from baken.store.cases import known_entries_of, new_case_id
 from baken.store.match_rows import match_row
 
@@ -51,6 +53,17 @@ class Found:
 
     item: SeenItem | ScreenedItem
     matches: Sequence[Match]
+
+    def codes(self, file: ScreenedFile) -> tuple[bytes, ...]:
+        """What tells a copy of the item's file from any other picture that matches the same entries.
+
+        The PDQ says no more than that the leading pictures are the same; a match of another part needs the same bytes.
+        """
+        is_by_leading = all(
+            match.stage is MatchStage.FINGERPRINT and match.view == WHOLE_VIEW and match.frame_shares is None
+            for match in self.matches
+        )
+        return file.codes if is_by_leading else (file.sha256,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +132,11 @@ class _Target:
     is_new: bool
     members: list[Found] = field(default_factory=list)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is not decided."""
+        return self.case.state is not CaseState.DECIDED
+
 
 class _Batch:
     """Items of one purpose that join cases together."""
@@ -133,6 +151,7 @@ class _Batch:
         self._origin = origin
         self._targets: dict[str, _Target] = {}
         self._following = _following_banks(connection, found)
+        self._files = screened_files(connection, {each.item.screening_id for each in found})
 
     def join(self) -> None:
         """Choose the case of each item, and write all of them."""
@@ -146,29 +165,53 @@ class _Batch:
         self._point(chosen)
 
     def _choose(self) -> None:
-        """The case of each: that of its cluster, else that of an entry it matches, else a new one."""
-        keys = {key for each in self._found for key in _keys_of(each)}
-        self._before = self._cases_of(keys)
-        for case in locked_cases(self._connection, set(self._before.values())):
+        """The case of each: one that has its file, else that of its cluster or of an entry it matches, or a new one."""
+        self._before = self._cases_of({key for each in self._found for key in _keys_of(each)})
+        followed = [kind for kind in DecisionKind if self._joining.followed(self._purpose, kind) is not None]
+        codes = {code for each in self._found for code in self._codes_of(each)}
+        self._holding = holding_cases(self._connection, self._purpose, codes, followed)
+        for case in locked_cases(self._connection, set(self._before.values()).union(*self._holding.values())):
             self._targets[case.id] = _Target(case, is_new=False)
         self._case_of = dict(self._before)
         for each in self._found:
             wanted = _keys_of(each)
-            there = (self._targets[self._case_of[key]] for key in wanted if key in self._case_of)
-            target = next((target for target in there if self._takes(target, each)), None) or self._new_target()
+            by_key = [self._targets[self._case_of[key]] for key in wanted if key in self._case_of]
+            there = (target for target in [*self._with_file(each), *by_key] if self._takes(target, each))
+            target = next(there, None) or self._new_target()
             for key in wanted:
-                # A key of a case that takes no more items leads to the one that does, from now on.
-                if key not in self._case_of or not self._takes(self._targets[self._case_of[key]], each):
+                # A key of a case that takes no more items leads to the open one, from now on.
+                there_id = self._case_of.get(key)
+                if there_id is None or (target.is_open and not self._takes(self._targets[there_id], each)):
                     self._case_of[key] = target.case.id
             target.members.append(each)
 
+    def _codes_of(self, found: Found) -> tuple[bytes, ...]:
+        file = self._files.get(found.item.screening_id)
+        return () if file is None else found.codes(file)
+
+    def _with_file(self, found: Found) -> list[_Target]:
+        """The cases that hold the item's file: those where somebody is about to look, then what was decided last."""
+        ids: set[str] = set().union(*(self._holding.get(code, set()) for code in self._codes_of(found)))
+        targets = sorted((self._targets[case_id] for case_id in ids), key=lambda target: target.case.id)
+        decided = [target for target in targets if not target.is_open]
+        decided.sort(key=lambda target: target.case.decided_at or target.case.opened_at, reverse=True)
+        return [*(target for target in targets if target.is_open), *decided]
+
     def _takes(self, target: _Target, found: Found) -> bool:
-        """Whether an item may join: an open case takes all, a decided one those that follow its decision."""
+        """Whether an item may join: an open case takes all, a decided one copies of what its decision was about.
+
+        Such a copy is a file that the case has, and matches nothing that was not weighed when it was decided: as a
+        decided case takes nothing else, its files and entries are still those of its decision.
+        """
         decision = target.case.decision
-        if target.case.state is not CaseState.DECIDED or decision is None:
+        if target.is_open or decision is None:
             return True
-        follows = all(match.bank_id in self._following for match in found.matches)
-        return follows and self._joining.followed(self._purpose, decision) is not None
+        return (
+            any(target.case.id in self._holding.get(code, ()) for code in self._codes_of(found))
+            and {match.entry_id for match in found.matches} <= {entry_id for _, entry_id in target.case.entries}
+            and all(match.bank_id in self._following for match in found.matches)
+            and self._joining.followed(self._purpose, decision) is not None
+        )
 
     def _new_target(self) -> _Target:
         at = self._joining.at
@@ -237,8 +280,6 @@ class _Batch:
         ids = {each.item.screening_id for _, each in pairs}
         query = select(_ITEMS.case_id, _ITEMS.screening_id, _ITEMS.matches).where(_ITEMS.screening_id.in_(ids))
         there = {(row.case_id, row.screening_id): row.matches for row in self._connection.execute(query)}
-        seen = select(_SCREENINGS.id, _SCREENINGS.visibility).where(_SCREENINGS.id.in_(ids))
-        visibility = {row.id: row.visibility for row in self._connection.execute(seen)}
         new: dict[str, list[Found]] = defaultdict(list)
         rows = []
         for case_id, each in pairs:
@@ -249,19 +290,23 @@ class _Batch:
                 self._connection.execute(update(schema.case_items).where(mine).values(matches=matches))
             else:
                 new[case_id].append(each)
-                rows.append({**self._row(case_id, each), "visibility": visibility.get(screening_id)})
+                rows.append(self._row(case_id, each))
         if rows:
             self._connection.execute(insert(schema.case_items), rows)
+        files = self._files
+        held = [(case_id, files[each.item.screening_id]) for case_id, each in pairs if each.item.screening_id in files]
+        add_files(self._connection, held)
         return new
 
     def _row(self, case_id: str, found: Found) -> dict[str, Any]:
-        item = found.item
+        item, file = found.item, self._files.get(found.item.screening_id)
         return {
             "case_id": case_id,
             "screening_id": item.screening_id,
             "item_ref": item.item_ref,
             "account_ref": item.account_ref,
             "album_ref": item.album_ref,
+            "visibility": None if file is None else file.visibility,
             "seen_at": item.seen_at,
             "joined_at": self._joining.at,
             "origin": self._origin.value,

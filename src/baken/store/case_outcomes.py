@@ -31,9 +31,9 @@ _SCREENINGS = schema.screenings.c
 
 
 def add_benign(
-    change: Mutation, case_id: str, bank_name: str, *, actor: str, find_active: Finder | None
+    change: Mutation, case_id: str, bank_name: str, item_count: int, *, actor: str, find_active: Finder | None
 ) -> tuple[int, list[int]]:
-    """Add the pictures of a case, the first ones, to a bank of benign ones; the bank, and the entries that are new.
+    """Add pictures of a case's first items to a bank of benign ones; the bank, and the entries that are new.
 
     Raises:
         NotFoundError: there is no such bank.
@@ -44,7 +44,7 @@ def add_benign(
     if bank.purpose is not Purpose.BENIGN:
         message = f"bank {bank.name!r} is for {bank.purpose.value}, expected one for benign pictures"
         raise InvalidValueError(message, hint="`baken bank create NAME --purpose benign` makes one.")
-    pictures = _pictures(change.connection, case_id)
+    pictures = _pictures(change.connection, case_id, item_count)
     if not pictures:
         raise ConflictError("no item of the case has fingerprints", hint="There is nothing to add to a bank.")
     next_id = change.last_entry_id + 1
@@ -83,14 +83,14 @@ def dispute_entry(change: Mutation, case_id: str, entry_id: int, *, actor: str, 
     return int(bank_id)
 
 
-def _pictures(connection: Connection, case_id: str) -> list[NewEntry]:
-    """The first distinct files of a case as entries: what could be compared by its PDQ too, the rest by digests."""
+def _pictures(connection: Connection, case_id: str, item_count: int) -> list[NewEntry]:
+    """Distinct files of a case's first items as entries: what could be compared by its PDQ too, the rest by digests."""
     columns = [_SCREENINGS.sha256, _SCREENINGS.sha1, _SCREENINGS.md5, _SCREENINGS.pdq]
     columns += [_SCREENINGS.quality_percent, _SCREENINGS.unscreenable_reason]
     joined = schema.case_items.join(schema.screenings, _SCREENINGS.id == _ITEMS.screening_id)
     query = select(*columns).select_from(joined).where(_ITEMS.case_id == case_id).order_by(_ITEMS.id)
     found: dict[bytes, NewEntry] = {}
-    for row in connection.execute(query.limit(_MAX_PICTURES * 5)):
+    for row in connection.execute(query.limit(min(item_count, _MAX_PICTURES * 5))):
         if row.sha256 and len(found) < _MAX_PICTURES:
             digests = (FingerprintKind.SHA256, FingerprintKind.SHA1, FingerprintKind.MD5)
             codes = [Fingerprint(kind, bytes(getattr(row, kind.value))) for kind in digests]

@@ -51,11 +51,15 @@ def _resolve(change: Mutation, where: ColumnElement[bool], actor: str) -> None:
     change.connection.execute(update(schema.notices).where(_NOTICES.resolved_at.is_(None), where).values(values))
 
 
-def list_notices(database: Database, *, after_id: int, limit: int, open_only: bool) -> list[Notice]:
+def list_notices(
+    database: Database, *, after_id: int, limit: int, open_only: bool, kind: NoticeKind | None
+) -> list[Notice]:
     """A page of notices; see `Store.notices`."""
     query = _query().where(_NOTICES.id > cursor_id(after_id)).order_by(_NOTICES.id).limit(page_limit(limit))
     if open_only:
         query = query.where(_NOTICES.resolved_at.is_(None))
+    if kind is not None:
+        query = query.where(_NOTICES.kind == kind.value)
     with database.read() as connection:
         return [_notice(row) for row in connection.execute(query)]
 

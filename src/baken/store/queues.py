@@ -46,11 +46,11 @@ class Asker:
     bank_ids: frozenset[int] | None = None
     user_id: str | None = None
 
-    def reaches(self) -> list[ColumnElement[bool]]:
-        """What a case must meet so that this person may see it."""
+    def reaches(self, case_id: ColumnElement[str] = _CASES.id) -> list[ColumnElement[bool]]:
+        """What a case, or what names one by `case_id`, must meet so that this person may see it."""
         if self.bank_ids is None:
             return []
-        return [_has_bank(select(_BANKS.case_id).where(_BANKS.bank_id.in_(sorted(self.bank_ids))))]
+        return [_has_bank(select(_BANKS.case_id).where(_BANKS.bank_id.in_(sorted(self.bank_ids))), case_id)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,15 +190,8 @@ class QueueRows:
 
     def cases(self, case_ids: Collection[str], asker: Asker, *, limit: int) -> list[Case]:
         """Those of the cases that are there and may be seen, the newest first, at most `limit`."""
-        newest = sorted(case_ids, reverse=True)
-        found: list[Row[Any]] = []
         with self._database.read() as connection:
-            for start in range(0, len(newest), _IDS_AT_ONCE):  # an account may have thousands, and few are shown
-                some = select(schema.cases).where(_CASES.id.in_(newest[start : start + _IDS_AT_ONCE]), *asker.reaches())
-                found += connection.execute(some.order_by(_CASES.id.desc()).limit(page_limit(limit - len(found)))).all()
-                if len(found) == limit:
-                    break
-            return read_cases(connection, found, asker.bank_ids)
+            return newest_cases(connection, case_ids, asker, limit)
 
     def undecided(self, limit: int) -> list[Case]:
         """The open cases that come first by their ranks, without banks and entries, at most `limit`."""
@@ -206,6 +199,17 @@ class QueueRows:
         first = query.order_by(_CASES.rank.desc(), _CASES.id).limit(page_limit(limit))
         with self._database.read() as connection:
             return [case_of(row) for row in connection.execute(first)]
+
+
+def newest_cases(connection: Connection, case_ids: Collection[str], asker: Asker, limit: int) -> list[Case]:
+    """Those of the cases that are there and may be seen; see `QueueRows.cases`."""
+    left, at_once = sorted(case_ids, reverse=True), min(limit, _IDS_AT_ONCE)
+    found: list[Row[Any]] = []
+    while left and len(found) < limit:  # an account may have thousands, and few are shown
+        some = select(schema.cases).where(_CASES.id.in_(left[:at_once]), *asker.reaches())
+        found += connection.execute(some.order_by(_CASES.id.desc()).limit(page_limit(limit - len(found)))).all()
+        left, at_once = left[at_once:], _IDS_AT_ONCE
+    return read_cases(connection, found, asker.bank_ids)
 
 
 def _stored(query: QueueQuery) -> list[tuple[CaseState, frozenset[CaseState]]]:
@@ -271,8 +275,8 @@ def _about_people(
     return conditions
 
 
-def _has_bank(of_banks: Select[Any]) -> ColumnElement[bool]:
-    return of_banks.where(_BANKS.case_id == _CASES.id).exists()
+def _has_bank(of_banks: Select[Any], case_id: ColumnElement[str] = _CASES.id) -> ColumnElement[bool]:
+    return of_banks.where(_BANKS.case_id == case_id).exists()
 
 
 def _merged(pages: Sequence[Sequence[Row[Any, Any]]], sort: CaseSort) -> Any:  # noqa: ANN401 - an iterator of rows

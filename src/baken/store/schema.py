@@ -26,6 +26,7 @@ from baken.store.schema_review import (
     case_banks,
     case_entries,
     case_events,
+    case_files,
     case_items,
     case_keys,
     case_queue,
@@ -38,6 +39,7 @@ from baken.store.schema_review import (
     reveals,
     saved_views,
     vault_objects,
+    vault_state,
 )
 
 __all__ = [  # the tables of `schema_review.py`, so that every table is `schema.<name>`
@@ -45,6 +47,7 @@ __all__ = [  # the tables of `schema_review.py`, so that every table is `schema.
     "case_banks",
     "case_entries",
     "case_events",
+    "case_files",
     "case_items",
     "case_keys",
     "case_queue",
@@ -58,6 +61,7 @@ __all__ = [  # the tables of `schema_review.py`, so that every table is `schema.
     "reveals",
     "saved_views",
     "vault_objects",
+    "vault_state",
 ]
 
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")

@@ -90,6 +90,15 @@ case_entries = Table(
 )
 Index("case_entries_entry", case_entries.c.entry_id, case_entries.c.case_id)
 
+# The files that a case's items are, each by the SHA-256 of its bytes and by the PDQ of its picture: what follows the
+# decision of a case is one of them.
+case_files = Table(
+    "case_files",
+    metadata,
+    Column("code", LargeBinary, primary_key=True),
+    Column("case_id", Text, ForeignKey("cases.id"), primary_key=True),
+)
+
 # What leads a match to the case it belongs to: the cluster of its picture, or the entry it matched.
 case_keys = Table(
     "case_keys",
@@ -120,7 +129,7 @@ case_items = Table(
 Index("case_items_screening", case_items.c.screening_id, case_items.c.case_id, unique=True)
 Index("case_items_account", case_items.c.case_id, case_items.c.account_ref)
 Index("case_items_item_ref", case_items.c.item_ref)
-Index("case_items_account_ref", case_items.c.account_ref, case_items.c.screening_id)
+Index("case_items_account_ref", case_items.c.account_ref, case_items.c.screening_id, case_items.c.case_id)
 Index("case_items_case", case_items.c.case_id, case_items.c.id)
 
 # A case's life. Rows are only ever added; `seq` counts 1, 2, 3, … in each case.
@@ -238,7 +247,7 @@ vault_objects = Table(
     Column("sha256", LargeBinary, nullable=False),
     Column("size_bytes", Id, nullable=False),
     Column("format", PlainText),
-    Column("purpose", Text, nullable=False),
+    Column("purposes", Json, nullable=False),
     Column("reason", PlainText, nullable=False),
     Column("key_sealed", LargeBinary),
     Column("held_at", UtcTime, nullable=False),
@@ -248,6 +257,14 @@ vault_objects = Table(
 _there = text("destroyed_at IS NULL")
 Index("vault_objects_sha256", vault_objects.c.sha256, unique=True, sqlite_where=_there, postgresql_where=_there)
 Index("vault_objects_ends_at", vault_objects.c.ends_at, sqlite_where=_there, postgresql_where=_there)
+
+# One row: up to which item of a case the vault has followed what its bytes match.
+vault_state = Table(
+    "vault_state",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("followed_item_id", Id, nullable=False),
+)
 
 # Who a person is elsewhere: issuer and subject of OpenID Connect.
 identities = Table(

@@ -41,6 +41,7 @@ from baken.store.address import parse_address
 from baken.store.asking import Question
 from baken.store.audit import AuditRows
 from baken.store.banks import BankEvent
+from baken.store.case_accounts import CaseAccountRows
 from baken.store.case_actions import CaseActionRows
 from baken.store.case_events import CaseEventRows
 from baken.store.case_queue import CaseQueueRows
@@ -83,7 +84,8 @@ class Store:
         case_queue: what matched and joins a case next.
         queues: cases in the order in which they are worked on.
         case_ranks: what that order follows from.
-        case_search: cases and accounts by what names them.
+        case_search: cases by what names them.
+        case_accounts: what is known of the platform's accounts.
         saved_views: queues that people keep under a name.
         scans: how far the scans of back catalogues are.
         audit: what was done, by whom.
@@ -108,6 +110,7 @@ class Store:
         self.queues = QueueRows(database)
         self.case_ranks = CaseRankRows(database)
         self.case_search = CaseSearchRows(database)
+        self.case_accounts = CaseAccountRows(database)
         self.saved_views = SavedViewRows(database)
         self.scans = ScanRows(database, remembers=remembers)
         self.audit = AuditRows(database)
@@ -403,9 +406,11 @@ class Store:
         """Those of the entries about which a person has answered a notice: if they count now, a person let them."""
         return notice_rows.answered_entries(self._database, entry_ids)
 
-    def notices(self, *, after_id: int = 0, limit: int = 100, open_only: bool = False) -> list[Notice]:
-        """Notices in the order of their ids, those after `after_id`, at most `limit`."""
-        return notice_rows.list_notices(self._database, after_id=after_id, limit=limit, open_only=open_only)
+    def notices(
+        self, *, after_id: int = 0, limit: int = 100, open_only: bool = False, kind: NoticeKind | None = None
+    ) -> list[Notice]:
+        """Notices in the order of their ids, those after `after_id`, at most `limit`; of a kind, or of all."""
+        return notice_rows.list_notices(self._database, after_id=after_id, limit=limit, open_only=open_only, kind=kind)
 
     def notice(self, notice_id: int) -> Notice:
         """One notice.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,13 +13,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 from baken.audit import NewEvent
 from baken.errors import ConflictError, NotFoundError, StoreBusyError
 from baken.model import Purpose
-from baken.store import schema_review
+from baken.store import schema, schema_review
 from baken.store.audit import AuditedWrite, audited
 from baken.store.engine import Database
 from baken.store.paging import page_limit
 
 _TABLE = schema_review.vault_objects
 _OBJECTS = _TABLE.c
+_STATE = schema_review.vault_state.c
+_CASES = schema_review.cases.c
+_ITEMS = schema_review.case_items.c
+_SCREENINGS = schema.screenings.c
 _CHUNK_ROWS = 500
 
 
@@ -32,7 +36,7 @@ class VaultObject:
         sha256: of the bytes.
         size_bytes: how many.
         format: as `Fingerprints.format`.
-        purpose: for which they matched; of several, the one that lets them be held for the shortest time.
+        purposes: all for which they are known to have matched; only ever more.
         reason: why they are held.
         held_at: since when.
         ends_at: until when; they are destroyed then.
@@ -44,7 +48,7 @@ class VaultObject:
     sha256: bytes
     size_bytes: int
     format: str | None
-    purpose: Purpose
+    purposes: frozenset[Purpose]
     reason: str
     held_at: datetime
     ends_at: datetime
@@ -52,8 +56,23 @@ class VaultObject:
     key_sealed: bytes | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """An item that joined a case.
+
+    Attributes:
+        item_id: grows with time.
+        purpose: of the case.
+        sha256: of the item's bytes; None when its screening was deleted, so that nobody knows them any more.
+    """
+
+    item_id: int
+    purpose: Purpose
+    sha256: bytes | None
+
+
 class VaultRows:
-    """The vault's table; `Store.vault`."""
+    """The vault's tables; `Store.vault`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -110,8 +129,10 @@ class VaultRows:
         with self._database.read() as connection:
             return set(connection.execute(query).scalars())
 
-    def set_end(self, object_id: str, ends_at: datetime, *, actor: str, reason: str) -> VaultObject:
-        """Set another end.
+    def change(
+        self, object_id: str, change: Callable[[VaultObject], VaultObject], *, actor: str, reason: str
+    ) -> VaultObject:
+        """Give an object the purposes and the end that `change` makes of it, which sees it under the lock.
 
         Raises:
             ConflictError: it is destroyed.
@@ -122,10 +143,13 @@ class VaultRows:
             if before.destroyed_at is not None:
                 message = f"the object {object_id!r} was destroyed at {before.destroyed_at.isoformat()}"
                 raise ConflictError(message, hint="Nothing brings it back.")
-            changed = update(_TABLE).where(_OBJECTS.id == object_id).values(ends_at=ends_at)
-            write.connection.execute(changed)
-            _tell(write, "vault.extended", before, actor, reason=reason, until=ends_at)
-            return _object(write.connection, object_id)
+            after = change(before)
+            if after != before:
+                values = {"purposes": sorted(after.purposes), "ends_at": after.ends_at}
+                write.connection.execute(update(_TABLE).where(_OBJECTS.id == object_id).values(values))
+                kind = "vault.extended" if after.ends_at > before.ends_at else "vault.restricted"
+                _tell(write, kind, before, actor, reason=reason, purposes=values["purposes"], until=after.ends_at)
+            return after
 
     def destroy(self, object_id: str, *, actor: str, reason: str) -> VaultObject:
         """Delete the key and say when; the file is worth nothing from then on. Repeating it does nothing.
@@ -141,6 +165,28 @@ class VaultRows:
             write.connection.execute(gone)
             _tell(write, "vault.destroyed", before, actor, reason=reason)
             return _object(write.connection, object_id)
+
+    def holding(self, digests: Collection[bytes]) -> dict[bytes, VaultObject]:
+        """The objects that hold bytes with these SHA-256 digests now, by digest."""
+        query = select(_TABLE).where(_OBJECTS.sha256.in_(digests), _OBJECTS.destroyed_at.is_(None))
+        with self._database.read() as connection:
+            found = [_of(row) for row in connection.execute(query)]
+        return {each.sha256: each for each in found}
+
+    def joined(self, *, limit: int = _CHUNK_ROWS) -> list[Joined]:
+        """Items that joined cases and were not followed yet (`follow_to`), in the order in which they joined."""
+        query = select(_ITEMS.id, _CASES.purpose, _SCREENINGS.sha256).join(schema.cases, _CASES.id == _ITEMS.case_id)
+        query = query.outerjoin(schema.screenings, _SCREENINGS.id == _ITEMS.screening_id)
+        query = query.where(_ITEMS.id > select(_STATE.followed_item_id).scalar_subquery())
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(_ITEMS.id).limit(page_limit(limit))).all()
+        return [Joined(row.id, Purpose(row.purpose), row.sha256 and bytes(row.sha256)) for row in rows]
+
+    def follow_to(self, item_id: int) -> None:
+        """Note that the items up to this one were followed; another process may be further already."""
+        with self._database.write() as connection:
+            behind = update(schema_review.vault_state).where(_STATE.followed_item_id < item_id)
+            connection.execute(behind.values(followed_item_id=item_id))
 
     def has_keys(self) -> bool:
         """Whether any key is sealed here."""
@@ -169,7 +215,7 @@ class VaultRows:
 
 
 def _tell(write: AuditedWrite, kind: str, object_: VaultObject, actor: str, **facts: object) -> None:
-    about = {"sha256": object_.sha256.hex(), "purpose": object_.purpose.value, "ends_at": object_.ends_at, **facts}
+    about = {"sha256": object_.sha256.hex(), "purposes": sorted(object_.purposes), "ends_at": object_.ends_at, **facts}
     write.tell(NewEvent(kind, actor, f"vault:{object_.id}", about))
 
 
@@ -189,13 +235,13 @@ def _held(connection: Connection, sha256: bytes) -> VaultObject | None:
 
 def _row_of(object_: VaultObject) -> dict[str, Any]:
     fields = {column.name: getattr(object_, column.name) for column in _TABLE.columns}
-    fields["purpose"] = object_.purpose.value
+    fields["purposes"] = sorted(object_.purposes)
     return fields
 
 
 def _of(row: Row[Any]) -> VaultObject:
     fields = dict(row._mapping)
-    fields["purpose"] = Purpose(row.purpose)
+    fields["purposes"] = frozenset(map(Purpose, row.purposes))
     fields["sha256"] = bytes(row.sha256)
     fields["key_sealed"] = None if row.key_sealed is None else bytes(row.key_sealed)
     return VaultObject(**fields)

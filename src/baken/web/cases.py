@@ -34,7 +34,7 @@ class Cases:
         self._service = service
         self._cases = service.baken.store.cases
         self._queues = service.baken.queues()
-        self._events = service.baken.store.case_events
+        self._review = service.baken.review()
 
     def routes(self) -> list[BaseRoute]:
         """The routes, documented."""
@@ -96,9 +96,12 @@ class Cases:
         return Response(wire.encode(page), media_type="application/json")
 
     async def events(self, case_id: CaseId, limit: Limit = 100, cursor: Cursor = None) -> Response:
-        """List what happened to a case, in order."""
-        after_seq = after_id_of(cursor)
-        events = await self._service.store_pool.run(self._events.events, case_id, after_seq=after_seq, limit=limit + 1)
+        """List what happened to a case, in order.
+
+        While a first decision waits for a second one, nothing is told from which it follows: its one fact is `sealed`.
+        """
+        after_seq, read = after_id_of(cursor), self._review.page_of_events
+        events = await self._service.store_pool.run(read, case_id, after_seq=after_seq, limit=limit + 1)
         shown = events[:limit]
         next_cursor = str(shown[-1].seq) if len(events) > limit else None
         page = wire.CaseEventPage([wire.case_event(each) for each in shown], next_cursor)

@@ -26,6 +26,8 @@ _FULL_VIDEOS_HELD = 4
 _WAITING_VIDEOS = 8
 _LOOKING_THREADS = 4
 _WAITING_LOOKS = 64
+_PROVIDER_THREADS = 4
+_WAITING_FOR_PROVIDER = 16
 _RETRY_SECONDS = 1.0
 
 _log = structlog.stdlib.get_logger("baken.web")
@@ -48,13 +50,17 @@ class Service:
         self.video_pool = WorkPool("a video", threads=baken.workers.video_processes, max_waiting=_WAITING_VIDEOS)
         # A picture may have to come from a slow platform: nothing else waits for it.
         self.looking_pool = WorkPool("a picture", threads=_LOOKING_THREADS, max_waiting=_WAITING_LOOKS)
+        # Each asks another machine up to three times, up to ten seconds each: only sign-ins there wait for it.
+        self.provider_pool = WorkPool(
+            "the identity provider", threads=_PROVIDER_THREADS, max_waiting=_WAITING_FOR_PROVIDER
+        )
         self.upload_budgets = UploadBudgets(
             MemoryBudget(_FULL_BODIES_HELD * settings.max_upload_size_bytes),
             MemoryBudget(_FULL_VIDEOS_HELD * settings.max_video_size_bytes),
         )
         self.reads_locally = settings.resolved_database_url.startswith("sqlite")
         """SQLite answers a small read in microseconds; another machine's answer must not be waited for on the loop."""
-        self.housekeeper = Housekeeper(baken.keeper, baken.ranker(), baken.vault)
+        self.housekeeper = Housekeeper(baken.keeper, baken.ranker(), baken.vault, baken.holding)
         self.is_loaded = False
 
     def answers_inline(self) -> bool:
@@ -95,6 +101,7 @@ class Service:
         self.screening_pool.close()
         self.video_pool.close()
         self.looking_pool.close()
+        self.provider_pool.close()
         self.store_pool.close()
         self.housekeeper.close()
         self.baken.close()

@@ -107,8 +107,10 @@ class Account:
         return await self._confirm_password(visit)
 
     async def _confirm_password(self, visit: Visit) -> str | None:
-        """What to say when the present password is not right; None when it is."""
+        """What to say when the present password is not right; None when it is, or a link stands for it."""
         _ = translator(visit.language)
+        if self._is_let_in(visit):
+            return None
         browser = visit.origin.browser(visit.request)
         try:
             await self._run(self._people.confirm_password, visit.who, visit.form.get("present", ""), browser)
@@ -117,6 +119,10 @@ class Account:
         except TooManyAttemptsError:
             return _("Too many attempts have failed. Wait a while, then try again.")
         return None
+
+    def _is_let_in(self, visit: Visit) -> bool:
+        """Whether a one-time link, which stands for a password that is forgotten, has let the person in just now."""
+        return visit.session is not None and visit.session.is_begun_by_link and self._people.is_fresh(visit.session)
 
     def _offer(self, visit: Visit, secret: bytes, *, error: str | None = None) -> Response:
         picture = io.BytesIO()
@@ -139,6 +145,7 @@ class Account:
             picture=Markup(picture.getvalue().decode()),  # noqa: S704 - drawn by segno from modules alone
             text=text_of(secret),
             secret=base64.b32encode(secret).decode(),
+            asks_password=visit.who.has_password and not self._is_let_in(visit),
             is_half_in=visit.session is not None and self._people.lacks_second_factor(visit.who, visit.session),
             error=error,
             status=HTTPStatus.OK if error is None else HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -152,6 +159,8 @@ class Account:
             "account.html",
             status=HTTPStatus.OK if error is None else HTTPStatus.UNPROCESSABLE_ENTITY,
             account=user,
+            is_let_in=self._is_let_in(visit),
+            asks_password=user.has_password and not self._is_let_in(visit),
             identities=await self._run(self._store.identities.of_user, user.id),
             sessions=[session for session in found if self._people.is_running(session)],
             own=visit.session,

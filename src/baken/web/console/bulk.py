@@ -7,11 +7,11 @@ from http import HTTPStatus
 
 from starlette.responses import Response
 
-from baken.accounts import User
-from baken.cases import Case, Decision, DecisionKind
+from baken.cases import Decision, DecisionKind
 from baken.cases_query import QueueQuery
-from baken.errors import AccessError, ConflictError, InvalidValueError, NotFoundError, TooLargeError
+from baken.errors import ConflictError, InvalidValueError, TooLargeError
 from baken.review import BulkPlan
+from baken.web.console.case_forms import id_in
 from baken.web.console.case_lists import list_values
 from baken.web.console.pages import Pages
 from baken.web.console.queue import address_of
@@ -62,22 +62,14 @@ class Bulk:
             plan = await self._run(self._review.plan, visit.who, case_ids, decision)
             error = _("Something has changed meanwhile, and nothing was done. This is what would be done now.")
             return await self._summary(visit, decision, plan, error=error, status=HTTPStatus.CONFLICT)
-        return await self._done(visit, "decided", done)
+        return await self._done(visit, "decided", done, left_count=len(case_ids) - len(done))
 
     async def undo(self, visit: Visit) -> Response:
-        """Take the decisions back, of as many of the cases as still can be."""
-        undone = await self._run(self._undo_all, visit.who, visit.chosen("case"))
-        return await self._done(visit, "undone", undone)
-
-    def _undo_all(self, user: User, case_ids: list[str]) -> list[Case]:
-        undone = []
-        for case_id in case_ids:
-            try:
-                self._review.undo(user, case_id)
-            except (ConflictError, NotFoundError, AccessError):
-                continue  # the page says how many were not: their actions are final, or somebody was quicker
-            undone.append(self._review.case(user, case_id))
-        return undone
+        """Take the decisions back that the page named, of as many of the cases as still can be."""
+        given = dict(_case_and_seq(name) for name in visit.chosen("given"))
+        undone = await self._run(self._review.undo_all, visit.who, given)
+        seqs = {case_id: given[case_id] for case_id in undone}
+        return await self._done(visit, "undone", seqs, left_count=len(given) - len(undone))
 
     async def _form(self, visit: Visit, *, error: str | None = None) -> Response:
         _ = translator(visit.language)
@@ -121,15 +113,21 @@ class Bulk:
             fields=[(name, visit.form.get(name, "")) for name in ("decision", "why", "words", "category")],
         )
 
-    async def _done(self, visit: Visit, what: str, cases: list[Case]) -> Response:
-        left_count = len(visit.chosen("case")) - len(cases)
-        return await self._page(visit, "bulk_done.html", what=what, cases=cases, left_count=left_count)
+    async def _done(self, visit: Visit, what: str, seqs: dict[str, int], *, left_count: int) -> Response:
+        cases = await self._run(self._queues.cases, visit.who, list(seqs))
+        return await self._page(visit, "bulk_done.html", what=what, cases=cases, seqs=seqs, left_count=left_count)
 
     async def _page(self, visit: Visit, template: str, /, *, status: int = HTTPStatus.OK, **values: object) -> Response:
         shared = await self._run(list_values, self._store, visit.language, datetime.now(UTC))
         query = QueueQuery.parse(visit.form.get("query", ""))
         shared |= {"back": address_of(query), "query": query.format()}
         return self._pages.render(visit, template, status=status, **{**shared, **values})
+
+
+def _case_and_seq(name: str) -> tuple[str, int]:
+    """A case and the number of a decision's event, as the page names both."""
+    case_id, _, seq = name.partition("/")
+    return case_id, id_in(seq) or 0
 
 
 def _decision_in(visit: Visit) -> Decision:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from baken import candidates
 from baken.accounts import User
-from baken.cases import Awaits, Decision
+from baken.cases import Decision
 from baken.errors import ConflictError, InvalidValueError, LeaseLostError, NotAuthorisedError, NotFoundError
 from baken.review import BulkPlan
 from baken.web.console.case_forms import Asked, FormError, decision_in, id_in, reason_in, until_in
@@ -78,8 +78,9 @@ class CasePages:
         return await self._take(visit, "resume", resume)
 
     async def undo(self, visit: Visit) -> Response:
-        """Take the last decision back."""
-        return await self._take(visit, "undo", self._review.undo)
+        """Take the last decision back, if it is the one that was shown."""
+        seq = id_in(visit.form.get("seq")) or 0
+        return await self._take(visit, "undo", lambda user, case_id: self._review.undo(user, case_id, seq))
 
     async def hold(self, visit: Visit) -> Response:
         """Lay it aside for a while."""
@@ -156,8 +157,8 @@ class CasePages:
 
         Of a second decision it is not told: whether anything follows says what the first one was.
         """
-        case = self._reader.standing(user, case_id).case
-        if case.item_count < MANY_ITEMS or case.awaits is Awaits.SECOND:
+        standing = self._reader.standing(user, case_id)
+        if standing.case.item_count < MANY_ITEMS or standing.has_sealed:
             return None
         plan = self._review.plan(user, [case_id], decision)
         return plan if plan.cases else None

@@ -65,7 +65,7 @@ class CaseReader:
             here=asked.address(case_id, did=""),
             words=words,
             standing=standing,
-            told=words.standing(standing, user, self._review.action_counts(user, case_id)),
+            told=words.standing(standing, user),
             points=self._queues.row(user, case).points,
             trail=self._trail(user, case, asked),
             facts=facts,

@@ -23,8 +23,6 @@ from baken.web.console.words import action_names, action_state_names, decision_m
 SHORT_ID_CHARACTERS = 8
 _MAIN_STEPS = frozenset({CaseStep.CLAIM, CaseStep.RELEASE, CaseStep.RESUME, CaseStep.DECIDE, CaseStep.UNDO})
 
-ActionCounts = Mapping[tuple[ActionKind, ActionState], int]
-
 
 @dataclass(frozen=True, slots=True)
 class Trail:
@@ -98,7 +96,7 @@ class CaseWords:
         self.hold_reasons = hold_reasons(self._)
         self.life = LifeWords(language, names, self.categories)
 
-    def standing(self, standing: CaseStanding, user: User, actions: ActionCounts) -> StandingView:
+    def standing(self, standing: CaseStanding, user: User) -> StandingView:
         """Where the case stands, and how far what is done about it."""
         case, given = standing.case, standing.given
         is_shown = case.awaits is not Awaits.FIRST
@@ -112,7 +110,7 @@ class CaseWords:
                 for event in given
                 if is_shown
             ),
-            tuple(self._action_line(kind, state, count) for (kind, state), count in sorted(actions.items())),
+            tuple(self._action_line(kind, state, count) for (kind, state), count in sorted(standing.actions.items())),
         )
 
     def _action_line(self, kind: ActionKind, state: ActionState, count: int) -> str:
@@ -148,11 +146,10 @@ class CaseWords:
             said.append(_("Your claim ended, and somebody else took the case over."))
         if standing.has_sealed:
             said.append(_("A first decision is given. You do not see it before you have given yours."))
-        elif case.awaits is Awaits.SECOND and any(event.actor == user.actor for event in standing.given):
+        elif case.awaits is not None and {event.actor for event in standing.given} == {user.actor}:
             said.append(_("You have decided. The second person does not see what you said."))
         if case.awaits is Awaits.LEAD:
-            disagree = len(standing.given) > 1
-            said.append(_("Two persons disagree: a lead settles it.") if disagree else _("It was escalated."))
+            said.append(_("Two persons disagree: a lead settles it.") if standing.is_split else _("It was escalated."))
         return said
 
     def options(self, case: Case) -> list[Option]:

@@ -70,7 +70,7 @@ class FindingPages:
             after=after,
             address=partial(account_address, account_ref),
             account_address=account_address,
-            finding_names=finding_names(_),
+            finding_names=finding_names(_, is_of_all_banks=visit.who.bank_ids is None),
             verdict_names=verdict_names(_),
         )
 
@@ -99,13 +99,13 @@ def kind_names(_: Translate) -> dict[SearchKind, str]:
     }
 
 
-def finding_names(_: Translate) -> dict[Finding | None, str]:
-    """What a screening can come to."""
+def finding_names(_: Translate, *, is_of_all_banks: bool) -> dict[Finding | None, str]:
+    """What a screening can come to; who reaches some banks alone is not told what is clear and what is others'."""
     return {
         Finding.CLEAR: _("clear"),
         Finding.MATCHED: _("matched"),
         Finding.UNSCREENABLE: _("could not be checked"),
-        None: _("no longer kept"),
+        None: _("no longer kept") if is_of_all_banks else _("nothing of your banks"),
     }
 
 

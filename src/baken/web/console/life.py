@@ -116,7 +116,7 @@ class LifeWords:
 
     def _cancelled(self, event: CaseEvent) -> Iterator[str]:
         _n = self._n
-        if event.facts["cancelled"]:
+        if event.facts.get("cancelled"):  # they are not told while a decision is sealed
             yield _n("%d action is not done", "%d actions are not done", event.facts["cancelled"])
 
     def _reopened(self, event: CaseEvent) -> Iterator[str]:

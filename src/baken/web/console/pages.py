@@ -45,6 +45,7 @@ def method_names(_: Translate) -> dict[SignInMethod, str]:
         SignInMethod.RECOVERY_CODE: _("recovery code"),
         SignInMethod.SET_UP: _("invitation"),
         SignInMethod.ONCE: _("one-time link"),
+        SignInMethod.ONCE_FACTOR: _("one-time link, two factors"),
         SignInMethod.PROVIDER: _("identity provider"),
         SignInMethod.PROVIDER_FACTOR: _("identity provider, two factors"),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from http import HTTPStatus
 
 import structlog
@@ -14,7 +13,8 @@ from baken.providers import VISIT_LIFETIME, Provider, Return
 from baken.web.console.entrance import Entrance
 from baken.web.console.pages import Pages
 from baken.web.console.texts import translator
-from baken.web.console.visits import Visit
+from baken.web.console.visits import Visit, leave_for
+from baken.web.errors import OverloadedError
 from baken.web.service import Service
 
 _COOKIE = "provider"
@@ -33,24 +33,30 @@ class ProviderPages:
         self, service: Service, people: People, provider: Provider | None, pages: Pages, entrance: Entrance
     ) -> None:
         self._run = service.store_pool.run
+        self._ask = service.provider_pool.run
         self._people = people
         self._provider = provider
         self._pages = pages
         self._entrance = entrance
 
     async def begin(self, visit: Visit) -> Response:
-        """Lead the browser to the provider."""
+        """Lead the browser to the provider; one that another site's page sent here is asked first.
+
+        Beginning counts as an attempt, and such a page could use up what its visitors' address may fail.
+        """
         _ = translator(visit.language)
         provider = self._known()
+        if visit.origin.is_led_from_elsewhere(visit.request):
+            return leave_for(visit, "/console/sign-in")
         try:
             await self._run(self._people.count_attempt, visit.origin.browser(visit.request))
-            departure = await asyncio.to_thread(provider.begin)
+            departure = await self._ask(provider.begin)
         except TooManyAttemptsError:
             error, status = (
                 _("Too many attempts have failed. Wait a while, then try again."),
                 HTTPStatus.TOO_MANY_REQUESTS,
             )
-        except ProviderError as failure:
+        except (ProviderError, OverloadedError) as failure:
             error, status = self._failed(visit, failure)
         else:
             seconds = int(VISIT_LIFETIME.total_seconds())
@@ -67,9 +73,9 @@ class ProviderPages:
         returned = Return(cookie_state, given.get("state"), given.get("code"), given.get("error"), given.get("iss"))
         browser = visit.origin.browser(visit.request)
         try:
-            claims = await asyncio.to_thread(provider.finish, returned)
+            claims = await self._ask(provider.finish, returned)
             entered = await self._run(provider.enter, self._people, claims, browser)
-        except (NotAuthenticatedError, ProviderError) as failure:
+        except (NotAuthenticatedError, ProviderError, OverloadedError) as failure:
             error, status = self._failed(visit, failure)
             return self._entrance.page(visit, error=error, status=status)
         if isinstance(entered, NotLinked):
@@ -96,10 +102,10 @@ class ProviderPages:
         """What to say, and its status; the log has the reason."""
         _ = translator(visit.language)
         _log.warning("provider_sign_in_failed", code=failure.code, message=failure.message)
-        if isinstance(failure, ProviderError):
-            text = _("%s cannot be reached, or does not answer as it should. Sign in with name and password instead.")
-            status = HTTPStatus.SERVICE_UNAVAILABLE
-        else:
+        if isinstance(failure, NotAuthenticatedError):
             text = _("Signing in with %s did not work. Begin again.")
             status = HTTPStatus.UNAUTHORIZED
+        else:
+            text = _("%s cannot be reached, or does not answer as it should. Sign in with name and password instead.")
+            status = HTTPStatus.SERVICE_UNAVAILABLE
         return text.replace("%s", self._known().name), status

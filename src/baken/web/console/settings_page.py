@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 from starlette.responses import Response
 
-from baken.settings import SECRET_NAMES, Settings, origin_of
+from baken.settings import CONFIG_FILE_NAME, SECRET_NAMES, Settings, given_in_file
 from baken.web.console.pages import Pages
 from baken.web.console.visits import Visit
 from baken.web.service import Service
@@ -34,12 +34,14 @@ class SettingsPage:
     """Every setting: its value, where that comes from, and what it is for."""
 
     def __init__(self, service: Service, pages: Pages) -> None:
+        self._run = service.store_pool.run
         self._pages = pages
         self._settings = service.baken.settings
 
     async def show(self, visit: Visit) -> Response:
         """The table, those that somebody gave first."""
-        shown = [_shown(self._settings, name) for name in Settings.model_fields]
+        in_file = await self._run(given_in_file, self._settings)
+        shown = [_shown(self._settings, name, is_in_file=name in in_file) for name in Settings.model_fields]
         return self._pages.render(
             visit,
             "settings.html",
@@ -48,7 +50,7 @@ class SettingsPage:
         )
 
 
-def _shown(settings: Settings, name: str) -> ShownSetting:
+def _shown(settings: Settings, name: str, *, is_in_file: bool) -> ShownSetting:
     field = Settings.model_fields[name]
     is_secret = name in SECRET_NAMES
     return ShownSetting(
@@ -56,7 +58,7 @@ def _shown(settings: Settings, name: str) -> ShownSetting:
         value=None if is_secret else _text(getattr(settings, name)),
         is_secret=is_secret,
         is_given=name in settings.model_fields_set and getattr(settings, name) is not None,
-        origin=origin_of(settings, name),
+        origin=CONFIG_FILE_NAME if is_in_file else None,
         default=None if is_secret else _text(field.default),
         description=_description(field.description or ""),
     )

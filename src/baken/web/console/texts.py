@@ -25,6 +25,11 @@ _Texts = dict[str, tuple[str, ...]]
 
 
 @functools.cache
+def _locale(language: str) -> Locale:
+    return Locale.parse(language)  # a page has a hundred times and numbers, and reading it takes as long as one of them
+
+
+@functools.cache
 def translations(language: str) -> _Texts:
     """The texts of a language by the English ones: one each, or one each for one and several; empty for English."""
     if language == "en":
@@ -56,7 +61,7 @@ def counter(language: str) -> Count:
 
     All our languages have one form for one (which is 0 as well in French) and one for several.
     """
-    known, locale = translations(language), Locale.parse(language)
+    known, locale = translations(language), _locale(language)
 
     def count(one: str, several: str, how_many: float) -> str:
         forms = known.get(one, (one, several))
@@ -78,7 +83,7 @@ def when(time: datetime | None, language: str) -> str:
     """A time as the language writes it, in UTC, which everyone who reads the audit log shares."""
     if time is None:
         return ""
-    return format_datetime(time.astimezone(UTC), "medium", locale=Locale.parse(language)) + " UTC"
+    return format_datetime(time.astimezone(UTC), "medium", locale=_locale(language)) + " UTC"
 
 
 def fill(text: str, /, **values: object) -> str:
@@ -88,9 +93,9 @@ def fill(text: str, /, **values: object) -> str:
 
 def ago(time: datetime, now: datetime, language: str) -> str:
     """How long ago a time was, or how soon it is, as the language says it in short."""
-    return format_timedelta(time - now, add_direction=True, format="short", locale=Locale.parse(language))
+    return format_timedelta(time - now, add_direction=True, format="short", locale=_locale(language))
 
 
 def number(value: float, language: str) -> str:
     """A number as the language writes it, with at most one decimal."""
-    return format_decimal(value, format="#,##0.#", locale=Locale.parse(language))
+    return format_decimal(value, format="#,##0.#", locale=_locale(language))

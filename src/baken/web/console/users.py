@@ -71,7 +71,9 @@ class Users:
         try:
             if what == "unlink":
                 await self._run(self._people.unlink_identities, user, subject=subject, actor=actor)
-            elif self._provider is not None:
+            elif self._provider is None:
+                return _("There is no identity provider here to link with. Nothing was changed.")
+            else:
                 await self._run(self._people.link_identity, user, self._provider.issuer, subject, actor=actor)
         except ConflictError:
             return _("Another user signs in with that. Nothing was changed.")

@@ -64,6 +64,11 @@ class Origin:
             return hmac.compare_digest(given.encode(), expected.encode())
         return request.headers.get("sec-fetch-site", "same-origin") == "same-origin"
 
+    @staticmethod
+    def is_led_from_elsewhere(request: Request) -> bool:
+        """Whether another site's page has the browser ask, as far as the browser says: a link, a picture, a frame."""
+        return request.headers.get("sec-fetch-site", "none") not in {"same-origin", "none"}
+
     def browser(self, request: Request) -> Browser:
         """Where the request comes from."""
         address = request.client.host if request.client is not None else None

@@ -95,7 +95,7 @@ def _widen_cases() -> None:
         op.create_index(name, "cases", [indexed], sqlite_where=is_set, postgresql_where=is_set)
     op.add_column("case_items", sa.Column("visibility", sa.Text()))
     op.create_index("case_items_item_ref", "case_items", ["item_ref"])
-    op.create_index("case_items_account_ref", "case_items", ["account_ref", "screening_id"])
+    op.create_index("case_items_account_ref", "case_items", ["account_ref", "screening_id", "case_id"])
     op.create_index("case_items_case", "case_items", ["case_id", "id"])
     op.drop_index("seen_items_account_ref", "seen_items")
     op.create_index("seen_items_account_ref", "seen_items", ["account_ref", "screening_id"])
@@ -118,6 +118,15 @@ def _make_case_tables() -> None:
     op.execute(
         "INSERT INTO case_entries (case_id, entry_id) SELECT DISTINCT case_keys.case_id, entries.id FROM case_keys"
         " JOIN entries ON entries.id = case_keys.key_id WHERE case_keys.kind = 'entry'"
+    )
+    op.create_table(
+        "case_files", sa.Column("code", sa.LargeBinary(), primary_key=True), _of("cases", "case_id", is_key=True)
+    )
+    items = "case_items JOIN screenings ON screenings.id = case_items.screening_id"
+    op.execute(
+        f"INSERT INTO case_files (code, case_id) SELECT screenings.sha256, case_items.case_id FROM {items}"  # noqa: S608
+        f" UNION SELECT screenings.pdq, case_items.case_id FROM {items}"
+        " WHERE screenings.pdq IS NOT NULL AND screenings.unscreenable_reason IS NULL"
     )
     op.create_table(
         "case_events",
@@ -214,7 +223,7 @@ def _make_looking() -> None:
         _needed("sha256", sa.LargeBinary()),
         _needed("size_bytes", _id_type()),
         sa.Column("format", sa.Text()),
-        _needed("purpose", sa.Text()),
+        _needed("purposes", _json_type()),
         _needed("reason", sa.Text()),
         sa.Column("key_sealed", sa.LargeBinary()),
         _time("held_at"),
@@ -227,6 +236,12 @@ def _make_looking() -> None:
         op.create_index(
             name, "vault_objects", [column], unique=is_unique, sqlite_where=is_there, postgresql_where=is_there
         )
+    op.create_table(
+        "vault_state",
+        sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False),
+        _needed("followed_item_id", _id_type()),
+    )
+    op.execute("INSERT INTO vault_state (id, followed_item_id) VALUES (1, 0)")
 
 
 def _make_identities() -> None:
