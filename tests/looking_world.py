@@ -59,6 +59,14 @@ class Clock:
         self.now += timedelta(**given)
 
 
+class Idle:
+    """A keeper of the seen index with nothing to do."""
+
+    def has_work(self) -> bool:
+        """Never."""
+        return False
+
+
 def jpeg(seed: int, size: tuple[int, int] = (640, 480)) -> bytes:
     """A drawn picture as JPEG."""
     file = io.BytesIO()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +52,13 @@ def folder(tmp_path: Path) -> Path:
     (path / "cut.jpg").write_bytes(truncated_jpeg(draw(1, SIZE_PX)))
     (path / "empty.jpg").touch()
     return path
+
+
+def test_what_few_commands_use_is_not_loaded_for_all_of_them():
+    slow = ("httpx", "granian", "onnxruntime", "av")
+    script = f"import sys; import baken.cli; print(*[name for name in {slow} if name in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert loaded.stdout.split() == []
 
 
 def test_screening_a_match_prints_a_table_and_a_summary_and_exits_10(baken: Command, folder: Path):

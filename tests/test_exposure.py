@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baken.cases import Level, Reveal
-from baken.exposure import Budgets, Spent, by_day, points_of, state_of, tallied
+from baken.cases import Level
+from baken.exposure import Budgets, Spent, Tally, points_of, state_of
 from baken.model import Purpose
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
@@ -17,11 +17,6 @@ SHOWING = (Level.PREVIEW, Level.CLEARER, Level.ORIGINAL)
 
 def ago(minutes: float, points: int = 1) -> Spent:
     return Spent(NOW - timedelta(minutes=minutes), points)
-
-
-def reveal(number: int, level: Level, at: datetime, seconds: float | None = None) -> Reveal:
-    hidden = None if seconds is None else at + timedelta(seconds=seconds)
-    return Reveal(number, "usr_1", "case_1", "scr_1", level, Purpose.OWN_PHOTO, None, at, hidden, seconds)
 
 
 def test_a_look_counts_as_many_points_as_its_level():
@@ -88,19 +83,5 @@ def test_at_the_time_that_is_told_the_look_fits_and_just_before_it_does_not(
         assert state_of(budgets, spent, 0, NOW).allows(level)
 
 
-def test_the_ledger_sums_by_day_level_and_purpose():
-    yesterday = NOW - timedelta(days=1)
-    reveals = [
-        reveal(1, Level.PREVIEW, yesterday, 2.0),
-        reveal(2, Level.ORIGINAL, NOW, 4.0),
-        reveal(3, Level.ORIGINAL, NOW, None),
-        reveal(4, Level.PREVIEW, NOW, 1.5),
-    ]
-    days = by_day(reveals)
-    assert [day.day for day in days] == [NOW.date(), yesterday.date()]
-    assert [(tally.level, tally.count, tally.points, tally.shown_seconds) for tally in days[0].tallies] == [
-        (Level.ORIGINAL, 2, 6, 4.0),
-        (Level.PREVIEW, 1, 1, 1.5),
-    ]
-    assert (days[0].count, days[0].points, days[0].shown_seconds) == (3, 7, 5.5)
-    assert sum(tally.count for tally in tallied(reveals)) == 4
+def test_a_tally_counts_as_many_points_as_its_looks():
+    assert Tally(NOW.date(), Level.ORIGINAL, Purpose.OWN_PHOTO, 4, 2.5).points == 12

@@ -23,7 +23,7 @@ from baken.model import Purpose, Screening
 from baken.sealing import Sealer
 from baken.store import Store
 from baken.store.vault_rows import VaultObject
-from looking_world import START, Clock, World, jpeg, screening_of
+from looking_world import START, Clock, Idle, World, jpeg, screening_of
 
 DATA = jpeg(3)
 SHA256 = hashlib.sha256(DATA).digest()
@@ -230,14 +230,6 @@ def test_a_change_of_the_rules_ends_what_they_forbid_and_nothing_else(world: Wor
     assert days_of(held_in(world)) == 30
     holding_in(world, shipped("us"), purposes=frozenset({ABUSE})).apply_rules()
     assert world.store.vault.objects() == []
-
-
-class Idle:
-    """A keeper of the seen index with nothing to do."""
-
-    def has_work(self) -> bool:
-        """Never."""
-        return False
 
 
 def test_the_housekeeper_follows_cases_and_applies_the_rules(world: World):

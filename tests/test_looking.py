@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from sqlalchemy import event
 
 from baken.accounts import Role, User
 from baken.cases import Level, Reveal
@@ -23,13 +25,19 @@ from baken.errors import (
     NotFoundError,
     UnshowableError,
 )
-from baken.exposure import Budgets
+from baken.exposure import Budgets, Tally
+from baken.housekeeping import Housekeeper
+from baken.images import DecodeLimits
 from baken.jurisdictions import Tells, shipped
 from baken.looking import LookView, Source, WhyNot
+from baken.looking_shown import Shown
 from baken.media import MediaRules
 from baken.model import Purpose
+from baken.previews import Preview
 from baken.store import Store
-from looking_world import START, World, jpeg, screening_of
+from baken.videos import DEFAULT_VIDEO_LIMITS
+from baken.workers_pool import InProcess
+from looking_world import START, Idle, World, jpeg, screening_of
 
 DATA = jpeg(3)
 
@@ -99,6 +107,34 @@ def test_a_picture_is_given_again_while_its_reveal_runs_and_not_after(scene: Sce
     scene.world.clock.wait(seconds=1)
     with pytest.raises(NotFoundError, match="is over"):
         scene.looking.picture(scene.alice, reveal.id)
+
+
+def test_a_picture_that_nobody_fetches_stays_in_memory_no_longer_than_its_reveal_and_never_many(world: World):
+    shown = Shown(InProcess(), DecodeLimits(), DEFAULT_VIDEO_LIMITS, now=world.clock)
+    small, large = Preview(b"small", 1, 1), Preview(bytes(30 << 20), 1, 1)
+    shown.keep(1, small, until=START + timedelta(seconds=120))
+    shown.keep(2, small, until=START + timedelta(seconds=121))
+    world.clock.wait(seconds=120)
+    shown.forget_ended()
+    assert (shown.kept(1), shown.kept(2), shown.kept(2)) == (None, small, None)
+    for number in range(3, 6):
+        shown.keep(number, large, until=START + timedelta(seconds=240))
+    assert [shown.kept(number) is None for number in (3, 4, 5)] == [True, False, False]
+    for number in range(40):
+        shown.keep(number, small, until=START + timedelta(seconds=240))
+    assert sum(shown.kept(number) is not None for number in range(40)) == 32
+
+
+def test_the_housekeeper_forgets_pictures_that_nobody_fetched(scene: Scene):
+    scene.reveal()
+    scene.world.clock.wait(seconds=120)
+    keeper = Housekeeper(Idle(), None, None, None, scene.looking, poll_seconds=0.01)  # type: ignore[arg-type]
+    keeper.start()
+    until = time.monotonic() + 20
+    while scene.looking._shown._kept:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    keeper.close()
 
 
 def test_a_hidden_picture_is_gone_and_the_time_on_screen_is_no_longer_than_has_passed(scene: Scene):
@@ -173,7 +209,6 @@ def test_the_profile_bounds_each_role_and_asks_for_reasons(world: World):
     scene = Scene(world, Purpose.KNOWN_ABUSE)
     view = scene.view()
     assert (view.level_allowed, view.reasons_at) == (Level.CLEARER, {Level.CLEARER, Level.ORIGINAL})
-    assert view.needs_reason
     assert view.tells is Tells.AUTHORITY
     assert scene.view(scene.bob).level_allowed is Level.ORIGINAL
     with pytest.raises(NotAuthorisedError, match="level 3 was asked for"):
@@ -274,16 +309,16 @@ def test_nobody_lifts_their_own_budget_and_only_leads_lift(scene: Scene):
 def test_without_bytes_the_case_says_so_and_a_look_costs_nothing(scene: Scene):
     item = scene.world.item(scene.case, 2, jpeg(4), is_held=False, url="https://media.test/photo")
     view = scene.looking.view_of(scene.alice, scene.case, item)
-    assert (view.has_bytes, view.source, view.why_not) == (False, None, WhyNot.NO_BYTES)
+    assert (view.source, view.why_not) == (None, WhyNot.NO_BYTES)
     with pytest.raises(UnshowableError, match="no bytes of it are held"):
         scene.looking.reveal(scene.alice, scene.case.id, item.screening_id, Level.PREVIEW)
     assert scene.world.events("picture.") == []
-    assert scene.looking.budget(scene.alice).day_points == 0
+    assert scene.looking.exposure(scene.alice, scene.alice).budget.day_points == 0
 
 
 def test_what_cannot_be_decoded_is_never_shown_as_it_is(world: World):
     scene = Scene(world, data=b"<svg onload=alert(1)>" * 100)
-    assert scene.view().has_bytes
+    assert scene.view().source is Source.VAULT
     with pytest.raises(UnshowableError, match="cannot be shown"):
         scene.reveal(Level.ORIGINAL)
     assert world.events("picture.") == []
@@ -297,6 +332,22 @@ def test_a_damaged_file_of_the_vault_is_no_picture(scene: Scene):
     path.unlink()
     with pytest.raises(UnshowableError, match="is not in"):
         scene.reveal()
+
+
+def test_a_lost_key_is_no_picture_and_the_platform_is_asked_instead(world: World, tmp_path: Path):
+    token = tmp_path / "token"
+    token.write_text("made-up-token")
+    world.media = MediaRules(frozenset({"media.test"}), token_file=token)
+    world.resolve = lambda *_: ["9.9.9.9"]
+    scene = Scene(world)
+    item = world.item(scene.case, 2, jpeg(4), url="https://media.test/photo")
+    (tmp_path / "feature.key").unlink()
+    token.unlink()  # what is asked first says why; what is asked next is broken too
+    for each, why in ((scene.item, "feature.key"), (item, "media_token_file")):
+        with pytest.raises(UnshowableError, match=why):
+            scene.looking.reveal(scene.alice, scene.case.id, each.screening_id, Level.PREVIEW)
+    assert scene.view().levels  # the page is there
+    assert world.events("picture.") == []
 
 
 def test_bytes_come_from_the_platform_where_none_are_held(world: World):
@@ -353,8 +404,12 @@ def test_the_ledger_is_ones_own_and_everybodys_for_who_may_see_it(scene: Scene):
     scene.looking.hide(scene.alice, reveal.id, 4.0)
     scene.reveal(Level.PREVIEW)
     own = scene.looking.exposure(scene.alice, scene.alice)
-    assert [(tally.level, tally.count, tally.shown_seconds) for tally in own.total] == [(3, 1, 4.0), (1, 1, 0.0)]
-    assert own.days[0].points == own.budget.day_points == 4
+    day = START.date()
+    assert own.tallies == (
+        Tally(day, Level.ORIGINAL, Purpose.OWN_PHOTO, 1, 4.0),
+        Tally(day, Level.PREVIEW, Purpose.OWN_PHOTO, 1, 0.0),
+    )
+    assert sum(tally.points for tally in own.tallies) == own.budget.day_points == 4
     assert scene.looking.exposure(scene.bob, scene.alice) == own
     with pytest.raises(NotAuthorisedError):
         scene.looking.exposure(scene.alice, scene.bob)
@@ -363,16 +418,51 @@ def test_the_ledger_is_ones_own_and_everybodys_for_who_may_see_it(scene: Scene):
     otto = scene.world.user("otto", Role.AUDITOR)
     everyone = {each.user.name: each for each in scene.looking.exposure_of_all(otto)}
     assert set(everyone) == {"alice", "bob"}
-    assert everyone["alice"].total == own.total
-    assert everyone["bob"].total == ()
-    assert [(each.name, each.reveal.level) for each in scene.looking.seen_by(otto, scene.case.id)] == [
+    assert (everyone["alice"].counts, everyone["alice"].shown_seconds) == ({Level.ORIGINAL: 1, Level.PREVIEW: 1}, 4.0)
+    assert everyone["alice"].budget == own.budget
+    assert (everyone["bob"].counts, everyone["bob"].shown_seconds) == ({}, 0.0)
+    seen = scene.looking.seen_by(otto, scene.case.id)
+    assert [(each.name, each.reveal.level) for each in seen.looks] == [
         ("alice", Level.PREVIEW),
         ("alice", Level.ORIGINAL),
     ]
+    assert not seen.has_more
     with pytest.raises(NotAuthorisedError):
         scene.looking.seen_by(scene.alice, scene.case.id)
     scene.world.clock.wait(days=31)
-    assert scene.looking.exposure(scene.alice, scene.alice).days == ()
+    assert scene.looking.exposure(scene.alice, scene.alice).tallies == ()
+
+
+def test_everybodys_ledger_takes_as_many_statements_for_many_people_as_for_few(scene: Scene):
+    scene.reveal()
+
+    def statements() -> int:
+        asked: list[str] = []
+        engine = scene.world.store._database.engine
+
+        def note(*given: object) -> None:
+            asked.append(str(given[2]))
+
+        event.listen(engine, "before_cursor_execute", note)
+        people = scene.looking.exposure_of_all(scene.bob)
+        event.remove(engine, "before_cursor_execute", note)
+        assert people[0].budget.day_points == 1
+        return len(asked)
+
+    few = statements()
+    for number in range(20):
+        scene.world.user(f"reviewer {number}", Role.REVIEWER)
+    assert statements() == few < 10
+
+
+def test_of_a_case_that_was_looked_at_often_the_newest_looks_are_told_and_that_there_are_more(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("baken.looking.MAX_SEEN", 2)
+    reveals = [scene.reveal().id for _ in range(3)]
+    seen = scene.looking.seen_by(scene.bob, scene.case.id)
+    assert [each.reveal.id for each in seen.looks] == reveals[:0:-1]
+    assert seen.has_more
 
 
 def test_two_looks_at_once_do_not_both_spend_what_is_left(store: Store, tmp_path: Path):
@@ -406,7 +496,16 @@ def test_two_looks_at_once_do_not_both_spend_what_is_left(store: Store, tmp_path
     scene.looking.lift(scene.bob, scene.alice.id, extra_points=7, hours=2, reason="more")
     report = scene.looking.exposure(scene.bob, scene.alice)
     assert (report.opted_out, report.lifts[0].extra_count, report.budget.extra_points) == ({Purpose.WATCH}, 7, 7)
-    assert report.total[0].shown_seconds == 2.5
+    [tally] = report.tallies
+    assert (tally.day, tally.shown_seconds) == (START.date(), 2.5)
     [of_all] = [each for each in scene.looking.exposure_of_all(scene.bob) if each.user.id == scene.alice.id]
-    assert of_all.total == report.total
+    assert (of_all.counts, of_all.shown_seconds, of_all.budget) == ({Level.CLEARER: 1}, 2.5, report.budget)
+    world.clock.now = START.replace(hour=23, minute=59)  # days end in UTC
+    world.claim(scene.case, scene.alice)
+    scene.looking.lift(scene.bob, scene.alice.id, extra_points=7, hours=2, reason="more")
+    scene.reveal()
+    world.clock.wait(minutes=2)
+    scene.reveal()
+    days = [tally.day for tally in scene.looking.exposure(scene.bob, scene.alice).tallies]
+    assert days == [START.date() + timedelta(days=1), START.date(), START.date()]
     assert world.store.reveals.purposes_of(scene.item.screening_id) == {Purpose.OWN_PHOTO}

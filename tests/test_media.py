@@ -142,8 +142,9 @@ def test_a_token_is_read_from_its_file_each_time(port: int, tmp_path: Path):
     assert asking.fetch(f"http://media.test:{port}/photo", SHA256) == DATA
     assert Platform.asked[0][1]["authorization"] == "Bearer made-up-token"
     token.unlink()
-    with pytest.raises(SettingError, match="media_token_file"):
-        asking.fetch(f"http://media.test:{port}/photo", SHA256)
+    refused = asking.fetch(f"http://media.test:{port}/photo", SHA256)
+    assert fault(refused) is MediaFault.TOKEN
+    assert "media_token_file" in str(refused)
     with pytest.raises(SettingError, match="media_token_file"):
         media(port, token_file=token)
 
@@ -282,6 +283,9 @@ def test_public_addresses_are_public():
         ("https://media.test:port/", MediaFault.ADDRESS),
         ("https://[::1/", MediaFault.ADDRESS),
         ("https:///photo", MediaFault.ADDRESS),
+        ("https://media.test/pho\x01to", MediaFault.ADDRESS),
+        ("https://media.test/photo?\x7f", MediaFault.ADDRESS),
+        ("https://media.test/\tphoto", MediaFault.ADDRESS),
         ("https://m\N{LATIN SMALL LETTER E WITH ACUTE}dia.test/photo", MediaFault.ADDRESS),
         ("photo", MediaFault.ADDRESS),
         ("", MediaFault.ADDRESS),
@@ -294,6 +298,11 @@ def test_only_named_hosts_are_asked_and_only_over_tls(url: str, expected: MediaF
     asking = Media(MediaRules(frozenset({"media.test"})), resolve=never)
     assert not asking.may_fetch(url)
     assert fault(asking.fetch(url, SHA256)) is expected
+
+
+def test_an_address_that_the_client_does_not_take_is_said(port: int):
+    too_long = f"http://media.test:{port}/{'x' * 70_000}"
+    assert fault(media(port).fetch(too_long, SHA256)) is MediaFault.ADDRESS
 
 
 def test_hosts_are_compared_as_addresses_name_them():

@@ -73,8 +73,8 @@ class World:
 
     def enrol(self, user: User) -> tuple[bytes, list[str]]:
         """Set up a second factor; its secret and the recovery codes."""
-        offer = self.people.offer_totp(user)
-        codes = self.people.confirm_totp(user, offer.secret, code_at(offer.secret, self.at))
+        offer = self.people.second_factors.offer(user)
+        codes = self.people.second_factors.confirm(user, offer.secret, code_at(offer.secret, self.at))
         self.wait(seconds=60)
         return offer.secret, codes
 
@@ -296,9 +296,9 @@ def test_attempts_that_run_at_once_are_all_counted(world: World, store_url: str)
 
 def test_a_second_factor_is_asked_for_once_it_is_confirmed(world: World):
     user = world.make()
-    offer = world.people.offer_totp(user)
+    offer = world.people.second_factors.offer(user)
     with pytest.raises(InvalidValueError, match="the code is not the one"):
-        world.people.confirm_totp(user, offer.secret, "000000")
+        world.people.second_factors.confirm(user, offer.secret, "000000")
     world.enter()
     secret, _ = world.enrol(user)
 
@@ -356,7 +356,7 @@ def test_a_recovery_code_stands_in_for_the_device_once(world: World):
         world.people.give_second_factor(world.half_enter(), codes[3], HOME)
 
     world.wait(days=2)  # both steps of what failed were counted
-    fresh = world.people.renew_recovery_codes(world.store.people.user(user.id))
+    fresh = world.people.second_factors.renew_recovery_codes(world.store.people.user(user.id))
     with pytest.raises(NotAuthenticatedError):
         world.people.give_second_factor(world.half_enter(), codes[4], HOME)
     world.people.give_second_factor(world.half_enter(), fresh[0], HOME)
@@ -392,7 +392,7 @@ def test_secrets_of_second_factors_are_sealed_for_their_person_and_sealed_again(
 
     key.unlink()
     with pytest.raises(SealKeyMissingError, match="sealed already"):
-        world.people.confirm_totp(bob, secret, code_at(secret, world.at))
+        world.people.second_factors.confirm(bob, secret, code_at(secret, world.at))
     assert not key.exists()
 
 

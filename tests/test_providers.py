@@ -416,8 +416,8 @@ def test_a_second_factor_counts_where_the_provider_says_so_and_is_asked_for_else
     assert world.method() is SignInMethod.PROVIDER_FACTOR
 
     world.provider = world.known_as(SECRET)
-    offer = world.people.offer_totp(user)
-    world.people.confirm_totp(user, offer.secret, code_at(offer.secret, world.at))
+    offer = world.people.second_factors.offer(user)
+    world.people.second_factors.confirm(user, offer.secret, code_at(offer.secret, world.at))
     world.at += timedelta(seconds=60)
     wanted = world.enter()
     assert isinstance(wanted, SecondFactorWanted)
@@ -428,8 +428,8 @@ def test_a_second_factor_counts_where_the_provider_says_so_and_is_asked_for_else
 def test_an_office_that_signs_in_there_and_with_a_code_here_is_never_kept_waiting(world: World):
     user = world.make(password=GOOD)
     world.link(user)
-    offer = world.people.offer_totp(user)
-    world.people.confirm_totp(user, offer.secret, code_at(offer.secret, world.at))
+    offer = world.people.second_factors.offer(user)
+    world.people.second_factors.confirm(user, offer.secret, code_at(offer.secret, world.at))
     claims = world.finish()
     for _ in range(40):
         world.at += timedelta(seconds=30)

@@ -9,7 +9,7 @@ import pytest
 
 from baken import case_rules
 from baken.accounts import Role, User
-from baken.cases import ActionKind, ActionState, Awaits, CaseState, Decision, DecisionKind, EventKind
+from baken.cases import ActionKind, ActionState, Awaits, CaseState, Decision, DecisionKind, EventKind, Refusal
 from baken.errors import ConflictError, InvalidValueError, LeaseLostError, NotAuthorisedError, NotFoundError
 from baken.model import Purpose
 from review_world import ALLOWED, CANNOT_TELL, CONFIRMED, NOT_A_MATCH, REFER, ReviewWorld, person, world_of_an_engine
@@ -345,8 +345,7 @@ def test_escalating_unseals_no_first_decision(strict: ReviewWorld) -> None:
         assert (standing.has_sealed, standing.given, standing.is_split) == (True, (), False)
     with pytest.raises(ConflictError, match="the decision is sealed"):
         strict.undo(strict.lea, case_id)
-    [(refused, _)] = strict.review.plan(strict.lea, [case_id], ALLOWED).refused
-    assert refused == case_id
+    assert strict.review.plan(strict.lea, [case_id], ALLOWED).refused == ((case_id, Refusal.SEALED),)
     assert strict.review.decide(strict.lea, case_id, ALLOWED).awaits is Awaits.LEAD
     assert [facts["kind"] for facts in decided_facts(strict, strict.ben, case_id)] == ["confirmed", "allowed"]
     assert strict.review.standing(strict.ben, case_id).is_split

@@ -30,6 +30,7 @@ from baken.store import Store
 from baken.store.vault_rows import VaultObject
 from baken.vault import CHUNK_BYTES, Vault
 from command_line import Command
+from looking_world import Idle
 from vault_child import MARKER, content
 
 START = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
@@ -290,14 +291,6 @@ def test_strays_are_told_by_their_names_and_nothing_else_is_touched(vault: Vault
         os.utime(path, (0, 0))
     assert vault.remove_strays() == 2
     assert {path.name for path in (tmp_path / "vault").iterdir()} == {"notes.txt", "vlt_short"}
-
-
-class Idle:
-    """A keeper of the seen index with nothing to do."""
-
-    def has_work(self) -> bool:
-        """Never."""
-        return False
 
 
 def test_the_housekeeper_sweeps(store: Store, vault: Vault, hold: Callable[..., VaultObject], clock: Clock):

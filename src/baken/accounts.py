@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from baken.errors import InvalidValueError
+
 
 class Role(StrEnum):
     """What a person does here; `permissions.py` says what each may do. A person may have several."""
@@ -163,3 +165,19 @@ class ProviderVisit:
 
     nonce: str
     code_verifier: str
+
+
+def check_email(email: str | None) -> str | None:
+    """The address without spaces around it; None for none.
+
+    Raises:
+        InvalidValueError: it cannot be one.
+    """
+    text = (email or "").strip()
+    if not text:
+        return None
+    local, at, domain = text.rpartition("@")
+    if not (local and at and domain) or len(text) > 254 or not text.isprintable() or " " in text:  # noqa: PLR2004 - RFC 5321
+        message = f"the address {text[:80]!r} is not of the form name@domain"
+        raise InvalidValueError(message, hint="Give an address where the person is reached, or none.")
+    return text

@@ -45,6 +45,7 @@ from baken.cases import (
     DecisionKind,
     EventKind,
     GivenDecision,
+    Refusal,
 )
 from baken.errors import ConflictError, InvalidValueError, LeaseLostError
 from baken.model import Purpose
@@ -270,8 +271,45 @@ def require(user: User, action: Action, case: Case) -> None:
     Raises:
         NotAuthorisedError: they do not.
     """
+    permissions.require(user, action, _bank_of(case, user))
+
+
+def _may(user: User, action: Action, case: Case) -> bool:
+    return permissions.may(user, action, _bank_of(case, user))
+
+
+def _bank_of(case: Case, user: User) -> int:
+    """The bank that gives the person the case, if any does."""
     reached = [bank_id for bank_id in case.bank_ids if user.reaches(bank_id)]
-    permissions.require(user, action, next(iter(reached or case.bank_ids), _NO_BANK))
+    return next(iter(reached or case.bank_ids), _NO_BANK)
+
+
+def claim_refusal(case: Case, status: CaseStatus, user: User, now: datetime) -> Refusal | None:
+    """Why the person cannot have the case now; None when they can."""
+    reasons: Mapping[Refusal, bool] = {
+        Refusal.DECIDED: status.state is CaseState.DECIDED,
+        Refusal.ON_HOLD: status.state is CaseState.ON_HOLD,
+        Refusal.CLAIMED: status.holder_id not in {None, user.id}
+        and case.lease_until is not None
+        and case.lease_until > now,
+        Refusal.GAVE_DECISION: user.actor in {given.actor for given in status.given},
+        Refusal.DISAGREED: user.actor in status.disagreed,
+        Refusal.AWAITS_LEAD: status.awaits is Awaits.LEAD and not _may(user, Action.SETTLE_CASES, case),
+        Refusal.GIVEN_AWAY: status.assignee_id not in {None, user.id} and not _may_reassign(user, case),
+    }
+    return next((refusal for refusal, holds in reasons.items() if holds), None)
+
+
+def bulk_refusal(case: Case, status: CaseStatus, user: User, now: datetime) -> Refusal | None:
+    """Why the person cannot decide the case together with others now; None when they can.
+
+    A summary would tell whether a second decision agrees with the first: one that is sealed is decided by itself.
+    """
+    if not _may(user, Action.DECIDE_CASES, case):
+        return Refusal.NOT_THEIRS
+    if user.id in status.lost_ids:
+        return Refusal.LEASE_LOST
+    return claim_refusal(case, status, user, now) or (Refusal.SEALED if is_sealed(status, user) else None)
 
 
 def check_claim(case: Case, status: CaseStatus, user: User, now: datetime, name_of: NameOf) -> None:
@@ -281,25 +319,34 @@ def check_claim(case: Case, status: CaseStatus, user: User, now: datetime, name_
         ConflictError: it is decided, on hold, somebody else's, or awaits somebody else's decision.
         NotAuthorisedError: it awaits a lead.
     """
-    check_undecided(status)
-    if status.state is CaseState.ON_HOLD:
-        until = "" if status.hold_until is None else f" until {_minute(status.hold_until)}"
-        raise ConflictError(f"the case is on hold{until}", hint="Resume it first, if it should be looked at now.")
-    if status.holder_id not in {None, user.id} and case.lease_until is not None and case.lease_until > now:
-        name = name_of(status.holder_id or "")
-        message = f"{name!r} has claimed the case, until {_minute(case.lease_until)} if nothing more is heard"
-        raise ConflictError(message, hint="Take another case, or ask a lead to reassign this one.")
-    if user.actor in {given.actor for given in status.given}:
-        message = "you gave a decision of this case already, and it waits for somebody else's"
-        raise ConflictError(message, hint="You can undo your own decision.")
-    if user.actor in status.disagreed:
-        message = "you and somebody else decided this case differently, and taking that back does not change it"
-        raise ConflictError(message, hint="A lead who is neither of you settles it.")
-    if status.awaits is Awaits.LEAD:
+    refusal = claim_refusal(case, status, user, now)
+    if refusal is Refusal.AWAITS_LEAD:
         require(user, Action.SETTLE_CASES, case)
-    if status.assignee_id not in {None, user.id} and not _may_reassign(user, case):
-        message = f"the case was given to {name_of(status.assignee_id or '')!r}"
-        raise ConflictError(message, hint="Take another case, or ask a lead to reassign this one.")
+    if refusal is not None:
+        raise _refused(refusal, case, status, name_of)
+
+
+def _refused(refusal: Refusal, case: Case, status: CaseStatus, name_of: NameOf) -> ConflictError:
+    """What the person hears who cannot have the case, and what they can do."""
+    hint = "Take another case, or ask a lead to reassign this one."
+    match refusal:
+        case Refusal.DECIDED:
+            message, hint = "the case is decided", "Undo the decision, or reopen the case."
+        case Refusal.ON_HOLD:
+            until = "" if status.hold_until is None else f" until {_minute(status.hold_until)}"
+            message, hint = f"the case is on hold{until}", "Resume it first, if it should be looked at now."
+        case Refusal.CLAIMED:
+            until = "" if case.lease_until is None else f", until {_minute(case.lease_until)} if nothing more is heard"
+            message = f"{name_of(status.holder_id or '')!r} has claimed the case{until}"
+        case Refusal.GAVE_DECISION:
+            message = "you gave a decision of this case already, and it waits for somebody else's"
+            hint = "You can undo your own decision."
+        case Refusal.DISAGREED:
+            message = "you and somebody else decided this case differently, and taking that back does not change it"
+            hint = "A lead who is neither of you settles it."
+        case _:
+            message = f"the case was given to {name_of(status.assignee_id or '')!r}"
+    return ConflictError(message, hint=hint)
 
 
 def check_work(case: Case, status: CaseStatus, user: User, now: datetime, name_of: NameOf) -> None:
@@ -321,29 +368,6 @@ def lease_lost(status: CaseStatus, name_of: NameOf) -> LeaseLostError:
     return LeaseLostError(message, hint="Nothing of this step was done. Look at the case again before you go on.")
 
 
-def check_undecided(status: CaseStatus) -> None:
-    """Do nothing when the case is undecided.
-
-    Raises:
-        ConflictError: it is decided.
-    """
-    if status.state is CaseState.DECIDED:
-        raise ConflictError("the case is decided", hint="Undo the decision, or reopen the case.")
-
-
-def check_bulk(status: CaseStatus, user: User) -> None:
-    """Do nothing when the person may decide the case together with others.
-
-    A summary would tell whether a second decision agrees with the first, which the second person must not know.
-
-    Raises:
-        ConflictError: somebody else's decision of it is sealed.
-    """
-    if is_sealed(status, user):
-        message = "the case awaits a second person's decision, which is given for one case at a time"
-        raise ConflictError(message, hint="Open it, and decide it by itself.")
-
-
 def check_reassign(case: Case, status: CaseStatus, user: User, to: User | None) -> None:
     """Do nothing when the person may give the case to `to` (None: back to everybody).
 
@@ -351,7 +375,8 @@ def check_reassign(case: Case, status: CaseStatus, user: User, to: User | None) 
         ConflictError: it is decided, or cannot be given to this person.
         NotAuthorisedError: it is another's case, and the person is no lead.
     """
-    check_undecided(status)
+    if status.state is CaseState.DECIDED:
+        raise _refused(Refusal.DECIDED, case, status, str)
     if status.holder_id != user.id:
         require(user, Action.REASSIGN_CASES, case)
     if to is None:

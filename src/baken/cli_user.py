@@ -11,11 +11,11 @@ import typer
 
 from baken import assemble
 from baken import cli_output as output
-from baken.accounts import Identity, Role, Session, User
+from baken.accounts import Identity, Role, Session, User, check_email
 from baken.assemble import Baken
 from baken.cli_common import AsJson, DataDir, actor, load_settings
 from baken.errors import InvalidValueError, UsageError
-from baken.people import LINK_LIFETIME, SET_UP_LIFETIME, People, check_email
+from baken.people import LINK_LIFETIME, SET_UP_LIFETIME, People
 from baken.settings import Settings
 from baken.store import Store
 

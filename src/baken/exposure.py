@@ -7,12 +7,11 @@ dominates), asked for one by one (Das, Dang and Lease 2020), and not blur as suc
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from baken.cases import Level, Reveal
+from baken.cases import Level
 from baken.model import Purpose
 
 HOUR = timedelta(hours=1)
@@ -120,58 +119,23 @@ def state_of(budgets: Budgets, spent: Iterable[Spent], extra_points: int, now: d
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Reveals of one level and purpose: how many, what they count, and how long they were on screen, as far as said."""
+    """Reveals of one day, level and purpose.
 
+    Attributes:
+        day: in UTC.
+        level: how much was shown.
+        purpose: of the cases.
+        count: how many.
+        shown_seconds: how long they were on screen, as far as said.
+    """
+
+    day: date
     level: Level
     purpose: Purpose
     count: int
-    points: int
     shown_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class DayOfExposure:
-    """What a person looked at on one day, in UTC."""
-
-    day: date
-    tallies: tuple[Tally, ...]
-
-    @property
-    def count(self) -> int:
-        """How many reveals."""
-        return sum(tally.count for tally in self.tallies)
 
     @property
     def points(self) -> int:
         """What they count."""
-        return sum(tally.points for tally in self.tallies)
-
-    @property
-    def shown_seconds(self) -> float:
-        """How long they were on screen."""
-        return sum(tally.shown_seconds for tally in self.tallies)
-
-
-def by_day(reveals: Iterable[Reveal]) -> tuple[DayOfExposure, ...]:
-    """What reveals come to for each day, the newest first; within a day by level, then purpose."""
-    days: dict[date, list[Reveal]] = defaultdict(list)
-    for reveal in reveals:
-        days[reveal.shown_at.date()].append(reveal)
-    return tuple(DayOfExposure(day, tallied(days[day])) for day in sorted(days, reverse=True))
-
-
-def tallied(reveals: Iterable[Reveal]) -> tuple[Tally, ...]:
-    """What reveals come to for each level and purpose, the highest level first."""
-    groups: dict[tuple[Level, Purpose], list[Reveal]] = defaultdict(list)
-    for reveal in reveals:
-        groups[reveal.level, reveal.purpose].append(reveal)
-    return tuple(
-        Tally(
-            level=level,
-            purpose=purpose,
-            count=len(members),
-            points=len(members) * points_of(level),
-            shown_seconds=sum(reveal.shown_seconds or 0.0 for reveal in members),
-        )
-        for (level, purpose), members in sorted(groups.items(), key=lambda group: (-group[0][0], group[0][1]))
-    )
+        return self.count * points_of(self.level)

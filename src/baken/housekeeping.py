@@ -1,8 +1,9 @@
 """The thread of a server process that keeps the seen index and the order of cases: at once, and every second anyway.
 
-Another process may have changed something, or have died in the middle; a look costs one small read. It also lets held
-bytes follow what their items match by now, once a minute destroys what the vault holds beyond its end, and once a day,
-and when it starts, what the rules of now forbid and what killed processes left in the vault's folder.
+Another process may have changed something, or have died in the middle; a look costs one small read. It also drops
+pictures that nobody fetched, and lets held bytes follow what their items match by now. Once a minute it destroys what
+the vault holds beyond its end; once a day, and when it starts, what the rules of now forbid and what killed processes
+left in the vault's folder.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable
 
 from baken.errors import BakenError
+from baken.looking import Looking
 from baken.looking_holding import Holding
 from baken.queues_ranking import CaseRanker
 from baken.seen import SeenKeeper
@@ -35,6 +37,7 @@ class Housekeeper:
         ranker: CaseRanker | None = None,
         vault: Vault | None = None,
         holding: Holding | None = None,
+        looking: Looking | None = None,
         *,
         poll_seconds: float = POLL_SECONDS,
     ) -> None:
@@ -42,6 +45,7 @@ class Housekeeper:
         self._ranker = ranker
         self._vault = vault
         self._holding = holding
+        self._looking = looking
         self._sweep_at = self._rules_at = self._strays_at = 0.0
         self._poll_seconds = poll_seconds
         self._woken = threading.Event()
@@ -75,6 +79,7 @@ class Housekeeper:
         chores = [
             ("the seen index is", self._keep_seen),
             ("the order of cases is", self._rank_cases),
+            ("what nobody fetched is", self._forget_pictures),
             ("what the vault's bytes match is", self._follow),
             ("the vault's end dates are", self._sweep),
         ]
@@ -100,6 +105,10 @@ class Housekeeper:
     def _rank_cases(self) -> None:
         if self._ranker is not None and self._ranker.has_work():
             self._ranker.run(lambda: self._stopped)
+
+    def _forget_pictures(self) -> None:
+        if self._looking is not None:
+            self._looking.forget_ended()
 
     def _follow(self) -> None:
         if self._holding is None:

@@ -8,11 +8,12 @@ address that is good for that reveal, that person and a short time alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from baken import case_rules
 from baken import exposure as ledger
 from baken.accounts import User
 from baken.cases import Case, CaseItem, Level, Reveal
@@ -23,7 +24,7 @@ from baken.errors import (
     NotAuthorisedError,
     NotFoundError,
 )
-from baken.exposure import Budgets, BudgetState, DayOfExposure, Spent, Tally
+from baken.exposure import Budgets, BudgetState, Spent, Tally
 from baken.jurisdictions import LOOKING_ROLES, REVIEWED, Profile, Tells
 from baken.looking_bytes import Bytes, Source
 from baken.looking_shown import Shown
@@ -31,11 +32,14 @@ from baken.model import Purpose, Screening
 from baken.permissions import Action, may, require
 from baken.previews import MEDIA_TYPE
 from baken.store import Store
-from baken.store.reveals import LiftRow, NewLift, NewReveal, Standing
+from baken.store.reveals import LiftRow, NewLift, NewReveal, PersonTotal, Standing
 
 REPORT_DAYS = 30
 MAX_EXTRA_POINTS = 1_000
 MAX_LIFT_HOURS = 24
+MAX_SEEN = 1_000
+"""So many looks at a case are told at once."""
+
 _MAX_REASON_CHARACTERS = 500
 _REMEMBERED = ledger.DAY
 
@@ -72,8 +76,7 @@ class LookView:
     Attributes:
         level_allowed: the highest level the person may reach; 0 means facts alone.
         why_not: why it is 0, or why nothing can be asked for now; None when something can.
-        has_bytes: whether there is anything to show.
-        source: where the bytes are.
+        source: where the bytes are; None when there is nothing to show.
         reasons_at: the levels that ask for a reason.
         budget: how far the person's budget is spent.
         tells: who is told of such a case once it is confirmed.
@@ -81,16 +84,10 @@ class LookView:
 
     level_allowed: Level
     why_not: WhyNot | None
-    has_bytes: bool
     source: Source | None
     reasons_at: frozenset[Level]
     budget: BudgetState
     tells: Tells
-
-    @property
-    def needs_reason(self) -> bool:
-        """Whether any level that may be reached asks for a reason."""
-        return any(level <= self.level_allowed for level in self.reasons_at)
 
     @property
     def levels(self) -> tuple[Level, ...]:
@@ -102,14 +99,23 @@ class LookView:
 
 @dataclass(frozen=True, slots=True)
 class ExposureReport:
-    """What one person looked at in the last `REPORT_DAYS` days."""
+    """What one person looked at in the last `REPORT_DAYS` days, the newest day first."""
 
     user: User
-    days: tuple[DayOfExposure, ...]
-    total: tuple[Tally, ...]
+    tallies: tuple[Tally, ...]
     budget: BudgetState
     opted_out: frozenset[Purpose]
     lifts: tuple[LiftRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureSum:
+    """The same in sum: how many looks of each level, for how many seconds."""
+
+    user: User
+    counts: Mapping[Level, int]
+    shown_seconds: float
+    budget: BudgetState
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +124,14 @@ class SeenBy:
 
     reveal: Reveal
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Who saw what of a case, the newest first; at most `MAX_SEEN`, and whether there are more."""
+
+    looks: tuple[SeenBy, ...] = ()
+    has_more: bool = False
 
 
 class Looking:
@@ -150,11 +164,11 @@ class Looking:
         Raises:
             NotAuthorisedError: the person may not see this case.
         """
-        require_case(user, case, Action.SEE_CASES)
+        case_rules.require(user, Action.SEE_CASES, case)
         now = self._now()
         standing = self._store.reveals.standing(user.id, case.id, since=now - _REMEMBERED, now=now)
-        purposes = self._purposes(case, item.screening_id)
         screening = self._screening(item.screening_id)
+        purposes = self._purposes(case, item.screening_id, screening)
         source = None if screening is None else self._source.of(screening)
         level, why_not = self._reach(user, purposes, standing)
         if why_not is None and source is None:
@@ -164,10 +178,9 @@ class Looking:
         return LookView(
             level_allowed=level,
             why_not=why_not,
-            has_bytes=source is not None,
             source=source,
             reasons_at=self.profile.reasons_at(purposes),
-            budget=self._budget(standing, now),
+            budget=self._budget(standing.spent, standing.extra_count, now),
             tells=self.profile.of(case.purpose).tells,
         )
 
@@ -185,15 +198,16 @@ class Looking:
             UnshowableError: there are no bytes, or they cannot be shown.
         """
         case = self._store.cases.case(case_id)
-        require_case(user, case, Action.REVEAL_PICTURES)
+        case_rules.require(user, Action.REVEAL_PICTURES, case)
         if not self._store.reveals.is_item(case_id, screening_id):
             raise NotFoundError(f"the case {case_id!r} has no item {screening_id!r}", hint="Choose one of its items.")
-        purposes = self._purposes(case, screening_id)
+        screening = self._store.screening(screening_id)
+        purposes = self._purposes(case, screening_id, screening)
         given = self._reason(purposes, level, reason)
         asked = self._now()
         standing = self._store.reveals.standing(user.id, case_id, since=asked - _REMEMBERED, now=asked)
         self._check(user, level, purposes, standing, asked)
-        preview = self._shown.make(self._source.read(self._store.screening(screening_id)), level)
+        preview = self._shown.make(self._source.read(screening), level)
         now = self._now()  # the platform may have taken its time
 
         def check(standing: Standing) -> None:
@@ -228,10 +242,11 @@ class Looking:
         preview = self._shown.kept(reveal.id)
         if preview is None:
             case = self._store.cases.case(reveal.case_id)
-            require_case(user, case, Action.REVEAL_PICTURES)
-            if reveal.level > self.profile.level_of(user.roles, self._purposes(case, reveal.screening_id)):
+            case_rules.require(user, Action.REVEAL_PICTURES, case)
+            screening = self._store.screening(reveal.screening_id)
+            if reveal.level > self.profile.level_of(user.roles, self._purposes(case, reveal.screening_id, screening)):
                 raise NotAuthorisedError("this picture may not be shown any more", hint="Decide from the facts.")
-            preview = self._shown.make(self._source.read(self._store.screening(reveal.screening_id)), reveal.level)
+            preview = self._shown.make(self._source.read(screening), reveal.level)
         return MEDIA_TYPE, preview.data
 
     def hide(self, user: User, reveal_id: int, shown_seconds: float | None = None) -> Reveal:
@@ -254,10 +269,9 @@ class Looking:
         shown = min(max(said, 0.0), passed)
         return self._store.reveals.hide(reveal_id, at=now, shown_seconds=shown, actor=user.actor)
 
-    def budget(self, user: User) -> BudgetState:
-        """How far a person's budget is spent."""
-        now = self._now()
-        return self._budget(self._store.reveals.standing(user.id, None, since=now - _REMEMBERED, now=now), now)
+    def forget_ended(self) -> None:
+        """Keep no picture in memory whose reveal is over."""
+        self._shown.forget_ended()
 
     def exposure(self, user: User, of_user: User) -> ExposureReport:
         """What a person looked at: one's own for everyone, another's for those who may see it.
@@ -269,46 +283,36 @@ class Looking:
             require(user, Action.SEE_EXPOSURE)
         now = self._now()
         since = now - timedelta(days=REPORT_DAYS)
-        reveals = self._store.reveals.of_user(of_user.id, since=since)
+        standing = self._store.reveals.standing(of_user.id, None, since=now - _REMEMBERED, now=now)
         return ExposureReport(
             user=of_user,
-            days=ledger.by_day(reveals),
-            total=ledger.tallied(reveals),
-            budget=self.budget(of_user),
-            opted_out=self._store.reveals.opted_out([of_user.id])[of_user.id],
+            tallies=tuple(
+                Tally(each.day, each.level, each.purpose, each.count, each.shown_seconds)
+                for each in self._store.reveals.by_day(of_user.id, since=since)
+            ),
+            budget=self._budget(standing.spent, standing.extra_count, now),
+            opted_out=standing.opted_out,
             lifts=tuple(self._store.reveals.lifts(of_user.id, since=since)),
         )
 
-    def exposure_of_all(self, user: User) -> list[ExposureReport]:
-        """What everybody looked at who did or may, without the days; by name.
+    def exposure_of_all(self, user: User) -> list[ExposureSum]:
+        """What everybody looked at who did or may, in sum; by name.
 
         Raises:
             NotAuthorisedError: it is not for this person.
         """
         require(user, Action.SEE_EXPOSURE)
         now = self._now()
-        totals: dict[str, list[Tally]] = {}
-        for each in self._store.reveals.totals(since=now - timedelta(days=REPORT_DAYS)):
-            points = each.count * ledger.points_of(each.level)
-            tally = Tally(each.level, each.purpose, each.count, points, each.shown_seconds)
-            totals.setdefault(each.user_id, []).append(tally)
-        people = [
-            each
-            for each in self._store.people.all()
-            if each.id in totals or (each.disabled_at is None and set(LOOKING_ROLES) & each.roles)
-        ]
-        opted_out = self._store.reveals.opted_out([each.id for each in people])
-        return [
-            ExposureReport(
-                user=each,
-                days=(),
-                total=tuple(sorted(totals.get(each.id, ()), key=lambda tally: (-tally.level, tally.purpose))),
-                budget=self.budget(each),
-                opted_out=opted_out[each.id],
-                lifts=tuple(self._store.reveals.lifts(each.id, since=now)),
-            )
-            for each in people
-        ]
+        totals = self._store.reveals.totals(
+            since=now - timedelta(days=REPORT_DAYS), spent_since=now - _REMEMBERED, now=now
+        )
+        sums = []
+        for each in self._store.people.all():
+            total = totals.get(each.id, PersonTotal())
+            if total.counts or (each.disabled_at is None and set(LOOKING_ROLES) & each.roles):
+                budget = self._budget(total.spent, total.extra_count, now)
+                sums.append(ExposureSum(each, total.counts, total.shown_seconds, budget))
+        return sums
 
     def lift(self, user: User, of_user_id: str, *, extra_points: int, hours: int, reason: str) -> LiftRow:
         """Let a person go on whose budget is spent, for so many points, until some hours have passed.
@@ -337,25 +341,23 @@ class Looking:
             raise InvalidValueError(f"no case has the purpose {purpose.value!r}", hint="Choose one of the list.")
         self._store.reveals.opt_out(user.id, purpose, on=on, at=self._now(), actor=user.actor)
 
-    def seen_by(self, user: User, case_id: str) -> list[SeenBy]:
-        """Who saw what of a case, the newest first.
+    def seen_by(self, user: User, case_id: str) -> Seen:
+        """Who saw what of a case.
 
         Raises:
             NotAuthorisedError: it is not for this person.
         """
         require(user, Action.SEE_EXPOSURE)
-        reveals = self._store.reveals.of_case(case_id)
+        reveals = self._store.reveals.of_case(case_id, limit=MAX_SEEN + 1)
         names = {each.id: each.name for each in self._store.people.all()} if reveals else {}
-        return [SeenBy(reveal, names.get(reveal.user_id, reveal.user_id)) for reveal in reveals]
+        looks = (SeenBy(reveal, names.get(reveal.user_id, reveal.user_id)) for reveal in reveals[:MAX_SEEN])
+        return Seen(tuple(looks), len(reveals) > MAX_SEEN)
 
-    def _purposes(self, case: Case, screening_id: str) -> frozenset[Purpose]:
+    def _purposes(self, case: Case, screening_id: str, screening: Screening | None) -> frozenset[Purpose]:
         """All that an item matched for: what a second case forbids is not shown in the first one either."""
-        return frozenset({case.purpose}) | self._store.reveals.purposes_of(screening_id) | self._matched(screening_id)
-
-    def _matched(self, screening_id: str) -> frozenset[Purpose]:
-        screening = self._screening(screening_id)
         matches = () if screening is None else screening.outcome.matches
-        return frozenset(match.purpose for match in matches) & frozenset(REVIEWED)
+        matched = frozenset(match.purpose for match in matches) & frozenset(REVIEWED)
+        return frozenset({case.purpose}) | self._store.reveals.purposes_of(screening_id) | matched
 
     def _screening(self, screening_id: str) -> Screening | None:
         """An item's screening; None when it was deleted, which leaves the case as evidence."""
@@ -384,7 +386,7 @@ class Looking:
             raise NotAuthorisedError(message, hint="Decide from what is shown, or ask a lead.")
         if not _holds(user, standing, now):
             raise ConflictError(f"{user.name!r} does not hold the case", hint="Claim it first.")
-        budget = self._budget(standing, now)
+        budget = self._budget(standing.spent, standing.extra_count, now)
         if not budget.allows(level):
             free_at = budget.free_at(level)
             until = "" if free_at is None else f" until {free_at.isoformat(timespec='minutes')}"
@@ -397,26 +399,15 @@ class Looking:
             raise InvalidValueError("level 0 shows no picture", hint="Ask for 1, 2 or 3.")
         return _plain_reason(reason, is_needed=level in self.profile.reasons_at(purposes))
 
-    def _budget(self, standing: Standing, now: datetime) -> BudgetState:
-        spent = (Spent(at, ledger.points_of(level)) for at, level in standing.spent)
-        return ledger.state_of(self._rules.budgets, spent, standing.extra_count, now)
+    def _budget(self, asked: Iterable[tuple[datetime, Level]], extra_points: int, now: datetime) -> BudgetState:
+        spent = (Spent(at, ledger.points_of(level)) for at, level in asked)
+        return ledger.state_of(self._rules.budgets, spent, extra_points, now)
 
     def _own(self, user: User, reveal_id: int) -> Reveal:
         reveal = self._store.reveals.reveal(reveal_id)
         if reveal.user_id != user.id:
             raise NotAuthorisedError(f"the reveal {reveal_id} is another person's", hint="Ask to see it yourself.")
         return reveal
-
-
-def require_case(user: User, case: Case, action: Action) -> None:
-    """Do nothing when a person may do something with a case: they reach one of its banks.
-
-    Raises:
-        NotAuthorisedError: they may not.
-    """
-    banks: Sequence[int | None] = case.bank_ids or (None,)
-    if not any(may(user, action, bank_id) for bank_id in banks):
-        require(user, action, banks[0])
 
 
 def _holds(user: User, standing: Standing, now: datetime) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from enum import StrEnum
 
-from baken.errors import NotFoundError, UnshowableError, VaultError
+from baken.errors import NotFoundError, SealError, UnshowableError, VaultError
 from baken.media import Media, NoMedia
 from baken.model import Screening
 from baken.vault import Vault
@@ -42,7 +42,7 @@ class Bytes:
         """An item's bytes.
 
         Raises:
-            UnshowableError: there are none, or not those that were screened.
+            UnshowableError: there are none, not those that were screened, or they cannot be had or opened now.
         """
         sha256, url = screening.fingerprints.sha256, screening.meta.url
         held = self._vault.held(sha256)
@@ -50,7 +50,7 @@ class Bytes:
         if held is not None:
             try:
                 return self._vault.read(held)
-            except (VaultError, NotFoundError) as error:
+            except (VaultError, SealError, NotFoundError) as error:
                 why = error.message
                 _log.warning("held bytes of screening %s cannot be shown: %s", screening.id, why)
         if url is not None and self._media.may_fetch(url):

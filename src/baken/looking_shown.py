@@ -15,6 +15,7 @@ from baken.videos import VideoLimits
 from baken.workers_pool import Decoding, Failure
 
 _MAX_KEPT = 32
+_MAX_KEPT_BYTES = 64 << 20
 _HINT = "Decide from the facts, or look at it on the platform."
 
 
@@ -51,19 +52,28 @@ class Shown:
         return preview
 
     def keep(self, reveal_id: int, preview: Preview, *, until: datetime) -> None:
-        """Keep a preview in memory until it is asked for, once; the oldest go when there are many."""
+        """Keep a preview in memory until it is asked for, once; the oldest go when there are many, or large ones.
+
+        What is kept no more is made again when it is asked for.
+        """
         with self._lock:
             self._kept[reveal_id] = until, preview
-            over = [each for each, (ends, _) in self._kept.items() if ends <= self._now()]
-            over += list(self._kept)[: max(0, len(self._kept) - _MAX_KEPT)]
-            for each in over:
-                self._kept.pop(each, None)
+            size_bytes = sum(len(each.data) for _, each in self._kept.values())
+            while len(self._kept) > _MAX_KEPT or size_bytes > _MAX_KEPT_BYTES:
+                _, (_, oldest) = self._kept.popitem(last=False)
+                size_bytes -= len(oldest.data)
 
     def kept(self, reveal_id: int) -> Preview | None:
         """The preview that was kept for a reveal, which is not kept any longer."""
         with self._lock:
             _, preview = self._kept.pop(reveal_id, (None, None))
         return preview
+
+    def forget_ended(self) -> None:
+        """Keep nothing whose time is over: of a picture that nobody came for, no byte stays in memory."""
+        with self._lock:
+            for reveal_id in [each for each, (until, _) in self._kept.items() if until <= self._now()]:
+                del self._kept[reveal_id]
 
     def forget(self, reveal_id: int) -> None:
         """Keep nothing for a reveal."""

@@ -12,16 +12,18 @@ import hashlib
 import ipaddress
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
-import httpx
-
 from baken.errors import SettingError
+
+if TYPE_CHECKING:
+    import httpx
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _PORTS = {"https": 443, "http": 80}
@@ -36,6 +38,7 @@ class MediaFault(StrEnum):
 
     ADDRESS = "address"
     HOST = "host"
+    TOKEN = "token"  # noqa: S105 - a word of ours
     PRIVATE = "private"
     REDIRECT = "redirect"
     STATUS = "status"
@@ -92,11 +95,7 @@ class Media:
         return url is not None and not isinstance(self._allowed(url), NoMedia)
 
     def fetch(self, url: str, sha256: bytes) -> bytes | NoMedia:
-        """The bytes at an address, if they are those with this digest. Blocks up to the time limit and a look-up.
-
-        Raises:
-            SettingError: the token's file cannot be read.
-        """
+        """The bytes at an address, if they are those with this digest. Blocks up to the time limit and a look-up."""
         parts = self._allowed(url)
         if isinstance(parts, NoMedia):
             return parts
@@ -105,7 +104,11 @@ class Media:
         found = self._addresses(host, port, is_inner=_name_of(parts) in self._rules.inner_hosts)
         if isinstance(found, NoMedia):
             return found
-        data = asyncio.run(self._within_time(parts, found[0]))
+        try:
+            token = self._token()
+        except SettingError as error:  # it could be read when this began
+            return NoMedia(MediaFault.TOKEN, error.message)
+        data = asyncio.run(self._within_time(parts, found[0], token))
         if isinstance(data, bytes) and hashlib.sha256(data).digest() != sha256:
             return NoMedia(MediaFault.CHANGED, f"what {host} has there now are other bytes than were screened")
         return data
@@ -116,8 +119,10 @@ class Media:
             _ = parts.port  # raises where it is no number
         except ValueError:
             return NoMedia(MediaFault.ADDRESS, "the address cannot be read")
-        if parts.scheme not in _PORTS or not parts.hostname or parts.username is not None or not url.isascii():
+        if parts.scheme not in _PORTS or not parts.hostname or parts.username is not None:
             return NoMedia(MediaFault.ADDRESS, "expected an address https://HOST/PATH without a name and a password")
+        if not (url.isascii() and url.isprintable()):
+            return NoMedia(MediaFault.ADDRESS, "the address has characters that addresses do not have")
         name = _name_of(parts)
         if name not in self._rules.hosts:
             return NoMedia(MediaFault.HOST, f"{name} is not one of the hosts in media_hosts")
@@ -138,20 +143,26 @@ class Media:
             return NoMedia(MediaFault.PRIVATE, f"{host} leads to an address that is not a public one")
         return addresses
 
-    async def _within_time(self, parts: SplitResult, address: str) -> bytes | NoMedia:
+    async def _within_time(self, parts: SplitResult, address: str, token: Mapping[str, str]) -> bytes | NoMedia:
+        import httpx  # noqa: PLC0415 - it takes 85 ms to load, which every command would pay too
+
         try:
             async with asyncio.timeout(self._rules.timeout_seconds):
-                return await self._asked(parts, address)
+                return await self._asked(parts, address, token)
         except TimeoutError:
             detail = f"{parts.hostname} took longer than {self._rules.timeout_seconds:g} s"
             return NoMedia(MediaFault.TOO_SLOW, detail)
         except httpx.TimeoutException:
             return NoMedia(MediaFault.TOO_SLOW, f"{parts.hostname} does not answer in time")
+        except httpx.InvalidURL as error:  # it has rules of its own
+            return NoMedia(MediaFault.ADDRESS, f"the address at {parts.hostname} cannot be asked: {error}")
         except httpx.HTTPError as error:
             return NoMedia(MediaFault.UNREACHABLE, f"{parts.hostname} cannot be reached: {error}")
 
-    async def _asked(self, parts: SplitResult, address: str) -> bytes | NoMedia:
-        headers = {"host": parts.netloc, "accept": "image/*, video/*", "accept-encoding": "identity", **self._token()}
+    async def _asked(self, parts: SplitResult, address: str, token: Mapping[str, str]) -> bytes | NoMedia:
+        import httpx  # noqa: PLC0415 - as above
+
+        headers = {"host": parts.netloc, "accept": "image/*, video/*", "accept-encoding": "identity", **token}
         # The address that was checked is the one that is asked; TLS still proves the host's name.
         pinned = f"[{address}]" if ":" in address else address
         target = f"{parts.scheme}://{pinned}:{parts.port or _PORTS[parts.scheme]}{parts.path or '/'}"

@@ -1,4 +1,4 @@
-"""People signing in and out: passwords, second factors, sessions, invitations, and how long to wait after failures.
+"""People signing in and out: passwords, sessions, invitations, links, and what a sign-in comes to step by step.
 
 A session that proved one thing alone, where the operator asks for two, sets a second factor up and opens nothing else.
 
@@ -14,19 +14,13 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from baken import second_factor
-from baken.accounts import Credentials, Identity, Role, Session, SignInMethod, TicketKind, User
+from baken.accounts import Credentials, Identity, Role, Session, SignInMethod, TicketKind, User, check_email
 from baken.audit import NewEvent
-from baken.errors import (
-    ConflictError,
-    InvalidValueError,
-    NotAuthenticatedError,
-    NotFoundError,
-)
-from baken.keeping import ensure_key
+from baken.errors import ConflictError, InvalidValueError, NotAuthenticatedError, NotFoundError
 from baken.passwords import Passwords, check_password
 from baken.people_attempts import Attempts
-from baken.sealing import Sealed, Sealer, place_of_totp
+from baken.people_factors import SecondFactors
+from baken.sealing import Sealer
 from baken.store import Store
 
 SET_UP_LIFETIME = timedelta(days=3)
@@ -83,17 +77,12 @@ class NotLinked:
     subject: str
 
 
-@dataclass(frozen=True, slots=True)
-class TotpOffer:
-    """A secret that becomes the second factor once a code proves that the device has it."""
-
-    secret: bytes
-    text: str
-    address: str
-
-
 class People:
-    """Everything that people do with their accounts, and that administrators do with others'."""
+    """Everything that people do with their accounts, and that administrators do with others'.
+
+    Attributes:
+        second_factors: those of everybody.
+    """
 
     def __init__(
         self,
@@ -106,12 +95,12 @@ class People:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
-        self._sealer = sealer
         self._passwords = passwords
         self._limits = limits
         self._two_factor_roles = frozenset(two_factor_roles)
         self._now = now
         self._attempts = Attempts(store.sign_ins, now)
+        self.second_factors = SecondFactors(store, sealer, now)
 
     # Accounts
 
@@ -347,7 +336,7 @@ class People:
         user = self._active(user_id, "the sign-in took too long, or was finished already")
         self._attempts.begin(user.name, browser.address)
         given = self._store.people.credentials(user_id=user.id)
-        method = None if given is None else self._method_of(given, code)
+        method = None if given is None else self.second_factors.prove(given, code)
         if method is None:
             self._note_failure(given, "second_factor")
             raise _refused("the code is wrong, or was used already")
@@ -364,18 +353,6 @@ class People:
             if user_id is not None:
                 break
         return kind, user_id
-
-    def _method_of(self, given: Credentials, code: str) -> SignInMethod | None:
-        """How the code proves the person, used up; None when it does not."""
-        if given.totp_sealed is None:
-            return None
-        user_id = given.user.id
-        if second_factor.is_recovery_code(code):
-            digest = second_factor.digest_of_recovery_code(user_id, code)
-            return SignInMethod.RECOVERY_CODE if self._store.people.take_recovery_code(user_id, digest) else None
-        secret = self._sealer.open(Sealed(given.totp_sealed, place_of_totp(user_id)))
-        step = second_factor.step_of(secret, code, self._now())
-        return SignInMethod.TOTP if step is not None and self._store.people.take_totp_step(user_id, step) else None
 
     def _begin_session(self, user: User, method: SignInMethod, browser: Browser) -> SignedIn:
         now = self._now()
@@ -458,32 +435,6 @@ class People:
             raise NotFoundError(message, hint=f"`baken user sessions {user.name}` shows them.")
         return int(self._store.sign_ins.end(session_id, now=now, actor=actor))
 
-    # Second factor
-
-    def offer_totp(self, user: User) -> TotpOffer:
-        """A new secret for the person's device. Nothing changes until `confirm_totp`."""
-        secret = second_factor.new_secret()
-        return TotpOffer(secret, second_factor.text_of(secret), second_factor.address_of(secret, user.name))
-
-    def confirm_totp(self, user: User, secret: bytes, code: str, *, keep_session: str | None = None) -> list[str]:
-        """Make an offered secret the second factor, and return recovery codes, which cannot be shown again.
-
-        Every other session of the person ends: none goes on that was begun without it.
-
-        Raises:
-            InvalidValueError: the code is not the one that the device shows.
-            SealError: there is no key to seal the secret with.
-        """
-        step = second_factor.step_of(secret, code, self._now())
-        if step is None:
-            message = "the code is not the one that belongs to this secret now"
-            raise InvalidValueError(message, hint="Check the clock of the device, and type the code it shows now.")
-        ensure_key(self._sealer, self._store)
-        sealed = self._sealer.seal(secret, place_of_totp(user.id))
-        codes, digests = _recovery_codes(user)
-        self._store.people.set_totp(user.id, sealed, step, digests, actor=user.actor, keep_session=keep_session)
-        return codes
-
     def raise_session(self, user: User, session: Session) -> SignedIn:
         """Let the session of someone who has just proved the second factor count as begun with it, under a new token.
 
@@ -494,19 +445,6 @@ class People:
         method = SignInMethod.ONCE_FACTOR if session.is_begun_by_link else SignInMethod.TOTP
         raised = self._store.sign_ins.raise_to(session.id, method, _digest(token), actor=user.actor)
         return SignedIn(token, raised)
-
-    def renew_recovery_codes(self, user: User) -> list[str]:
-        """New recovery codes; the old ones are worth nothing from now on.
-
-        Raises:
-            ConflictError: the person has no second factor.
-        """
-        if not user.has_totp:
-            message = f"{user.name!r} has no second factor"
-            raise ConflictError(message, hint="Recovery codes come with it.")
-        codes, digests = _recovery_codes(user)
-        self._store.people.set_recovery_codes(user.id, digests, actor=user.actor)
-        return codes
 
     # Within
 
@@ -528,27 +466,6 @@ class People:
         if given is not None:
             event = NewEvent("user.sign_in_failed", "anonymous", given.user.actor, {"step": step})
             self._store.audit.record(event)
-
-
-def check_email(email: str | None) -> str | None:
-    """The address without spaces around it; None for none.
-
-    Raises:
-        InvalidValueError: it cannot be one.
-    """
-    text = (email or "").strip()
-    if not text:
-        return None
-    local, at, domain = text.rpartition("@")
-    if not (local and at and domain) or len(text) > 254 or not text.isprintable() or " " in text:  # noqa: PLR2004 - RFC 5321
-        message = f"the address {text[:80]!r} is not of the form name@domain"
-        raise InvalidValueError(message, hint="Give an address where the person is reached, or none.")
-    return text
-
-
-def _recovery_codes(user: User) -> tuple[list[str], list[bytes]]:
-    codes = second_factor.new_recovery_codes()
-    return codes, [second_factor.digest_of_recovery_code(user.id, code) for code in codes]
 
 
 def _refused(message: str) -> NotAuthenticatedError:

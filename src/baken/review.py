@@ -31,14 +31,15 @@ from baken.cases import (
     Decision,
     DecisionKind,
     EventKind,
+    Refusal,
 )
-from baken.errors import AccessError, BakenError, ConflictError, InvalidValueError, NotFoundError, TooLargeError
+from baken.errors import AccessError, ConflictError, InvalidValueError, NotFoundError, TooLargeError
 from baken.known import KnownFollower
 from baken.model import Bank, NewEntry, Purpose
 from baken.permissions import Action
 from baken.store import Store
 from baken.store.audit import AuditedWrite
-from baken.store.case_actions import action_counts, add_actions, cancel_actions
+from baken.store.case_actions import action_counts, add_actions, cancel_actions, final_counts
 from baken.store.case_events import LockedCase, events_of_kinds, locked, set_lease, write_event
 from baken.store.case_outcomes import add_benign, dispute_entry, withdraw_benign
 from baken.store.changes import Mutation
@@ -59,7 +60,7 @@ class BulkPlan:
         account_count: the accounts in them; one that is in two cases counts twice.
         action_counts: the actions that would follow, by kind; none of cases that then await somebody else.
         awaiting_count: how many of the cases would then await a second person, or a lead.
-        refused: the cases that would not be decided, and why.
+        refused: the cases that would not be decided, and why not.
         digest: what `decide_all` wants to see: it differs when anything of this has changed.
     """
 
@@ -68,7 +69,7 @@ class BulkPlan:
     account_count: int
     action_counts: Mapping[str, int]
     awaiting_count: int
-    refused: tuple[tuple[str, str], ...]
+    refused: tuple[tuple[str, Refusal], ...]
     digest: str
 
 
@@ -109,7 +110,7 @@ class Review:
 
     def case(self, user: User, case_id: str) -> Case:
         """One case, without banks and entries that are not the person's."""
-        return self._within_reach(user, self._readable(user, case_id))
+        return self._within_reach(user, [self._readable(user, case_id)])[0]
 
     def events(self, user: User, case_id: str) -> list[CaseEvent]:
         """What happened to it, without what is sealed: a second decision is made without knowing the first.
@@ -137,7 +138,7 @@ class Review:
         has_sealed = case_rules.is_sealed(status, user)
         shown = set() if has_sealed else {given.seq for given in status.given}
         return CaseStanding(
-            case=self._within_reach(user, whole),
+            case=self._within_reach(user, [whole])[0],
             state=whole.state_at(now),
             is_mine=case_steps.is_running(whole, status, user, now),
             is_lost=user.id in status.lost_ids,
@@ -354,15 +355,19 @@ class Review:
         case_rules.require(user, Action.SEE_CASES, case)
         return case
 
-    def _within_reach(self, user: User, case: Case) -> Case:
+    def _within_reach(self, user: User, cases: Sequence[Case]) -> list[Case]:
+        """The cases without banks and entries that are not the person's."""
         if user.bank_ids is None:
-            return case
+            return list(cases)
         names = {bank.name for bank in self._store.banks(include_withdrawn=True) if user.reaches(bank.id)}
-        return replace(
-            case,
-            entries=tuple(entry for entry in case.entries if entry[0] in names),
-            bank_ids=tuple(bank_id for bank_id in case.bank_ids if user.reaches(bank_id)),
-        )
+        return [
+            replace(
+                case,
+                entries=tuple(entry for entry in case.entries if entry[0] in names),
+                bank_ids=tuple(bank_id for bank_id in case.bank_ids if user.reaches(bank_id)),
+            )
+            for case in cases
+        ]
 
     def _name_of(self, user_id: str) -> str:
         try:
@@ -468,37 +473,42 @@ class Review:
     ) -> tuple[BulkPlan, list[_Step]]:
         now = self._now()
         steps: list[_Step] = []
-        refused: list[tuple[str, str]] = []
+        refused: list[tuple[str, Refusal]] = []
         for found in locked(write.connection, set(case_ids), without=case_rules.SIDE_EVENTS).values():
             step = _Step(write, found, user, now, self.policy)
-            try:
-                case_rules.require(user, Action.DECIDE_CASES, found.case)
-                case_rules.check_work(step.case, step.status, user, now, self._name_of)
-                case_rules.check_bulk(step.status, user)
-            except BakenError as error:
-                refused.append((found.case.id, error.message))
-            else:
+            refusal = case_rules.bulk_refusal(step.case, step.status, user, now)
+            if refusal is None:
                 steps.append(step)
-        counts: Counter[str] = Counter()
-        awaiting = []
-        for step in steps:
-            awaits = case_rules.next_awaited(self.policy, step.case.purpose, step.status, user.actor, decision)
-            awaiting.append(None if awaits is None else awaits.value)
-            if awaits is None:
-                for kind in case_rules.actions_for(step.case.purpose, decision.kind):
-                    counts[kind.value] += step.case.item_count
+            else:
+                refused.append((found.case.id, refusal))
+        awaiting = [
+            case_rules.next_awaited(self.policy, step.case.purpose, step.status, user.actor, decision) for step in steps
+        ]
+        counting = [step.case for step, awaits in zip(steps, awaiting, strict=True) if awaits is None]
+        counts = _actions_of(write, counting, decision.kind)
         seen = [(step.case.id, step.case.event_count, step.case.item_count) for step in steps]
-        told = [user.id, decision.kind.value, decision.category, decision.reason, seen, awaiting, refused]
+        said = [user.id, decision.kind.value, decision.category, decision.reason]
+        told = [*said, seen, awaiting, sorted(counts.items()), refused]
         plan = BulkPlan(
-            cases=tuple(self._within_reach(user, step.case) for step in steps),
+            cases=tuple(self._within_reach(user, [step.case for step in steps])),
             item_count=sum(step.case.item_count for step in steps),
             account_count=sum(step.case.account_count for step in steps),
-            action_counts=dict(counts),
+            action_counts=counts,
             awaiting_count=sum(awaits is not None for awaits in awaiting),
             refused=tuple(refused),
             digest=hashlib.sha256(json.dumps(told).encode()).hexdigest(),
         )
         return plan, steps
+
+
+def _actions_of(write: AuditedWrite, cases: Sequence[Case], decision: DecisionKind) -> dict[str, int]:
+    """How many actions of which kind a decision of locked cases causes: what is done once, and is done, is none."""
+    done = final_counts(write.connection, [case.id for case in cases], case_rules.DONE_ONCE)
+    counts: Counter[str] = Counter()
+    for case in cases:
+        for kind in case_rules.actions_for(case.purpose, decision):
+            counts[kind.value] += case.item_count - done[case.id, kind]
+    return dict(+counts)
 
 
 class _Step:

@@ -15,10 +15,10 @@ from reviewers import Reviewer
 
 from baken import assemble, samples
 from baken.accounts import Role
-from baken.cases import Awaits, Case, CaseState, DecisionKind
+from baken.cases import Awaits, Case, CaseState, DecisionKind, Refusal
 from baken.settings import load
 from baken.web.console.texts import LANGUAGES, translator
-from baken.web.console.words import decision_names, purpose_names
+from baken.web.console.words import decision_names, purpose_names, refusal_names
 
 CONFIRMED = {"kind": "confirmed", "category": "unlawful", "reason_confirmed": "facts_suffice"}
 OTHER = {"kind": "not_a_match", "reason_not_a_match": "same_scene", "words": "the wall of a school"}
@@ -408,6 +408,20 @@ def test_what_a_second_decision_would_do_is_not_told(
 
     assert "really" not in bob.text
     assert site.case(case).decision is DecisionKind.CONFIRMED
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_summary_says_why_cases_are_left_out(
+    site: Site, make_case: Callable[..., Case], enter: Callable[..., Reviewer], language: str
+):
+    claimed, free, alice = make_case(), make_case(), enter("alice", language)
+    site.baken.review().claim(site.users["bob"], claimed.id)
+    alice.open("/console/cases")
+    chosen = {"case": [claimed.id, free.id], "decision": "allowed", "words": "fine"}
+    summary = alice.post("/console/cases/bulk/summary", **chosen)
+    assert summary.status_code == 200
+    assert refusal_names(translator(language))[Refusal.CLAIMED] in alice.text
+    assert f'name="case" value="{free.id}"' in summary.text
 
 
 def test_items_are_paged(

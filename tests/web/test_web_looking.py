@@ -18,8 +18,10 @@ from reviewers import Reviewer
 
 from baken import assemble, samples
 from baken.cases import Case, Level, Reveal
+from baken.errors import NotReadyError
 from baken.keeping import ensure_key
 from baken.model import Purpose
+from baken.sealing import Sealer
 from baken.settings import load
 
 SIZES = {Level.PREVIEW: (160, 120), Level.CLEARER: (320, 240), Level.ORIGINAL: (320, 240)}
@@ -225,7 +227,7 @@ def test_a_spent_budget_pauses_until_a_lead_lifts_it(site: Site, visit: Callable
     everybody.locator("input[name=reason]").fill("the last case of today")
     everybody.get_by_role("button", name="Lift the budget").click()
     expect(everybody.locator("tr", has_text="alice")).to_contain_text("7 / 12")
-    everybody.get_by_role("link", name="alice").click()
+    expect(everybody.locator("h2").first).to_contain_text("alice")
     expect(everybody.locator(".message.right")).to_contain_text("the last case of today")
     bob.check_accessibility()
     bob.write_screenshot("exposure")
@@ -323,3 +325,45 @@ def test_a_picture_is_its_persons_alone_and_only_for_its_case(site: Site):
         otto.open(path(case))
         assert "Seen by 1" in otto.text
         assert "alice" in otto.text
+
+
+def test_a_case_out_of_reach_is_none_and_nobody_learns_that_it_is_there(site: Site):
+    case = make_case(site)
+    screening = site.baken.store.cases.items(case.id)[0].screening_id
+    with Reviewer(site, "mallory") as mallory:
+        answers = [
+            mallory.post(f"/console/cases/{each}/look", screening=screening, level=1) for each in (case.id, "no")
+        ]
+    assert [answer.status_code for answer in answers] == [404, 404]
+    assert reveals(site, case) == []
+
+
+def test_a_case_says_that_its_picture_cannot_be_shown_and_can_be_decided(site: Site, monkeypatch: pytest.MonkeyPatch):
+    rest(site, "alice")
+    case = make_case(site)
+    screening = site.baken.store.cases.items(case.id)[0].screening_id
+    with Reviewer(site, "alice") as alice:
+        alice.open(path(case))
+        alice.take(case.id, "claim")
+        monkeypatch.setattr(site.baken.vault, "_sealer", Sealer(site.baken.settings.data_dir / "no.key"))
+        alice.take(case.id, "look", screening=screening, level=1)
+        assert "cannot be read or decoded. No look was counted." in alice.text
+
+        def unready(*_: object) -> None:
+            raise NotReadyError("no worker process starts", hint="test")
+
+        monkeypatch.undo()
+        monkeypatch.setattr(site.baken.workers, "run", unready)
+        alice.take(case.id, "look", screening=screening, level=1)
+        assert "The picture cannot be shown now." in alice.text
+        assert "decide" in alice.steps
+    assert reveals(site, case) == []
+
+
+def test_what_was_spent_stands_alone_where_there_are_no_bytes(site: Site):
+    rest(site, "alice")
+    [case] = site.make_cases([next(_seeds)], bank="families", purpose="own_photo", copies=1, accounts=1)
+    with Reviewer(site, "alice") as alice:
+        alice.open(path(case))
+        assert "Points spent: 0/7 this hour" in alice.text
+        assert "· Points spent" not in alice.text

@@ -204,8 +204,8 @@ def test_an_address_that_somebody_else_came_back_with_opens_nothing(place: Place
 
 def test_a_person_with_a_second_factor_is_asked_for_it_after_the_provider(place: Place):
     carol = place.make("carol")
-    offer = place.baken.people().offer_totp(carol)
-    codes = place.baken.people().confirm_totp(carol, offer.secret, code_at(offer.secret, datetime.now(UTC)))
+    offer = place.baken.people().second_factors.offer(carol)
+    codes = place.baken.people().second_factors.confirm(carol, offer.secret, code_at(offer.secret, datetime.now(UTC)))
     with Person(place) as browser:
         back = browser.enter("carol-there")
         assert back.headers["refresh"] == "0;url=/console/second-step"

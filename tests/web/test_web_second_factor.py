@@ -218,8 +218,8 @@ def test_who_has_a_second_factor_proves_it_and_takes_a_new_password_within_minut
     api: Api, make: Callable[..., User], monkeypatch: pytest.MonkeyPatch
 ):
     user = make("alice", Role.LEAD)
-    offer = api.baken.people().offer_totp(user)
-    codes = api.baken.people().confirm_totp(user, offer.secret, code_at(offer.secret, datetime.now(UTC)))
+    offer = api.baken.people().second_factors.offer(user)
+    codes = api.baken.people().second_factors.confirm(user, offer.secret, code_at(offer.secret, datetime.now(UTC)))
     alice = Person(api)
     alice.fill("/console/sign-in/once", code=once(api, user))
     assert alice.open("/console/account").status_code == 303

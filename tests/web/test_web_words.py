@@ -19,6 +19,7 @@ from baken.cases import (
     EventKind,
     Level,
     MatchOrigin,
+    Refusal,
     Reveal,
 )
 from baken.copies import Evidence, FrameRef, FrameShares, MatchStage, Region, View, ViewKind
@@ -34,6 +35,7 @@ TABLES = [
     (words.purpose_names, Purpose),
     (words.state_names, CaseState),
     (words.awaits_names, Awaits),
+    (words.refusal_names, Refusal),
     (words.visibility_names, Visibility),
     (words.decision_names, DecisionKind),
     (words.decision_meanings, DecisionKind),

@@ -134,16 +134,18 @@ def locked(
     return {case_id: LockedCase(case, events[case_id]) for case_id, case in cases.items()}
 
 
-def write_event(
-    write: AuditedWrite, event: CaseEvent, status: CaseStatus, *, lease_until: datetime | None, is_told: bool = True
-) -> None:
-    """Add an event to a locked case, and keep what all of them come to; `is_told` has it in the audit log too."""
+def write_event(write: AuditedWrite, event: CaseEvent, status: CaseStatus, *, lease_until: datetime | None) -> None:
+    """Add an event to a locked case, keep what all of them come to, and have the audit log tell of it."""
     insert_events(write.connection, [event])
     values = {"updated_at": event.at, "lease_until": lease_until, **columns_of(status)}
     write.connection.execute(update(schema.cases).where(_CASES.id == event.case_id).values(values))
-    if is_told:
-        facts = {"seq": event.seq, **event.facts}
-        write.tell(NewEvent(f"case.{event.kind.value}", event.actor, f"case:{event.case_id}", facts))
+    write.tell(audit_event(event))
+
+
+def audit_event(event: CaseEvent) -> NewEvent:
+    """What the audit log says of an event; `event_seq` is its own number, `seq` that of a decision it is about."""
+    facts = {**event.facts, "event_seq": event.seq}
+    return NewEvent(f"case.{event.kind.value}", event.actor, f"case:{event.case_id}", facts)
 
 
 def insert_events(connection: Connection, events: Sequence[CaseEvent]) -> None:

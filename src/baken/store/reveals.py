@@ -6,12 +6,13 @@ once cannot both spend what is left of a budget.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Date, Row, cast, delete, func, insert, select, update
 
 from baken.audit import NewEvent
 from baken.cases import Level, Reveal
@@ -27,6 +28,7 @@ _LIFTS = schema_review.exposure_lifts.c
 _OPTOUTS = schema_review.exposure_optouts.c
 _CASES = schema_review.cases.c
 _ITEMS = schema_review.case_items.c
+_SUMS = (func.count().label("count_"), func.coalesce(func.sum(_REVEALS.shown_seconds), 0.0).label("shown"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +86,31 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Total:
-    """Reveals of one person, level and purpose."""
+class DayTotal:
+    """A person's reveals of one day in UTC, level and purpose, and how long they were shown, as far as said."""
 
-    user_id: str
+    day: date
     level: Level
     purpose: Purpose
     count: int
     shown_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PersonTotal:
+    """What one person looked at.
+
+    Attributes:
+        counts: how many reveals since a time, by level.
+        shown_seconds: how long those were shown, as far as said.
+        spent: when what level was asked for, since a later time.
+        extra_count: what lifts that run add.
+    """
+
+    counts: Mapping[Level, int] = field(default_factory=dict)
+    shown_seconds: float = 0.0
+    spent: Sequence[tuple[datetime, Level]] = ()
+    extra_count: int = 0
 
 
 class RevealRows:
@@ -159,26 +178,47 @@ class RevealRows:
                 write.tell(NewEvent("picture.hidden", actor, f"case:{reveal.case_id}", facts))
         return reveal
 
-    def of_case(self, case_id: str, *, limit: int = 1_000) -> list[Reveal]:
-        """The reveals of a case, the newest first."""
-        return self._listed(_REVEALS.case_id == case_id, limit=limit)
-
-    def of_user(self, user_id: str, *, since: datetime, limit: int = 10_000) -> list[Reveal]:
-        """The reveals of a person since a time, the newest first."""
-        return self._listed((_REVEALS.user_id == user_id) & (_REVEALS.shown_at >= since), limit=limit)
-
-    def totals(self, *, since: datetime) -> list[Total]:
-        """What everybody looked at since a time, for each person, level and purpose."""
-        columns = (_REVEALS.user_id, _REVEALS.level, _REVEALS.purpose)
-        query = select(
-            *columns, func.count().label("count_"), func.coalesce(func.sum(_REVEALS.shown_seconds), 0.0).label("shown")
-        )
-        query = query.where(_REVEALS.shown_at >= since).group_by(*columns).order_by(*columns)
+    def of_case(self, case_id: str, *, limit: int = 100) -> list[Reveal]:
+        """The reveals of a case, the newest first, at most `limit`."""
+        query = select(schema_review.reveals).where(_REVEALS.case_id == case_id)
         with self._database.read() as connection:
-            rows = connection.execute(query).all()
-        return [
-            Total(row.user_id, Level(row.level), Purpose(row.purpose), row.count_, float(row.shown)) for row in rows
-        ]
+            return [
+                _reveal(row) for row in connection.execute(query.order_by(_REVEALS.id.desc()).limit(page_limit(limit)))
+            ]
+
+    def by_day(self, user_id: str, *, since: datetime) -> list[DayTotal]:
+        """What a person looked at since a time, the newest day first, of each the highest level first."""
+        at = _REVEALS.shown_at
+        is_sqlite = self._database.is_sqlite
+        day = func.date(at, type_=Date()) if is_sqlite else cast(func.timezone("UTC", at), Date)
+        query = select(day.label("day"), _REVEALS.level, _REVEALS.purpose, *_SUMS)
+        query = query.where(_REVEALS.user_id == user_id, at >= since).group_by(day, _REVEALS.level, _REVEALS.purpose)
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(day.desc(), _REVEALS.level.desc(), _REVEALS.purpose)).all()
+        return [DayTotal(row.day, Level(row.level), Purpose(row.purpose), row.count_, float(row.shown)) for row in rows]
+
+    def totals(self, *, since: datetime, spent_since: datetime, now: datetime) -> dict[str, PersonTotal]:
+        """What everybody looked at since a time, and what has been spent since a later one, by person.
+
+        Three statements, however many people there are; whoever did nothing and has no lift is left out.
+        """
+        looked = select(_REVEALS.user_id, _REVEALS.level, *_SUMS).where(_REVEALS.shown_at >= since)
+        asked = select(_REVEALS.user_id, _REVEALS.shown_at, _REVEALS.level).where(_REVEALS.shown_at > spent_since)
+        lifted = select(_LIFTS.user_id, func.sum(_LIFTS.extra_count).label("extra")).where(_LIFTS.until > now)
+        counts: dict[str, dict[Level, int]] = defaultdict(dict)
+        shown: dict[str, float] = defaultdict(float)
+        spent: dict[str, list[tuple[datetime, Level]]] = defaultdict(list)
+        with self._database.read() as connection:
+            for row in connection.execute(looked.group_by(_REVEALS.user_id, _REVEALS.level)):
+                counts[row.user_id][Level(row.level)] = row.count_
+                shown[row.user_id] += float(row.shown)
+            for row in connection.execute(asked):
+                spent[row.user_id].append((row.shown_at, Level(row.level)))
+            extra = {row.user_id: int(row.extra) for row in connection.execute(lifted.group_by(_LIFTS.user_id))}
+        return {
+            each: PersonTotal(counts[each], shown[each], spent[each], extra.get(each, 0))
+            for each in counts.keys() | spent.keys() | extra.keys()
+        }
 
     def purposes_of(self, screening_id: str) -> frozenset[Purpose]:
         """The purposes of all cases that an item belongs to."""
@@ -216,15 +256,6 @@ class RevealRows:
         with self._database.read() as connection:
             return [LiftRow(**row._mapping) for row in connection.execute(query.order_by(_LIFTS.id.desc()))]
 
-    def opted_out(self, user_ids: Collection[str]) -> dict[str, frozenset[Purpose]]:
-        """The purposes of which each of these people wants to see no picture."""
-        query = select(_OPTOUTS.user_id, _OPTOUTS.purpose).where(_OPTOUTS.user_id.in_(user_ids))
-        found: dict[str, frozenset[Purpose]] = dict.fromkeys(user_ids, frozenset())
-        with self._database.read() as connection:
-            for row in connection.execute(query):
-                found[row.user_id] |= {Purpose(row.purpose)}
-        return found
-
     def opt_out(self, user_id: str, purpose: Purpose, *, on: bool, at: datetime, actor: str) -> None:
         """Begin or end that a person sees no picture of a purpose; repeating it does nothing."""
         mine = (_OPTOUTS.user_id == user_id) & (_OPTOUTS.purpose == purpose.value)
@@ -239,11 +270,6 @@ class RevealRows:
                 write.connection.execute(delete(schema_review.exposure_optouts).where(mine))
             facts = {"purpose": purpose.value, "on": on}
             write.tell(NewEvent("exposure.opted_out", actor, f"user:{user_id}", facts))
-
-    def _listed(self, where: Any, *, limit: int) -> list[Reveal]:  # noqa: ANN401 - a condition of SQLAlchemy
-        query = select(schema_review.reveals).where(where).order_by(_REVEALS.id.desc()).limit(page_limit(limit))
-        with self._database.read() as connection:
-            return [_reveal(row) for row in connection.execute(query)]
 
 
 def _standing(connection: Connection, user_id: str, case_id: str | None, since: datetime, now: datetime) -> Standing:

@@ -60,7 +60,8 @@ class Service:
         )
         self.reads_locally = settings.resolved_database_url.startswith("sqlite")
         """SQLite answers a small read in microseconds; another machine's answer must not be waited for on the loop."""
-        self.housekeeper = Housekeeper(baken.keeper, baken.ranker(), baken.vault, baken.holding)
+        self.looking = baken.looking()
+        self.housekeeper = Housekeeper(baken.keeper, baken.ranker(), baken.vault, baken.holding, self.looking)
         self.is_loaded = False
 
     def answers_inline(self) -> bool:

@@ -62,7 +62,7 @@ class Account:
 
     async def offer_totp(self, visit: Visit) -> Response:
         """A new secret as a QR code and as text."""
-        return self._offer(visit, self._people.offer_totp(visit.who).secret)
+        return self._offer(visit, self._people.second_factors.offer(visit.who).secret)
 
     async def confirm_totp(self, visit: Visit) -> Response:
         """Take the code that proves that the device has the secret, and show the recovery codes once."""
@@ -81,7 +81,9 @@ class Account:
 
     def _confirm_totp(self, visit: Visit, secret: bytes) -> list[str]:
         session_id = visit.session.id if visit.session is not None else None
-        codes = self._people.confirm_totp(visit.who, secret, visit.form.get("code", ""), keep_session=session_id)
+        codes = self._people.second_factors.confirm(
+            visit.who, secret, visit.form.get("code", ""), keep_session=session_id
+        )
         if visit.session is not None and not visit.session.has_second_factor:
             raised = self._people.raise_session(visit.who, visit.session)
             visit.change_token(raised.token)
@@ -91,7 +93,7 @@ class Account:
         """Make new recovery codes and show them once."""
         if (refusal := await self._confirm(visit)) is not None:
             return await self._page(visit, error=refusal)
-        codes = await self._run(self._people.renew_recovery_codes, visit.who)
+        codes = await self._run(self._people.second_factors.renew_recovery_codes, visit.who)
         return self._pages.render(visit, "recovery_codes.html", codes=codes)
 
     async def _confirm(self, visit: Visit) -> str | None:

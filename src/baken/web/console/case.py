@@ -15,7 +15,15 @@ from baken.accounts import User
 from baken.cases import Decision
 from baken.errors import ConflictError, InvalidValueError, LeaseLostError, NotAuthorisedError, NotFoundError
 from baken.review import BulkPlan
-from baken.web.console.case_forms import Asked, FormError, decision_in, id_in, reason_in, until_in
+from baken.web.console.case_forms import (
+    Asked,
+    FormError,
+    decision_in,
+    id_in,
+    reason_in,
+    unreached_is_absent,
+    until_in,
+)
 from baken.web.console.case_reading import CaseReader
 from baken.web.console.facts import drawing_words
 from baken.web.console.pages import Pages
@@ -38,7 +46,7 @@ class CasePages:
         self._run = service.store_pool.run
         self._store = service.baken.store
         self._review = service.baken.review()
-        self._reader = CaseReader(service.baken)
+        self._reader = CaseReader(service.baken, service.looking)
         self._pages = pages
 
     async def show(self, visit: Visit) -> Response:
@@ -56,7 +64,7 @@ class CasePages:
 
     async def heartbeat(self, visit: Visit) -> Response:
         """The page is still open: the claim goes on."""
-        with self._reader.unreached_is_absent():
+        with unreached_is_absent():
             await self._run(self._review.heartbeat, visit.who, _case_id(visit))
         return visit.finish(Response(status_code=HTTPStatus.NO_CONTENT, headers=self._pages.headers()))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Self
@@ -12,7 +13,7 @@ from starlette.datastructures import QueryParams
 
 from baken.cases import Decision, DecisionKind
 from baken.cases_query import QueueQuery
-from baken.errors import InvalidValueError
+from baken.errors import InvalidValueError, NotAuthorisedError, NotFoundError
 from baken.model import ID_LIMIT
 from baken.web.console.reasons import joined
 from baken.web.console.texts import Translate
@@ -26,6 +27,15 @@ class FormError(Exception):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.text = text
+
+
+@contextmanager
+def unreached_is_absent() -> Iterator[None]:
+    """Let a case that the person does not reach be none: whoever asks does not learn that it is there."""
+    try:
+        yield
+    except NotAuthorisedError as error:
+        raise NotFoundError("there is no such case", hint="Take one from the queue.") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from baken.accounts import User
 from baken.assemble import Baken
 from baken.case_steps import CaseStanding, CaseStep
 from baken.cases import Case, CaseEvent, CaseItem, EventKind
-from baken.errors import NotAuthorisedError, NotFoundError
-from baken.looking import SeenBy
+from baken.errors import NotFoundError
+from baken.looking import Looking, SeenBy
 from baken.permissions import Action, may
-from baken.web.console.case_forms import Asked, path_of
+from baken.web.console.case_forms import Asked, path_of, unreached_is_absent
 from baken.web.console.case_lists import list_values
 from baken.web.console.case_view import CaseView, CaseWords, Trail
 from baken.web.console.facts import entry_facts
@@ -34,11 +33,11 @@ FACT_ITEMS = 100
 class CaseReader:
     """Reads cases for their page; thread-safe."""
 
-    def __init__(self, baken: Baken) -> None:
+    def __init__(self, baken: Baken, looking: Looking) -> None:
         self._store = baken.store
         self._review = baken.review()
         self._queues = baken.queues()
-        self._looks = LookReader(baken)
+        self._looks = LookReader(looking)
 
     def read(self, user: User, case_id: str, asked: Asked, language: str) -> tuple[CaseView, dict[str, object]]:
         """What the page shows, and the words that its lists need.
@@ -73,7 +72,7 @@ class CaseReader:
             items=words.rows(case, rows, asked, self._captions(rows) if asked.shows_captions else {}),
             more_items_path=asked.address(case_id, after_id=rows[-1].id, did="") if has_more else None,
             looked_item=looked,
-            life=_life(events, () if look is None else look.seen, words.life),
+            life=_life(events, () if look is None else look.seen.looks, words.life),
             options=words.options(case),
             colleagues=_colleagues(people.values(), user, case) if CaseStep.REASSIGN in standing.steps else {},
             benign_banks={bank.name: bank.name for bank in self._review.benign_banks(user)},
@@ -86,17 +85,8 @@ class CaseReader:
 
     def standing(self, user: User, case_id: str) -> CaseStanding:
         """Where a case stands; raises like `read`."""
-        with self.unreached_is_absent():
+        with unreached_is_absent():
             return self._review.standing(user, case_id)
-
-    @staticmethod
-    @contextmanager
-    def unreached_is_absent() -> Iterator[None]:
-        """Let a case that the person does not reach be none: whoever asks does not learn that it is there."""
-        try:
-            yield
-        except NotAuthorisedError as error:
-            raise NotFoundError("there is no such case", hint="Take one from the queue.") from error
 
     def item(self, user: User, case_id: str, item_id: int) -> CaseItem:
         """One item of a case; raises like `read`."""

@@ -111,9 +111,8 @@ class Console:
         ]
 
     def _looking_routes(self) -> list[BaseRoute]:
-        looking = self._service.baken.looking()
-        pictures = LookingPages(self._service, self._pages, looking)
-        exposure = ExposurePages(self._service, self._pages, looking)
+        pictures = LookingPages(self._service, self._pages)
+        exposure = ExposurePages(self._service, self._pages)
         reveal, lift = Action.REVEAL_PICTURES, Action.LIFT_EXPOSURE_BUDGETS
         picture = "/console/cases/{case_id}/reveals/{reveal_id}"
         return [

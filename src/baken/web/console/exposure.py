@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -12,7 +13,7 @@ from baken.accounts import User
 from baken.cases import Level
 from baken.errors import InvalidValueError, NotAuthorisedError, NotFoundError
 from baken.jurisdictions import REVIEWED
-from baken.looking import MAX_EXTRA_POINTS, MAX_LIFT_HOURS, REPORT_DAYS, ExposureReport, Looking
+from baken.looking import MAX_EXTRA_POINTS, MAX_LIFT_HOURS, REPORT_DAYS, ExposureReport, ExposureSum
 from baken.model import Purpose
 from baken.permissions import Action, may
 from baken.web.console.looking import level_names
@@ -32,14 +33,14 @@ class ExposureView:
     Attributes:
         report: whose ledger is shown in full.
         is_own: whether it is the person's own.
-        people: everybody's sums; None for those who may not know.
+        people: everybody in sum; None for those who may not know.
         may_lift: whether the person may lift this budget.
         names: of those who lifted it, by actor.
     """
 
     report: ExposureReport
     is_own: bool
-    people: Sequence[ExposureReport] | None
+    people: Sequence[ExposureSum] | None
     may_lift: bool
     names: Mapping[str, str]
 
@@ -47,10 +48,10 @@ class ExposureView:
 class ExposurePages:
     """The page of exposure, and what can be done there."""
 
-    def __init__(self, service: Service, pages: Pages, looking: Looking) -> None:
+    def __init__(self, service: Service, pages: Pages) -> None:
         self._run = service.store_pool.run
         self._store = service.baken.store
-        self._looking = looking
+        self._looking = service.looking
         self._pages = pages
 
     async def show(self, visit: Visit) -> Response:
@@ -86,7 +87,7 @@ class ExposurePages:
             return await self._page(visit, of_user_id or None, error=error)
         except NotAuthorisedError:
             return await self._page(visit, None, error=_("Nobody lifts their own budget: ask another lead."))
-        return leave_for(visit, _PATH)
+        return leave_for(visit, f"{_PATH}?{urlencode({'user': of_user_id})}")
 
     async def _page(self, visit: Visit, user_id: str | None, *, error: str | None = None) -> Response:
         view = await self._run(self._read, visit.who, user_id)

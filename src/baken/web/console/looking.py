@@ -11,28 +11,33 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
 
+import structlog
 from starlette.responses import Response
 
+from baken import case_rules
 from baken.accounts import User
-from baken.assemble import Baken
 from baken.cases import Case, CaseItem, Level, Reveal
 from baken.errors import (
+    BakenError,
     BudgetSpentError,
     ConflictError,
     InvalidValueError,
     NotAuthorisedError,
     NotFoundError,
+    NotReadyError,
     UnshowableError,
 )
 from baken.jurisdictions import Tells
-from baken.looking import Looking, LookView, SeenBy, WhyNot
+from baken.looking import Looking, LookView, Seen, WhyNot
 from baken.looking_bytes import Source
 from baken.permissions import Action, may
-from baken.web.console.case_forms import Asked, id_in, path_of
+from baken.web.console.case_forms import Asked, id_in, path_of, unreached_is_absent
 from baken.web.console.pages import Pages
 from baken.web.console.texts import Translate, translator
 from baken.web.console.visits import Visit, leave_for
 from baken.web.service import Service
+
+_log = structlog.stdlib.get_logger("baken.web")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ class LookPart:
     error: str | None
     view: LookView
     free_at: datetime | None
-    seen: Sequence[SeenBy]
+    seen: Seen
 
 
 def level_names(_: Translate) -> Mapping[Level, str]:
@@ -131,12 +136,23 @@ def source_names(_: Translate) -> Mapping[Source, str]:
     return {Source.VAULT: _("held in the vault"), Source.PLATFORM: _("asked of the platform")}
 
 
+_REFUSALS: Mapping[type[BakenError], str] = {
+    BudgetSpentError: "budget",
+    UnshowableError: "unshowable",
+    ConflictError: "lease",
+    InvalidValueError: "reason",
+    NotAuthorisedError: "denied",
+}
+"""Why a look is refused, the particular before the general; `_error_texts` says it in words."""
+
+
 def _error_texts(_: Translate) -> Mapping[str, str]:
     return {
         "budget": _("Your budget does not reach for this. Nothing was shown."),
         "unshowable": _(
-            "The picture cannot be shown: it is gone, has changed, or cannot be decoded. No look was counted."
+            "The picture cannot be shown: it is gone, has changed, or cannot be read or decoded. No look was counted."
         ),
+        "unready": _("The picture cannot be shown now. Try again in a moment, or decide from the facts."),
         "reason": _("Say why in a few words. Nothing was shown."),
         "lease": _("You do not hold the case any more. Nothing was shown."),
         "denied": _("You may not see this. Nothing was shown."),
@@ -146,8 +162,8 @@ def _error_texts(_: Translate) -> Mapping[str, str]:
 class LookReader:
     """Reads what `looking.html` shows; thread-safe."""
 
-    def __init__(self, baken: Baken) -> None:
-        self.looking: Looking = baken.looking()
+    def __init__(self, looking: Looking) -> None:
+        self._looking = looking
 
     def part(self, user: User, case: Case, item: CaseItem, asked: Asked, language: str) -> LookPart:
         """What a person is shown of an item; `asked` is what the page's address asks for.
@@ -156,7 +172,7 @@ class LookReader:
             NotAuthorisedError: the person may not see this case.
         """
         _ = translator(language)
-        view = self.looking.view_of(user, case, item)
+        view = self._looking.view_of(user, case, item)
         names, hints = level_names(_), level_hints(_)
         shown = self._shown(user, case, item, asked)
         above = Level.FACTS if shown is None else shown.level
@@ -180,7 +196,7 @@ class LookReader:
             error=_error_texts(_).get(asked.look),
             view=view,
             free_at=view.budget.free_at(Level.PREVIEW) if is_spent else None,
-            seen=self.looking.seen_by(user, case.id) if may(user, Action.SEE_EXPOSURE) else (),
+            seen=self._looking.seen_by(user, case.id) if may(user, Action.SEE_EXPOSURE) else Seen(),
         )
 
     def _shown(self, user: User, case: Case, item: CaseItem, asked: Asked) -> Reveal | None:
@@ -188,7 +204,7 @@ class LookReader:
         if asked.reveal_id is None or not may(user, Action.REVEAL_PICTURES):
             return None
         try:
-            reveal = self.looking.current(user, asked.reveal_id)
+            reveal = self._looking.current(user, asked.reveal_id)
         except (NotFoundError, NotAuthorisedError):
             return None
         return reveal if (reveal.case_id, reveal.screening_id) == (case.id, item.screening_id) else None
@@ -197,30 +213,26 @@ class LookReader:
 class LookingPages:
     """The steps up, the pictures, and hiding them."""
 
-    def __init__(self, service: Service, pages: Pages, looking: Looking) -> None:
+    def __init__(self, service: Service, pages: Pages) -> None:
         self._service = service
         self._pages = pages
-        self._looking = looking
+        self._looking = service.looking
 
     async def reveal(self, visit: Visit) -> Response:
         """Show more of a picture: recorded first, then the page leads to it."""
         form, case_id = visit.form, str(visit.request.path_params["case_id"])
         level = next((each for each in Level if str(each.value) == form.get("level")), Level.FACTS)
         reason = form.get("reason")
+        await self._service.store_pool.run(self._check_reach, visit.who, case_id)
         try:
             reveal = await self._service.looking_pool.run(
                 self._looking.reveal, visit.who, case_id, form.get("screening", ""), level, reason
             )
-        except BudgetSpentError:
-            return _back(visit, case_id, look="budget")
-        except UnshowableError:
-            return _back(visit, case_id, look="unshowable")
-        except InvalidValueError:
-            return _back(visit, case_id, look="reason")
-        except ConflictError:
-            return _back(visit, case_id, look="lease")
-        except NotAuthorisedError:
-            return _back(visit, case_id, look="denied")
+        except NotReadyError as error:
+            _log.error("picture_not_shown", case=case_id, code=error.code, message=error.message)
+            return _back(visit, case_id, look="unready")
+        except tuple(_REFUSALS) as error:
+            return _back(visit, case_id, look=next(_REFUSALS[kind] for kind in _REFUSALS if isinstance(error, kind)))
         return _back(visit, case_id, reveal_id=reveal.id)
 
     async def picture(self, visit: Visit) -> Response:
@@ -245,6 +257,10 @@ class LookingPages:
         if visit.form.get("leaves"):  # the page is gone: nobody waits for another one
             return visit.finish(Response(status_code=HTTPStatus.NO_CONTENT, headers=self._pages.headers()))
         return _back(visit, case_id)
+
+    def _check_reach(self, user: User, case_id: str) -> None:
+        with unreached_is_absent():
+            case_rules.require(user, Action.SEE_CASES, self._service.baken.store.cases.case(case_id))
 
     def _check_case(self, visit: Visit, reveal_id: int) -> None:
         if self._looking.current(visit.who, reveal_id).case_id != visit.request.path_params["case_id"]:

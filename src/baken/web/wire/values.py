@@ -13,7 +13,15 @@ from baken.model import ID_LIMIT, MAX_FLOOD_ACCOUNTS_PER_HOUR, MAX_FLOOD_FACTOR,
 _NO_NUL = "^[^\\x00]*$"
 Ref = Annotated[str, Meta(max_length=512, pattern=_NO_NUL)]
 Caption = Annotated[str, Meta(max_length=10_000, pattern=_NO_NUL)]
-Url = Annotated[str, Meta(max_length=2048, pattern=_NO_NUL, description="Kept for people; never fetched.")]
+Url = Annotated[
+    str,
+    Meta(
+        max_length=2048,
+        pattern=_NO_NUL,
+        description="Where the platform has the file. It is fetched from there when a person looks at the picture, if "
+        "the host is one of `media_hosts`; never for a screening.",
+    ),
+]
 Reason = Annotated[str, Meta(min_length=1, max_length=1000, pattern="^[^\\x00]*[^\\x00\\s][^\\x00]*$")]
 Source = Annotated[str, Meta(min_length=1, max_length=200, pattern="^[^\\x00]*[^\\x00\\s][^\\x00]*$")]
 Note = Annotated[str, Meta(max_length=2000, pattern=_NO_NUL)]
