@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from baken.accounts import Role, User
 from baken.case_rules import ReviewPolicy, derive
@@ -104,6 +105,23 @@ class ReviewWorld(World):
         screening = self.see(picture(number, file=file), f"item of {account}", account)
         assert screening.outcome.matches
         return screening.id
+
+
+@contextmanager
+def case_reads(store: Store) -> Iterator[list[str]]:
+    """The statements that read rows of `cases` while this is open."""
+    read: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("SELECT cases."):
+            read.append(statement)
+
+    engine = store.case_events._database.engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield read
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
 
 
 @contextmanager

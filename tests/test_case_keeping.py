@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -12,9 +13,19 @@ from pathlib import Path
 import pytest
 
 from baken import case_rules
-from baken.accounts import User
+from baken.accounts import Role, User
 from baken.case_keeping import finish_actions
-from baken.cases import ActionKind, ActionState, Awaits, CaseState, Decision, DecisionKind, EventKind, MatchOrigin
+from baken.cases import (
+    ActionKind,
+    ActionState,
+    Awaits,
+    CaseState,
+    Decision,
+    DecisionKind,
+    EventKind,
+    MatchOrigin,
+    Refusal,
+)
 from baken.copies import WHOLE, MatchStage, View, ViewKind
 from baken.errors import BakenError, ConflictError, InvalidValueError, NotAuthorisedError, NotFoundError, TooLargeError
 from baken.model import EntryState, Fingerprint, FingerprintKind, NewEntry, NoticeKind, Purpose, Verdict
@@ -23,7 +34,17 @@ from baken.store.case_actions import ActionFilter
 from baken.store.case_events import columns_of
 from baken.store.case_files import ScreenedFile
 from baken.store.case_joining import Found, ScreenedItem
-from review_world import ALLOWED, CANNOT_TELL, CONFIRMED, NOT_A_MATCH, REFER, ReviewWorld, person, world_of_an_engine
+from review_world import (
+    ALLOWED,
+    CANNOT_TELL,
+    CONFIRMED,
+    NOT_A_MATCH,
+    REFER,
+    ReviewWorld,
+    case_reads,
+    person,
+    world_of_an_engine,
+)
 from seen_world import code, flat, pdq_entry, picture, sha256_entry
 
 
@@ -123,6 +144,9 @@ def test_new_copies_follow_a_decision_and_nobody_looks_again(world: ReviewWorld,
     last = world.store.case_events.events(case_id)[-1]
     facts = {"items": 1, "accounts": 1, "origin": "screening", "seq": decided.event_count}
     assert (last.kind, dict(last.facts)) == (EventKind.FOLLOWED, facts)
+    [told, *_] = world.store.audit.page(subject=f"case:{case_id}")
+    assert (told.kind, told.actor) == ("case.followed", "baken")
+    assert told.parsed()["facts"] == {**facts, "event_seq": last.seq}
     actions = [a for a in world.review.actions(world.ann, case_id) if a.due_at > world.clock.at]
     assert [action.kind for action in actions] == [ActionKind.REMOVE, ActionKind.PRESERVE, ActionKind.REPORT]
     assert {action.due_at for action in actions} == {world.clock.at + timedelta(minutes=5)}
@@ -287,6 +311,12 @@ def test_the_platform_takes_what_is_due_and_its_word_is_final(world: ReviewWorld
     finish_actions(world.store, mine, actor="key:other", now=world.clock.at)
     acted = [event for event in world.store.case_events.events(case_id) if event.kind is EventKind.ACTED]
     assert [(event.actor, dict(event.facts)) for event in acted] == [("key:k", {"actions": 3})]
+    told = [row.parsed() for row in world.store.audit.page(subject=f"case:{case_id}", kind="case.actions_done")]
+    assert [each["actor"] for each in told] == ["key:k", "key:k"]
+    assert [each["facts"] for each in told] == [
+        {"actions": {"preserve": 1, "report": 1}, "first_action_id": mine[1], "last_action_id": mine[2]},
+        {"actions": {"remove": 1}, "first_action_id": mine[0], "last_action_id": mine[0]},
+    ]
     assert listed(ActionFilter.FINAL) == mine
     with pytest.raises(NotFoundError):
         finish_actions(world.store, [10**12], actor="key:k", now=world.clock.at)
@@ -348,6 +378,27 @@ def test_a_picture_that_is_no_match_becomes_benign_until_the_decision_is_undone(
     assert world.review.make_benign(world.ann, case_id, "fine") != []
 
 
+def test_what_is_done_about_entries_of_other_banks_is_not_told(world: ReviewWorld, banked: int) -> None:
+    if "fine" not in {bank.name for bank in world.store.banks()}:
+        world.bank("fine", Purpose.BENIGN)
+    world.number += 1
+    other = f"other {world.number}"
+    world.bank(other)
+    [entry_id] = world.add(pdq_entry(code(banked)), bank=other)
+    [first] = world.more(banked)
+    case_id = world.case_of(first)
+    near = person(world.store, f"near {world.number}", bank_ids=[world.store.bank("known").id])
+    world.review.decide(world.ann, case_id, NOT_A_MATCH)
+    world.review.make_benign(world.ann, case_id, "fine")
+    world.review.dispute(world.ann, case_id, entry_id, "a landscape")
+
+    every = event_kinds(world, case_id)
+
+    assert {"benign_added", "disputed"} <= set(every)
+    told = [event.kind.value for event in world.review.events(near, case_id)]
+    assert told == [kind for kind in every if kind not in {"benign_added", "disputed"}]
+
+
 def test_only_what_was_there_at_the_decision_becomes_benign(world: ReviewWorld, banked: int) -> None:
     if "fine" not in {bank.name for bank in world.store.banks()}:
         world.bank("fine", Purpose.BENIGN)
@@ -394,9 +445,7 @@ def test_a_selection_is_decided_as_its_summary_says_or_not_at_all(world: ReviewW
     assert {case.id for case in plan.cases} == set(ids)
     assert (plan.item_count, plan.account_count, plan.awaiting_count) == (3, 3, 0)
     assert plan.action_counts == {"remove": 3, "preserve": 3, "report": 3}
-    [(refused, why)] = plan.refused
-    assert refused == taken
-    assert "ben" in why
+    assert plan.refused == ((taken, Refusal.CLAIMED),)
     assert {world.store.cases.case(each).state for each in ids} == {CaseState.OPEN}
     world.review.note(world.ben, ids[0], "wait")
     with pytest.raises(ConflictError, match="none was decided"):
@@ -417,6 +466,84 @@ def test_a_selection_is_decided_as_its_summary_says_or_not_at_all(world: ReviewW
     assert [world.store.cases.case(each).state for each in ids] == [CaseState.DECIDED, CaseState.OPEN]
 
 
+def test_a_picture_that_spreads_is_decided_as_its_summary_says(world: ReviewWorld, banked: int) -> None:
+    [first] = world.more(banked)
+    case_id, taken = world.case_of(first), world.open_case()
+    world.review.claim(world.ben, taken)
+    plan = world.review.plan(world.ann, [case_id, taken], CONFIRMED)
+
+    world.more(banked, items=2, file=1)
+    world.clock.move(minutes=1)
+    world.review.heartbeat(world.ben, taken)
+
+    assert world.review.plan(world.ann, [case_id, taken], CONFIRMED).item_count == 3
+    assert set(world.review.decide_all(world.ann, [case_id, taken], CONFIRMED, plan.digest)) == {case_id}
+    assert len(world.review.actions(world.ann, case_id)) == 9
+
+
+def test_a_summary_counts_what_would_be_done_and_not_what_is_done_once_and_is_done(world: ReviewWorld) -> None:
+    case_id, other = world.open_case(items=2), world.open_case()
+    world.review.decide(world.ann, case_id, CONFIRMED)
+    world.clock.move(minutes=5)
+    done = [a.id for a in world.review.actions(world.ann, case_id) if a.kind is not ActionKind.PRESERVE]
+    finish_actions(world.store, done, actor="key:k", now=world.clock.at)
+    world.review.reopen(world.ann, case_id, "another look")
+    plan = world.review.plan(world.ann, [case_id, other], CONFIRMED)
+    assert plan.action_counts == {"remove": 3, "preserve": 3, "report": 1}
+    before = world.store.case_actions.counts(case_id)
+    world.review.decide_all(world.ann, [case_id, other], CONFIRMED, plan.digest)
+    pending = Counter(
+        action.kind.value
+        for each in (case_id, other)
+        for action in world.review.actions(world.ann, each)
+        if action.state is ActionState.PENDING
+    )
+    assert pending == plan.action_counts
+    assert before[ActionKind.REPORT, ActionState.FINAL] == 2
+
+
+def test_every_reason_why_a_case_is_left_out_of_a_selection_is_told_apart(world: ReviewWorld) -> None:
+    review, ann, ben, lea = world.review, world.ann, world.ben, world.lea
+    auditor = person(world.store, f"aud {world.open_case()}", Role.AUDITOR)
+
+    def refusal(user: User, case_id: str) -> Refusal | None:
+        plan = review.plan(user, [case_id], ALLOWED)
+        return plan.refused[0][1] if plan.refused else None
+
+    lost, held, split, given = (world.open_case() for _ in range(4))
+    assert (refusal(ann, held), refusal(auditor, held)) == (None, Refusal.NOT_THEIRS)
+    review.hold(ann, held, "later", world.clock.at + timedelta(days=1))
+    review.reassign(lea, given, ben.id, "yours")
+    review.claim(ann, lost)
+    assert [refusal(ben, each) for each in (lost, held)] == [Refusal.CLAIMED, Refusal.ON_HOLD]
+    world.clock.move(minutes=6)
+    review.claim(ben, lost)
+    assert [refusal(ann, each) for each in (lost, given)] == [Refusal.LEASE_LOST, Refusal.GIVEN_AWAY]
+    review.decide(ben, lost, ALLOWED)
+    assert refusal(lea, lost) is Refusal.DECIDED
+    review.ask_second(ann, split, "unsure")
+    review.decide(ann, split, ALLOWED)
+    assert (refusal(ann, split), refusal(ben, split)) == (Refusal.GAVE_DECISION, Refusal.SEALED)
+    review.decide(ben, split, CONFIRMED)
+    world.undo(ben, split)
+    other = person(world.store, f"other {split}")
+    assert (refusal(ben, split), refusal(other, split)) == (Refusal.DISAGREED, Refusal.AWAITS_LEAD)
+
+
+def test_no_case_is_read_twice_for_one_answer(world: ReviewWorld) -> None:
+    ids = [world.open_case() for _ in range(3)]
+    plan = world.review.plan(world.ann, ids, ALLOWED)
+    with case_reads(world.store) as read:
+        world.review.decide_all(world.ann, ids, ALLOWED, plan.digest)
+    assert len(read) == 1
+    with case_reads(world.store) as read:
+        assert len(world.review.items(world.ann, ids[0])) == 1
+    assert len(read) == 1
+    with pytest.raises(NotFoundError):
+        world.store.cases.items("case_0")
+    assert world.store.cases.items(ids[0], after_id=10**9) == []
+
+
 def test_a_selection_has_bounds_and_every_case_its_reach(world: ReviewWorld) -> None:
     case_id = world.open_case()
     with pytest.raises(TooLargeError, match="at most 200"):
@@ -427,8 +554,11 @@ def test_a_selection_has_bounds_and_every_case_its_reach(world: ReviewWorld) -> 
         world.review.plan(world.ann, [case_id, "case_0"], ALLOWED)
     world.number += 1
     far = person(world.store, f"far {world.number}", bank_ids=[10**9])
-    plan = world.review.plan(far, [case_id], ALLOWED)
-    assert (plan.cases, [refused for refused, _ in plan.refused]) == ((), [case_id])
+    for ids, named in (([case_id], case_id), ([case_id, "case_z"], case_id), ([case_id, "case_0"], "case_0")):
+        with pytest.raises(NotFoundError, match=f"there is no case '{named}'"):
+            world.review.plan(far, ids, ALLOWED)
+        with pytest.raises(NotFoundError, match=f"there is no case '{named}'"):
+            world.review.decide_all(far, ids, ALLOWED, "any")
 
 
 # Many at once, in any order
@@ -576,8 +706,7 @@ def test_a_second_decision_is_never_part_of_a_selection(world: ReviewWorld) -> N
     world.review.decide(world.ann, case_id, CONFIRMED)
     plan = world.review.plan(world.ben, [case_id, other], CONFIRMED)
     assert [case.id for case in plan.cases] == [other]
-    [(refused, why)] = plan.refused
-    assert (refused, "one case at a time" in why) == (case_id, True)
+    assert plan.refused == ((case_id, Refusal.SEALED),)
 
 
 def test_of_a_crowd_that_joins_the_newest_events_are_shown_and_everything_people_did(

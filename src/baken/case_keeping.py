@@ -6,14 +6,14 @@ asked for it leaves the queue in the same transaction: a process that is killed 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 
 from baken import case_rules
-from baken.audit import ACTOR
+from baken.audit import ACTOR, NewEvent
 from baken.case_rules import ReviewPolicy
-from baken.cases import ActionKind, ActionState, CaseEvent, CaseState, DecisionKind, EventKind
+from baken.cases import ActionKind, ActionState, CaseAction, CaseEvent, CaseState, DecisionKind, EventKind
 from baken.model import Purpose
 from baken.store import Store
 from baken.store.audit import AuditedWrite
@@ -73,7 +73,7 @@ class CaseKeeper:
 def finish_actions(store: Store, action_ids: Sequence[int], *, actor: str, now: datetime) -> list[ActionOfItem]:
     """Note that actions are done, for good; all of them or none. Repeating it changes nothing.
 
-    When nothing of a case is left to be done, the case's life says so.
+    The audit log tells which, by case; when nothing of a case is left to be done, the case's life says so.
 
     Raises:
         NotFoundError: there is no such action.
@@ -90,9 +90,17 @@ def finish_actions(store: Store, action_ids: Sequence[int], *, actor: str, now: 
                 case_rules.check_done(action, now)
             if pending:
                 mark_final(write.connection, [action.id for action in pending], now, actor)
+                write.tell(_done_event(case_id, pending, actor))
                 if not has_pending(write.connection, case_id):
                     _tell_acted(write, found, actor, now)
     return [store.case_actions.action(action_id) for action_id in action_ids]
+
+
+def _done_event(case_id: str, actions: Sequence[CaseAction], actor: str) -> NewEvent:
+    counts = Counter(action.kind.value for action in actions)
+    ids = [action.id for action in actions]
+    facts = {"actions": dict(counts), "first_action_id": min(ids), "last_action_id": max(ids)}
+    return NewEvent("case.actions_done", actor, f"case:{case_id}", facts)
 
 
 def _tell_acted(write: AuditedWrite, found: LockedCase, actor: str, now: datetime) -> None:

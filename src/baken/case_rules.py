@@ -45,9 +45,10 @@ from baken.cases import (
     DecisionKind,
     EventKind,
     GivenDecision,
+    Refusal,
 )
 from baken.errors import ConflictError, InvalidValueError, LeaseLostError
-from baken.model import Purpose
+from baken.model import Purpose, is_storable
 from baken.permissions import Action
 
 MAX_TEXT_CHARACTERS = 2_000
@@ -270,8 +271,50 @@ def require(user: User, action: Action, case: Case) -> None:
     Raises:
         NotAuthorisedError: they do not.
     """
+    permissions.require(user, action, _bank_of(case, user))
+
+
+def _may(user: User, action: Action, case: Case) -> bool:
+    return permissions.may(user, action, _bank_of(case, user))
+
+
+def _bank_of(case: Case, user: User) -> int:
+    """The bank that gives the person the case, if any does."""
     reached = [bank_id for bank_id in case.bank_ids if user.reaches(bank_id)]
-    permissions.require(user, action, next(iter(reached or case.bank_ids), _NO_BANK))
+    return next(iter(reached or case.bank_ids), _NO_BANK)
+
+
+def claim_refusal(case: Case, status: CaseStatus, user: User, now: datetime) -> Refusal | None:
+    """Why the person cannot have the case now; None when they can."""
+    reasons: Mapping[Refusal, bool] = {
+        Refusal.DECIDED: status.state is CaseState.DECIDED,
+        Refusal.ON_HOLD: status.state is CaseState.ON_HOLD,
+        Refusal.CLAIMED: status.holder_id not in {None, user.id}
+        and case.lease_until is not None
+        and case.lease_until > now,
+        Refusal.GAVE_DECISION: user.actor in {given.actor for given in status.given},
+        Refusal.DISAGREED: user.actor in status.disagreed,
+        Refusal.AWAITS_LEAD: status.awaits is Awaits.LEAD and not _may(user, Action.SETTLE_CASES, case),
+        Refusal.GIVEN_AWAY: status.assignee_id not in {None, user.id} and not _may_reassign(user, case),
+    }
+    return next((refusal for refusal, holds in reasons.items() if holds), None)
+
+
+def bulk_refusal(case: Case, status: CaseStatus, user: User, now: datetime) -> Refusal | None:
+    """Why the person cannot decide the case together with others now; None when they can.
+
+    A summary would tell whether a second decision agrees with the first: one that is sealed is decided by itself.
+    """
+    if not _may(user, Action.DECIDE_CASES, case):
+        return Refusal.NOT_THEIRS
+    if user.id in status.lost_ids:
+        return Refusal.LEASE_LOST
+    return claim_refusal(case, status, user, now) or (Refusal.SEALED if is_sealed(status, user) else None)
+
+
+def may_see(user: User, case: Case) -> bool:
+    """Whether there is such a case for the person."""
+    return any(permissions.may(user, Action.SEE_CASES, bank_id) for bank_id in case.bank_ids or (_NO_BANK,))
 
 
 def check_claim(case: Case, status: CaseStatus, user: User, now: datetime, name_of: NameOf) -> None:
@@ -281,25 +324,46 @@ def check_claim(case: Case, status: CaseStatus, user: User, now: datetime, name_
         ConflictError: it is decided, on hold, somebody else's, or awaits somebody else's decision.
         NotAuthorisedError: it awaits a lead.
     """
-    check_undecided(status)
-    if status.state is CaseState.ON_HOLD:
-        until = "" if status.hold_until is None else f" until {_minute(status.hold_until)}"
-        raise ConflictError(f"the case is on hold{until}", hint="Resume it first, if it should be looked at now.")
-    if status.holder_id not in {None, user.id} and case.lease_until is not None and case.lease_until > now:
-        name = name_of(status.holder_id or "")
-        message = f"{name!r} has claimed the case, until {_minute(case.lease_until)} if nothing more is heard"
-        raise ConflictError(message, hint="Take another case, or ask a lead to reassign this one.")
-    if user.actor in {given.actor for given in status.given}:
-        message = "you gave a decision of this case already, and it waits for somebody else's"
-        raise ConflictError(message, hint="You can undo your own decision.")
-    if user.actor in status.disagreed:
-        message = "you and somebody else decided this case differently, and taking that back does not change it"
-        raise ConflictError(message, hint="A lead who is neither of you settles it.")
-    if status.awaits is Awaits.LEAD:
+    refusal = claim_refusal(case, status, user, now)
+    if refusal is Refusal.AWAITS_LEAD:
         require(user, Action.SETTLE_CASES, case)
-    if status.assignee_id not in {None, user.id} and not _may_reassign(user, case):
-        message = f"the case was given to {name_of(status.assignee_id or '')!r}"
-        raise ConflictError(message, hint="Take another case, or ask a lead to reassign this one.")
+    if refusal is not None:
+        raise _refused(refusal, case, status, name_of)
+
+
+def _refused(refusal: Refusal, case: Case, status: CaseStatus, name_of: NameOf) -> ConflictError:
+    """What the person hears who cannot have the case, and what they can do."""
+    hint = "Take another case, or ask a lead to reassign this one."
+    match refusal:
+        case Refusal.DECIDED:
+            message, hint = "the case is decided", "Undo the decision, or reopen the case."
+        case Refusal.ON_HOLD:
+            until = "" if status.hold_until is None else f" until {_minute(status.hold_until)}"
+            message, hint = f"the case is on hold{until}", "Resume it first, if it should be looked at now."
+        case Refusal.CLAIMED:
+            until = "" if case.lease_until is None else f", until {_minute(case.lease_until)} if nothing more is heard"
+            message = f"{name_of(status.holder_id or '')!r} has claimed the case{until}"
+        case Refusal.GAVE_DECISION:
+            message = "you gave a decision of this case already, and it waits for somebody else's"
+            hint = "You can undo your own decision."
+        case Refusal.DISAGREED:
+            message = "you and somebody else decided this case differently, and taking that back does not change it"
+            hint = "A lead who is neither of you settles it."
+        case _:
+            message = f"the case was given to {name_of(status.assignee_id or '')!r}"
+    return ConflictError(message, hint=hint)
+
+
+def check_resume(case: Case, status: CaseStatus, user: User, now: datetime, name_of: NameOf) -> None:
+    """Do nothing when the person may take up the case from its hold.
+
+    Raises:
+        ConflictError: it is not on hold, or as for `check_claim`.
+        NotAuthorisedError: it awaits a lead.
+    """
+    if status.state is not CaseState.ON_HOLD:
+        raise ConflictError("the case is not on hold", hint="There is nothing to resume.")
+    check_claim(case, replace(status, state=CaseState.OPEN), user, now, name_of)
 
 
 def check_work(case: Case, status: CaseStatus, user: User, now: datetime, name_of: NameOf) -> None:
@@ -321,29 +385,6 @@ def lease_lost(status: CaseStatus, name_of: NameOf) -> LeaseLostError:
     return LeaseLostError(message, hint="Nothing of this step was done. Look at the case again before you go on.")
 
 
-def check_undecided(status: CaseStatus) -> None:
-    """Do nothing when the case is undecided.
-
-    Raises:
-        ConflictError: it is decided.
-    """
-    if status.state is CaseState.DECIDED:
-        raise ConflictError("the case is decided", hint="Undo the decision, or reopen the case.")
-
-
-def check_bulk(status: CaseStatus, user: User) -> None:
-    """Do nothing when the person may decide the case together with others.
-
-    A summary would tell whether a second decision agrees with the first, which the second person must not know.
-
-    Raises:
-        ConflictError: somebody else's decision of it is sealed.
-    """
-    if is_sealed(status, user):
-        message = "the case awaits a second person's decision, which is given for one case at a time"
-        raise ConflictError(message, hint="Open it, and decide it by itself.")
-
-
 def check_reassign(case: Case, status: CaseStatus, user: User, to: User | None) -> None:
     """Do nothing when the person may give the case to `to` (None: back to everybody).
 
@@ -351,7 +392,8 @@ def check_reassign(case: Case, status: CaseStatus, user: User, to: User | None) 
         ConflictError: it is decided, or cannot be given to this person.
         NotAuthorisedError: it is another's case, and the person is no lead.
     """
-    check_undecided(status)
+    if status.state is CaseState.DECIDED:
+        raise _refused(Refusal.DECIDED, case, status, str)
     if status.holder_id != user.id:
         require(user, Action.REASSIGN_CASES, case)
     if to is None:
@@ -465,9 +507,12 @@ def checked_text(text: str, what: str) -> str:
     """The text without spaces around it.
 
     Raises:
-        InvalidValueError: it is empty or too long.
+        InvalidValueError: it is empty or too long, or holds what no database keeps as text.
     """
     stripped = text.strip()
+    if not is_storable(stripped):
+        message = f"the {what} holds a NUL character or half of one, which PostgreSQL cannot keep"
+        raise InvalidValueError(message, hint="Say it in letters: leave out what cannot be seen.")
     if not 1 <= len(stripped) <= MAX_TEXT_CHARACTERS:
         message = f"the {what} has {len(stripped)} characters, expected 1 to {MAX_TEXT_CHARACTERS}"
         raise InvalidValueError(message, hint="Say it in a few words: whoever reads the case later has only these.")

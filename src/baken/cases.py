@@ -51,6 +51,21 @@ class EventKind(StrEnum):
     BENIGN_WITHDRAWN = "benign_withdrawn"
 
 
+class Refusal(StrEnum):
+    """Why a person cannot decide a case now; the first that holds."""
+
+    NOT_THEIRS = "not_theirs"
+    LEASE_LOST = "lease_lost"
+    DECIDED = "decided"
+    ON_HOLD = "on_hold"
+    CLAIMED = "claimed"
+    GAVE_DECISION = "gave_decision"
+    DISAGREED = "disagreed"
+    AWAITS_LEAD = "awaits_lead"
+    GIVEN_AWAY = "given_away"
+    SEALED = "sealed"
+
+
 class DecisionKind(StrEnum):
     """What a reviewer says of a case."""
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from baken import case_rules, case_steps, permissions
@@ -31,14 +32,15 @@ from baken.cases import (
     Decision,
     DecisionKind,
     EventKind,
+    Refusal,
 )
-from baken.errors import AccessError, BakenError, ConflictError, InvalidValueError, NotFoundError, TooLargeError
+from baken.errors import AccessError, ConflictError, InvalidValueError, NotFoundError, TooLargeError
 from baken.known import KnownFollower
 from baken.model import Bank, NewEntry, Purpose
 from baken.permissions import Action
 from baken.store import Store
 from baken.store.audit import AuditedWrite
-from baken.store.case_actions import action_counts, add_actions, cancel_actions
+from baken.store.case_actions import action_counts, add_actions, cancel_actions, final_counts
 from baken.store.case_events import LockedCase, events_of_kinds, locked, set_lease, write_event
 from baken.store.case_outcomes import add_benign, dispute_entry, withdraw_benign
 from baken.store.changes import Mutation
@@ -59,8 +61,10 @@ class BulkPlan:
         account_count: the accounts in them; one that is in two cases counts twice.
         action_counts: the actions that would follow, by kind; none of cases that then await somebody else.
         awaiting_count: how many of the cases would then await a second person, or a lead.
-        refused: the cases that would not be decided, and why.
-        digest: what `decide_all` wants to see: it differs when anything of this has changed.
+        refused: the cases that would not be decided, and why not.
+        digest: what `decide_all` wants to see. It differs when somebody did something with one of the cases, or when
+            another one would be decided; copies that join meanwhile change nothing, or a picture that spreads could
+            not be decided.
     """
 
     cases: tuple[Case, ...]
@@ -68,7 +72,7 @@ class BulkPlan:
     account_count: int
     action_counts: Mapping[str, int]
     awaiting_count: int
-    refused: tuple[tuple[str, str], ...]
+    refused: tuple[tuple[str, Refusal], ...]
     digest: str
 
 
@@ -109,18 +113,20 @@ class Review:
 
     def case(self, user: User, case_id: str) -> Case:
         """One case, without banks and entries that are not the person's."""
-        return self._within_reach(user, self._readable(user, case_id))
+        return self._within_reach(user, [self._readable(user, case_id)])[0]
 
     def events(self, user: User, case_id: str) -> list[CaseEvent]:
         """What happened to it, without what is sealed: a second decision is made without knowing the first.
 
-        Of items that joined, only the newest `MAX_SHOWN_JOININGS` events: a picture that goes round has thousands.
+        Of items that joined, only the newest `MAX_SHOWN_JOININGS` events: a picture that goes round has thousands. What
+        was done about entries of banks that are not the person's is left out.
         """
         self._readable(user, case_id)
         told = self._store.case_events.events(case_id, without=case_rules.CROWD_EVENTS)
         joined = self._store.case_events.newest(case_id, case_rules.CROWD_EVENTS, MAX_SHOWN_JOININGS)
         events = sorted([*told, *joined], key=lambda event: event.seq)
-        return case_rules.unsealed(events, case_rules.derive(told), user)
+        within = [event for event in events if "bank_id" not in event.facts or user.reaches(event.facts["bank_id"])]
+        return case_rules.unsealed(within, case_rules.derive(told), user)
 
     def page_of_events(self, case_id: str, *, after_seq: int = 0, limit: int = 100) -> list[CaseEvent]:
         """What happened to it, in order, for a platform or an operator: nobody is told what is sealed."""
@@ -137,7 +143,7 @@ class Review:
         has_sealed = case_rules.is_sealed(status, user)
         shown = set() if has_sealed else {given.seq for given in status.given}
         return CaseStanding(
-            case=self._within_reach(user, whole),
+            case=self._within_reach(user, [whole])[0],
             state=whole.state_at(now),
             is_mine=case_steps.is_running(whole, status, user, now),
             is_lost=user.id in status.lost_ids,
@@ -201,11 +207,11 @@ class Review:
             step.happen(EventKind.HELD, reason=case_rules.checked_text(reason, "reason"), until=held_until)
 
     def resume(self, user: User, case_id: str) -> None:
-        """Take up a case that is on hold."""
+        """Take up a case that is on hold, and have it."""
         with self._step(user, case_id, Action.DECIDE_CASES) as step:
-            if step.status.state is not CaseState.ON_HOLD:
-                raise ConflictError("the case is not on hold", hint="There is nothing to resume.")
+            case_rules.check_resume(step.case, step.status, user, step.at, self._name_of)
             step.happen(EventKind.RESUMED)
+            step.hold()
 
     def note(self, user: User, case_id: str, text: str) -> None:
         """Leave a note for whoever comes to the case next; anybody may who may decide it, whoever has claimed it."""
@@ -247,7 +253,7 @@ class Review:
         return self.case(user, case_id)
 
     def plan(self, user: User, case_ids: Sequence[str], decision: Decision) -> BulkPlan:
-        """What `decide_all` would do."""
+        """What `decide_all` would do. A case that the person may not see is none: that raises NotFoundError."""
         checked = self._checked_bulk(case_ids, decision)
         with self._store.case_events.audited() as write:  # locked, so that all of it is of one moment
             return self._plan(write, user, case_ids, checked)[0]
@@ -354,15 +360,19 @@ class Review:
         case_rules.require(user, Action.SEE_CASES, case)
         return case
 
-    def _within_reach(self, user: User, case: Case) -> Case:
+    def _within_reach(self, user: User, cases: Sequence[Case]) -> list[Case]:
+        """The cases without banks and entries that are not the person's."""
         if user.bank_ids is None:
-            return case
+            return list(cases)
         names = {bank.name for bank in self._store.banks(include_withdrawn=True) if user.reaches(bank.id)}
-        return replace(
-            case,
-            entries=tuple(entry for entry in case.entries if entry[0] in names),
-            bank_ids=tuple(bank_id for bank_id in case.bank_ids if user.reaches(bank_id)),
-        )
+        return [
+            replace(
+                case,
+                entries=tuple(entry for entry in case.entries if entry[0] in names),
+                bank_ids=tuple(bank_id for bank_id in case.bank_ids if user.reaches(bank_id)),
+            )
+            for case in cases
+        ]
 
     def _name_of(self, user_id: str) -> str:
         try:
@@ -468,37 +478,44 @@ class Review:
     ) -> tuple[BulkPlan, list[_Step]]:
         now = self._now()
         steps: list[_Step] = []
-        refused: list[tuple[str, str]] = []
-        for found in locked(write.connection, set(case_ids), without=case_rules.SIDE_EVENTS).values():
+        refused: list[tuple[str, Refusal]] = []
+        is_there = partial(case_rules.may_see, user)
+        wanted = locked(write.connection, set(case_ids), without=case_rules.CROWD_EVENTS, is_there=is_there)
+        for found in wanted.values():
             step = _Step(write, found, user, now, self.policy)
-            try:
-                case_rules.require(user, Action.DECIDE_CASES, found.case)
-                case_rules.check_work(step.case, step.status, user, now, self._name_of)
-                case_rules.check_bulk(step.status, user)
-            except BakenError as error:
-                refused.append((found.case.id, error.message))
-            else:
+            refusal = case_rules.bulk_refusal(step.case, step.status, user, now)
+            if refusal is None:
                 steps.append(step)
-        counts: Counter[str] = Counter()
-        awaiting = []
-        for step in steps:
-            awaits = case_rules.next_awaited(self.policy, step.case.purpose, step.status, user.actor, decision)
-            awaiting.append(None if awaits is None else awaits.value)
-            if awaits is None:
-                for kind in case_rules.actions_for(step.case.purpose, decision.kind):
-                    counts[kind.value] += step.case.item_count
-        seen = [(step.case.id, step.case.event_count, step.case.item_count) for step in steps]
-        told = [user.id, decision.kind.value, decision.category, decision.reason, seen, awaiting, refused]
+            else:
+                refused.append((found.case.id, refusal))
+        awaiting = [
+            case_rules.next_awaited(self.policy, step.case.purpose, step.status, user.actor, decision) for step in steps
+        ]
+        counting = [step.case for step, awaits in zip(steps, awaiting, strict=True) if awaits is None]
+        counts = _actions_of(write, counting, decision.kind)
+        seen = [(step.case.id, wanted[step.case.id].events[-1].seq) for step in steps]
+        said = [user.id, decision.kind.value, decision.category, decision.reason]
+        told = [*said, seen, awaiting, [case_id for case_id, _ in refused]]
         plan = BulkPlan(
-            cases=tuple(self._within_reach(user, step.case) for step in steps),
+            cases=tuple(self._within_reach(user, [step.case for step in steps])),
             item_count=sum(step.case.item_count for step in steps),
             account_count=sum(step.case.account_count for step in steps),
-            action_counts=dict(counts),
+            action_counts=counts,
             awaiting_count=sum(awaits is not None for awaits in awaiting),
             refused=tuple(refused),
             digest=hashlib.sha256(json.dumps(told).encode()).hexdigest(),
         )
         return plan, steps
+
+
+def _actions_of(write: AuditedWrite, cases: Sequence[Case], decision: DecisionKind) -> dict[str, int]:
+    """How many actions of which kind a decision of locked cases causes: what is done once, and is done, is none."""
+    done = final_counts(write.connection, [case.id for case in cases], case_rules.DONE_ONCE)
+    counts: Counter[str] = Counter()
+    for case in cases:
+        for kind in case_rules.actions_for(case.purpose, decision):
+            counts[kind.value] += case.item_count - done[case.id, kind]
+    return dict(+counts)
 
 
 class _Step:

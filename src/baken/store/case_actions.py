@@ -126,6 +126,17 @@ def action_counts(connection: Connection, case_id: str, event_seqs: Collection[i
     return Counter({ActionState(state): count for state, count in connection.execute(query.group_by(_ACTIONS.state))})
 
 
+def final_counts(
+    connection: Connection, case_ids: Collection[str], kinds: Collection[ActionKind]
+) -> Counter[tuple[str, ActionKind]]:
+    """For how many items of each case an action of each of these kinds is done."""
+    count = func.count(_ACTIONS.item_id.distinct())
+    query = select(_ACTIONS.case_id, _ACTIONS.kind, count).group_by(_ACTIONS.case_id, _ACTIONS.kind)
+    query = query.where(_ACTIONS.case_id.in_(case_ids), _ACTIONS.kind.in_([kind.value for kind in kinds]))
+    rows = connection.execute(query.where(_ACTIONS.state == ActionState.FINAL.value))
+    return Counter({(case_id, ActionKind(kind)): done for case_id, kind, done in rows})
+
+
 def cancel_actions(connection: Connection, case_id: str) -> int:
     """Cancel what is pending in a locked case; how many actions."""
     pending = update(schema.case_actions).where(_ACTIONS.case_id == case_id, is_pending_action)

@@ -8,7 +8,7 @@ ids, so that two who want several cannot wait for each other.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -117,14 +117,18 @@ def locked_cases(connection: Connection, case_ids: Collection[str]) -> list[Case
 
 
 def locked(
-    connection: Connection, case_ids: Collection[str], *, without: Collection[EventKind] = ()
+    connection: Connection,
+    case_ids: Collection[str],
+    *,
+    without: Collection[EventKind] = (),
+    is_there: Callable[[Case], bool] = lambda _: True,
 ) -> dict[str, LockedCase]:
     """Lock cases, in the order of their ids, and read them with their events, those of the kinds `without` left out.
 
     Raises:
-        NotFoundError: one of them is not there.
+        NotFoundError: one of them is not there, or not for whom `is_there` speaks: the error does not tell which.
     """
-    cases = {case.id: case for case in locked_cases(connection, case_ids)}
+    cases = {case.id: case for case in locked_cases(connection, case_ids) if is_there(case)}
     missing = sorted(set(case_ids) - cases.keys())
     if missing:
         raise _not_found(missing[0])
@@ -134,16 +138,18 @@ def locked(
     return {case_id: LockedCase(case, events[case_id]) for case_id, case in cases.items()}
 
 
-def write_event(
-    write: AuditedWrite, event: CaseEvent, status: CaseStatus, *, lease_until: datetime | None, is_told: bool = True
-) -> None:
-    """Add an event to a locked case, and keep what all of them come to; `is_told` has it in the audit log too."""
+def write_event(write: AuditedWrite, event: CaseEvent, status: CaseStatus, *, lease_until: datetime | None) -> None:
+    """Add an event to a locked case, keep what all of them come to, and have the audit log tell of it."""
     insert_events(write.connection, [event])
     values = {"updated_at": event.at, "lease_until": lease_until, **columns_of(status)}
     write.connection.execute(update(schema.cases).where(_CASES.id == event.case_id).values(values))
-    if is_told:
-        facts = {"seq": event.seq, **event.facts}
-        write.tell(NewEvent(f"case.{event.kind.value}", event.actor, f"case:{event.case_id}", facts))
+    write.tell(audit_event(event))
+
+
+def audit_event(event: CaseEvent) -> NewEvent:
+    """What the audit log says of an event; `event_seq` is its own number, `seq` that of a decision it is about."""
+    facts = {**event.facts, "event_seq": event.seq}
+    return NewEvent(f"case.{event.kind.value}", event.actor, f"case:{event.case_id}", facts)
 
 
 def insert_events(connection: Connection, events: Sequence[CaseEvent]) -> None:

@@ -19,8 +19,9 @@ from baken.cases import ActionKind, Awaits, Case, CaseEvent, CaseState, Decision
 from baken.copies import WHOLE_VIEW, MatchStage
 from baken.model import Match, Purpose, SeenItem
 from baken.store import schema
+from baken.store.audit import append
 from baken.store.case_actions import add_actions
-from baken.store.case_events import insert_events, locked_cases
+from baken.store.case_events import audit_event, insert_events, locked_cases
 from baken.store.case_files import ScreenedFile, add_files, holding_cases, screened_files
 from baken.store.cases import known_entries_of, new_case_id
 from baken.store.match_rows import match_row
@@ -119,8 +120,11 @@ def _join_fresh(
         for purpose, matches in fresh.items():
             by_purpose[purpose].append(Found(each.item, matches))
             joined.add(each.item.screening_id)
+    followed: list[CaseEvent] = []
     for purpose in sorted(by_purpose, key=list(Purpose).index):
-        _Batch(connection, purpose, by_purpose[purpose], joining, origin).join()
+        followed += _Batch(connection, purpose, by_purpose[purpose], joining, origin).join()
+    # The audit log's lock is the last of all: every case is locked by now.
+    append(connection, [audit_event(event) for event in followed])
     return len(joined)
 
 
@@ -153,16 +157,17 @@ class _Batch:
         self._following = _following_banks(connection, found)
         self._files = screened_files(connection, {each.item.screening_id for each in found})
 
-    def join(self) -> None:
-        """Choose the case of each item, and write all of them."""
+    def join(self) -> list[CaseEvent]:
+        """Choose the case of each item, and write all of them; the events of those that follow a decision."""
         self._choose()
         chosen = [target for target in self._targets.values() if target.members]
         self._open([target for target in chosen if target.is_new])
         self._write_keys()
         self._add_matched(chosen)
         new_items = self._add_items(chosen)
-        self._count(chosen, new_items)
+        events = self._count(chosen, new_items)
         self._point(chosen)
+        return [event for event in events if event.kind is EventKind.FOLLOWED]
 
     def _choose(self) -> None:
         """The case of each: one that has its file, else that of its cluster or of an entry it matches, or a new one."""
@@ -313,12 +318,13 @@ class _Batch:
             "matches": [match_row(match) for match in found.matches],
         }
 
-    def _count(self, chosen: Sequence[_Target], new_items: Mapping[str, Sequence[Found]]) -> None:
-        """Tell the cases what joined them, and let it follow what is decided."""
+    def _count(self, chosen: Sequence[_Target], new_items: Mapping[str, Sequence[Found]]) -> list[CaseEvent]:
+        """Tell the cases what joined them, and let it follow what is decided; the events that say so."""
         new_accounts = self._new_accounts(new_items)
         decided = [target.case.id for target in chosen if target.case.state is CaseState.DECIDED]
         decision_seqs = _decision_seqs(self._connection, decided)
-        events, counts = [], []
+        events: list[CaseEvent] = []
+        counts = []
         for target in chosen:
             case, new = target.case, new_items.get(target.case.id, ())
             seq = max(case.event_count, 1) + bool(new)
@@ -340,6 +346,7 @@ class _Batch:
             event_count=bindparam("seq"),
         )
         self._connection.execute(counting, counts)
+        return events
 
     def _new_accounts(self, new_items: Mapping[str, Sequence[Found]]) -> dict[str, int]:
         """How many accounts each case has only since these items are in it."""

@@ -64,11 +64,12 @@ class CaseRows:
         Raises:
             NotFoundError: there is no such case.
         """
-        self.case(case_id)
         query = select(schema.case_items).where(_ITEMS.case_id == case_id, _ITEMS.id > cursor_id(after_id))
         with self._database.read() as connection:
-            rows = connection.execute(query.order_by(_ITEMS.id).limit(page_limit(limit)))
-            return [_case_item(row) for row in rows]
+            rows = connection.execute(query.order_by(_ITEMS.id).limit(page_limit(limit))).all()
+        if not rows:
+            self.case(case_id)  # every case has items: this page is empty because it is the last one, or there is none
+        return [_case_item(row) for row in rows]
 
     def known_entries(self, screening_ids: Sequence[str]) -> dict[str, set[int]]:
         """The entries that each screening was known to match, when it was screened or by a case since."""

@@ -18,7 +18,7 @@ from baken.web.console.queue import address_of
 from baken.web.console.reasons import decision_reasons, joined, reason_words
 from baken.web.console.texts import translator
 from baken.web.console.visits import Visit
-from baken.web.console.words import decision_meanings
+from baken.web.console.words import decision_meanings, refusal_names
 from baken.web.service import Service
 
 
@@ -98,7 +98,8 @@ class Bulk:
         error: str | None = None,
         status: int = HTTPStatus.OK,
     ) -> Response:
-        refused = await self._run(self._queues.cases, visit.who, [case_id for case_id, _why in plan.refused])
+        _, why = translator(visit.language), dict(plan.refused)
+        refused = await self._run(self._queues.cases, visit.who, list(why))
         names = {category.key: category.name for category in self._review.categories}
         return await self._page(
             visit,
@@ -107,9 +108,9 @@ class Bulk:
             error=error,
             decision=decision,
             category=names.get(decision.category or "", decision.category),
-            reason=reason_words(decision.reason, translator(visit.language)),
+            reason=reason_words(decision.reason, _),
             plan=plan,
-            refused=refused,
+            refused=[(case, refusal_names(_)[why[case.id]]) for case in refused],
             fields=[(name, visit.form.get(name, "")) for name in ("decision", "why", "words", "category")],
         )
 
@@ -118,7 +119,8 @@ class Bulk:
         return await self._page(visit, "bulk_done.html", what=what, cases=cases, seqs=seqs, left_count=left_count)
 
     async def _page(self, visit: Visit, template: str, /, *, status: int = HTTPStatus.OK, **values: object) -> Response:
-        shared = await self._run(list_values, self._store, visit.language, datetime.now(UTC))
+        people = await self._run(self._store.people.all)
+        shared = list_values(people, visit.language, datetime.now(UTC))
         query = QueueQuery.parse(visit.form.get("query", ""))
         shared |= {"back": address_of(query), "query": query.format()}
         return self._pages.render(visit, template, status=status, **{**shared, **values})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from baken.cases import ActionKind, ActionState, Awaits, CaseState, DecisionKind, EventKind, MatchOrigin
+from baken.cases import ActionKind, ActionState, Awaits, CaseState, DecisionKind, EventKind, MatchOrigin, Refusal
 from baken.copies import MatchStage, ViewKind
 from baken.model import Purpose, Transform, Visibility
 from baken.web.console.texts import Translate
@@ -39,6 +39,22 @@ def awaits_names(_: Translate) -> Mapping[Awaits, str]:
         Awaits.FIRST: _("awaits a decision"),
         Awaits.SECOND: _("awaits a second person"),
         Awaits.LEAD: _("awaits a lead"),
+    }
+
+
+def refusal_names(_: Translate) -> Mapping[Refusal, str]:
+    """Why a person cannot decide a case now."""
+    return {
+        Refusal.NOT_THEIRS: _("it is not yours to decide"),
+        Refusal.LEASE_LOST: _("your claim ended, and somebody else took it over"),
+        Refusal.DECIDED: _("it is decided"),
+        Refusal.ON_HOLD: _("it is on hold"),
+        Refusal.CLAIMED: _("somebody else has it"),
+        Refusal.GAVE_DECISION: _("you have decided; somebody else is awaited"),
+        Refusal.DISAGREED: _("you and somebody else disagree: a lead settles it"),
+        Refusal.AWAITS_LEAD: _("it awaits a lead"),
+        Refusal.GIVEN_AWAY: _("it was given to somebody else"),
+        Refusal.SEALED: _("a first decision is given: the second one is made for one case at a time"),
     }
 
 
