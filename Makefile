@@ -13,6 +13,9 @@ CMAKE_FUZZ := $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/n
 	-DCMAKE_BUILD_TYPE=RelWithDebInfo -DBAKEN_PYTHON=OFF -DBAKEN_FUZZ=ON -DBAKEN_SANITIZE=address,undefined
 RUNS ?= 5000
 
+# The tests start thousands of processes. Where the environment forbids compiled modules, each compiles all anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo screenshots fuzz fuzz-native test test-long test-training lint types format native-test check-native check bench bench-100m bench-copies docs docs-check clean
 

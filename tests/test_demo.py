@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -32,11 +35,34 @@ def once(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, st
     return exit_code, printed.out, printed.err
 
 
-def test_every_copy_is_matched_and_every_broken_file_unscreenable_in_one_narrow_table(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
-    exit_code, out, err = once(tmp_path / "demo", capsys)
-    assert (exit_code, err) == (0, "")
+@dataclass(frozen=True, slots=True)
+class FirstRun:
+    """A demo that ran once, in an environment that names another database."""
+
+    folder: Path
+    other_database: Path
+    ended: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
+    base = tmp_path_factory.mktemp("first-run")
+    folder, other = base / "demo", base / "real.sqlite3"
+    command = [sys.executable, "-m", "baken.demo", "--once", "--data-dir", str(folder)]
+    environment = os.environ | {"BAKEN_DATABASE_URL": f"sqlite:///{other}"}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return FirstRun(folder, other, ended)
+
+
+@pytest.fixture
+def filled_folder(first_run: FirstRun, tmp_path: Path) -> Path:
+    """A folder of its own that a first run filled."""
+    return shutil.copytree(first_run.folder, tmp_path / "demo")
+
+
+def test_every_copy_is_matched_and_every_broken_file_unscreenable_in_one_narrow_table(first_run: FirstRun):
+    out = first_run.ended.stdout
+    assert (first_run.ended.returncode, first_run.ended.stderr) == (0, "")
     rows = [
         line.split()
         for line in out.splitlines()
@@ -65,27 +91,22 @@ def test_every_copy_is_matched_and_every_broken_file_unscreenable_in_one_narrow_
     assert ["copy-mirrored.jpg", "matched", "block", "demo-known", "0", "bits", "mirrored"] in [row[:7] for row in rows]
 
 
-def test_a_second_run_banks_nothing_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    folder = tmp_path / "demo"
-    for _ in range(2):
-        assert once(folder, capsys)[0] == 0
-    with Store.open(f"sqlite:///{folder / 'baken.sqlite3'}") as store:
+def test_a_second_run_banks_nothing_twice(filled_folder: Path, capsys: pytest.CaptureFixture[str]):
+    assert once(filled_folder, capsys)[0] == 0
+    with Store.open(f"sqlite:///{filled_folder / 'baken.sqlite3'}") as store:
         active = {bank.name: store.bank_counts(bank.id)[EntryState.ACTIVE] for bank in store.banks()}
         assert active == {"demo-known": 4, "demo-own-photos": 2, "demo-benign": 1, "demo-known-later": 1}
         assert sum(store.screening_counts().values()) == 46
         assert sorted(case.item_count for case in store.cases.cases()) == [1, 1, 1, 11]
 
 
-def test_the_demo_stays_in_its_own_folder(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setenv("BAKEN_DATABASE_URL", f"sqlite:///{tmp_path / 'real.sqlite3'}")
-    assert once(tmp_path / "demo", capsys)[0] == 0
-    assert not (tmp_path / "real.sqlite3").exists()
+def test_the_demo_stays_in_its_own_folder(first_run: FirstRun):
+    assert (first_run.folder / "baken.sqlite3").exists()
+    assert not first_run.other_database.exists()
 
 
 def test_a_missed_copy_fails_the_demo(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    filled_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     real = demo._write_incoming
 
@@ -93,7 +114,7 @@ def test_a_missed_copy_fails_the_demo(
         return real(folder, late_is_known=late_is_known) | {"unrelated-10.jpg": Finding.MATCHED}
 
     monkeypatch.setattr(demo, "_write_incoming", expect_one_more)
-    exit_code, _, err = once(tmp_path / "demo", capsys)
+    exit_code, _, err = once(filled_folder, capsys)
     assert exit_code == 1
     assert "error: unrelated-10.jpg did not give what it must" in err
 

@@ -58,7 +58,7 @@ _SAME_TEMPLATE = "meme, same template with other words (not counted above)"
 
 
 def _run(scale: Scale) -> Answer:
-    copied, others = originals(scale.pick(1_000_000, 2)), distractors(scale.pick(1_000_000, 2))
+    copied, others = originals(scale.pick(1_000_000, 1)), distractors(scale.pick(1_000_000, 2))
     banked = bank_all([*copied, *others])
     with gate_folder([*copied, *others]) as folder:
         askings = ask_all(banked, _questions(copied, others, scale.pick(2, 1)), folder)

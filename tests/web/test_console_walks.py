@@ -220,7 +220,7 @@ def test_the_whole_walk_works_without_scripts(site: Site, chrome: Chromium, make
         expect(page.locator(".case-state")).to_contain_text("Two persons disagree")
         page.get_by_role("button", name="Undo the decision").click()
         expect(page.get_by_role("status")).to_have_text("The decision is undone; nothing of it was done.")
-    assert site.case(case).awaits is Awaits.LEAD  # taking it back does not undo that two disagreed
+    assert site.case(case).awaits is Awaits.LEAD  # a disagreement stays a lead's
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

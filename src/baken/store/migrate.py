@@ -8,8 +8,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, inspect, text
 
 from baken.errors import StoreError
@@ -38,10 +36,16 @@ def initialise(database: Database) -> None:
             return
         if revision not in {None, *REVISIONS}:
             check_revision(database, connection)
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        _upgrade(connection)
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command, config  # noqa: PLC0415 - they take 0.1 s to load, which every command would pay too
+
+    where = config.Config()
+    where.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    where.attributes["connection"] = connection
+    command.upgrade(where, "head")
 
 
 def check_revision(database: Database, connection: Connection) -> None:
