@@ -378,6 +378,27 @@ def test_a_picture_that_is_no_match_becomes_benign_until_the_decision_is_undone(
     assert world.review.make_benign(world.ann, case_id, "fine") != []
 
 
+def test_what_is_done_about_entries_of_other_banks_is_not_told(world: ReviewWorld, banked: int) -> None:
+    if "fine" not in {bank.name for bank in world.store.banks()}:
+        world.bank("fine", Purpose.BENIGN)
+    world.number += 1
+    other = f"other {world.number}"
+    world.bank(other)
+    [entry_id] = world.add(pdq_entry(code(banked)), bank=other)
+    [first] = world.more(banked)
+    case_id = world.case_of(first)
+    near = person(world.store, f"near {world.number}", bank_ids=[world.store.bank("known").id])
+    world.review.decide(world.ann, case_id, NOT_A_MATCH)
+    world.review.make_benign(world.ann, case_id, "fine")
+    world.review.dispute(world.ann, case_id, entry_id, "a landscape")
+
+    every = event_kinds(world, case_id)
+
+    assert {"benign_added", "disputed"} <= set(every)
+    told = [event.kind.value for event in world.review.events(near, case_id)]
+    assert told == [kind for kind in every if kind not in {"benign_added", "disputed"}]
+
+
 def test_only_what_was_there_at_the_decision_becomes_benign(world: ReviewWorld, banked: int) -> None:
     if "fine" not in {bank.name for bank in world.store.banks()}:
         world.bank("fine", Purpose.BENIGN)
@@ -443,6 +464,21 @@ def test_a_selection_is_decided_as_its_summary_says_or_not_at_all(world: ReviewW
     stale = {ids[0]: decided[ids[0]] - 1}
     assert world.review.undo_all(world.ann, {**decided, **stale, "case_0": 4}) == ids[1:]
     assert [world.store.cases.case(each).state for each in ids] == [CaseState.DECIDED, CaseState.OPEN]
+
+
+def test_a_picture_that_spreads_is_decided_as_its_summary_says(world: ReviewWorld, banked: int) -> None:
+    [first] = world.more(banked)
+    case_id, taken = world.case_of(first), world.open_case()
+    world.review.claim(world.ben, taken)
+    plan = world.review.plan(world.ann, [case_id, taken], CONFIRMED)
+
+    world.more(banked, items=2, file=1)
+    world.clock.move(minutes=1)
+    world.review.heartbeat(world.ben, taken)
+
+    assert world.review.plan(world.ann, [case_id, taken], CONFIRMED).item_count == 3
+    assert set(world.review.decide_all(world.ann, [case_id, taken], CONFIRMED, plan.digest)) == {case_id}
+    assert len(world.review.actions(world.ann, case_id)) == 9
 
 
 def test_a_summary_counts_what_would_be_done_and_not_what_is_done_once_and_is_done(world: ReviewWorld) -> None:
@@ -518,8 +554,11 @@ def test_a_selection_has_bounds_and_every_case_its_reach(world: ReviewWorld) -> 
         world.review.plan(world.ann, [case_id, "case_0"], ALLOWED)
     world.number += 1
     far = person(world.store, f"far {world.number}", bank_ids=[10**9])
-    plan = world.review.plan(far, [case_id], ALLOWED)
-    assert (plan.cases, plan.refused) == ((), ((case_id, Refusal.NOT_THEIRS),))
+    for ids, named in (([case_id], case_id), ([case_id, "case_z"], case_id), ([case_id, "case_0"], "case_0")):
+        with pytest.raises(NotFoundError, match=f"there is no case '{named}'"):
+            world.review.plan(far, ids, ALLOWED)
+        with pytest.raises(NotFoundError, match=f"there is no case '{named}'"):
+            world.review.decide_all(far, ids, ALLOWED, "any")
 
 
 # Many at once, in any order

@@ -203,6 +203,12 @@ def test_a_cursor_that_no_page_gave_is_refused(queues: Queues, cursor: str):
         queues.page(ANN, QueueQuery(), cursor)
 
 
+@pytest.mark.parametrize("time", ["soon", "2026-01-01T00:00:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:00-14:00"])
+def test_a_cursor_of_a_time_that_is_none_is_refused(queues: Queues, time: str):
+    with pytest.raises(InvalidValueError, match="cursor"):
+        queues.page(ANN, QueueQuery(sort=CaseSort.NEWEST), f"{time}~case_1")
+
+
 def test_a_query_is_read_back_from_its_own_text():
     generator = seeded(7)
     for query in [random_query(generator) for _ in range(50)]:
@@ -229,6 +235,8 @@ def test_a_query_is_read_back_from_its_own_text():
         ("awaits=first&awaits=lead", "2 times"),
         ("opened_after=2026-01-31T10:00", "a time with a zone"),
         ("opened_after=soon", "a time with a zone"),
+        ("opened_after=0001-01-01T00:00:00%2B14:00", "of the years 1 to 9999 in UTC"),
+        ("opened_before=9999-12-31T23:00:00-14:00", "of the years 1 to 9999 in UTC"),
         ("sort=decided", "sort=decided needs"),
         ("bank=" + "x" * 3000, "characters"),
     ],

@@ -153,9 +153,25 @@ def test_a_hold_is_ended_by_hand_and_bounded(world: ReviewWorld) -> None:
             world.review.hold(world.ann, case_id, "later", until)
     world.review.hold(world.ann, case_id, "later", world.clock.at + timedelta(hours=1))
     world.review.resume(world.ben, case_id)
+    assert world.review.case(world.ann, case_id).holder_id == world.ben.id
     with pytest.raises(ConflictError, match="not on hold"):
         world.review.resume(world.ben, case_id)
     assert world.review.decide(world.ben, case_id, ALLOWED).state is CaseState.DECIDED
+
+
+def test_a_hold_is_not_ended_by_whom_the_case_is_not_for(world: ReviewWorld) -> None:
+    case_id = world.open_case()
+    world.review.hold(world.ann, case_id, "later", world.clock.at + timedelta(hours=1))
+    world.review.reassign(world.lea, case_id, world.ben.id, "you know the club")
+    before = world.review.events(world.ann, case_id)
+    with pytest.raises(ConflictError, match="the case was given to 'ben'"):
+        world.review.resume(world.ann, case_id)
+    assert world.review.events(world.ann, case_id) == before
+    world.review.resume(world.ben, case_id)
+    assert [event.kind for event in world.review.events(world.ann, case_id)[-2:]] == [
+        EventKind.RESUMED,
+        EventKind.CLAIMED,
+    ]
 
 
 def test_two_persons_who_agree_decide_and_the_second_is_not_shown_the_first(strict: ReviewWorld) -> None:
@@ -408,6 +424,17 @@ def test_a_note_is_left_by_whoever_may_decide(world: ReviewWorld) -> None:
     world.review.heartbeat(world.ann, case_id)
     with pytest.raises(InvalidValueError, match="note has 0"):
         world.review.note(world.ben, case_id, " ")
+    for text in ("a\0b", "half \ud83d"):
+        with pytest.raises(InvalidValueError, match="the note holds"):
+            world.review.note(world.ben, case_id, text)
+        with pytest.raises(InvalidValueError, match="the reason holds"):
+            world.review.decide(world.ann, case_id, Decision(DecisionKind.ALLOWED, text))
+
+
+def test_a_case_is_not_asked_for_by_what_no_database_can_keep(world: ReviewWorld) -> None:
+    for step in (world.review.case, world.review.events, world.review.claim, world.review.standing):
+        with pytest.raises(InvalidValueError, match="holds a NUL"):
+            step(world.ann, "case_\0")
 
 
 def test_people_see_the_cases_of_their_banks_and_of_these_only_their_matches(world: ReviewWorld) -> None:

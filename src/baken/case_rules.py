@@ -48,7 +48,7 @@ from baken.cases import (
     Refusal,
 )
 from baken.errors import ConflictError, InvalidValueError, LeaseLostError
-from baken.model import Purpose
+from baken.model import Purpose, is_storable
 from baken.permissions import Action
 
 MAX_TEXT_CHARACTERS = 2_000
@@ -312,6 +312,11 @@ def bulk_refusal(case: Case, status: CaseStatus, user: User, now: datetime) -> R
     return claim_refusal(case, status, user, now) or (Refusal.SEALED if is_sealed(status, user) else None)
 
 
+def may_see(user: User, case: Case) -> bool:
+    """Whether there is such a case for the person."""
+    return any(permissions.may(user, Action.SEE_CASES, bank_id) for bank_id in case.bank_ids or (_NO_BANK,))
+
+
 def check_claim(case: Case, status: CaseStatus, user: User, now: datetime, name_of: NameOf) -> None:
     """Do nothing when the person may have the case now.
 
@@ -347,6 +352,18 @@ def _refused(refusal: Refusal, case: Case, status: CaseStatus, name_of: NameOf) 
         case _:
             message = f"the case was given to {name_of(status.assignee_id or '')!r}"
     return ConflictError(message, hint=hint)
+
+
+def check_resume(case: Case, status: CaseStatus, user: User, now: datetime, name_of: NameOf) -> None:
+    """Do nothing when the person may take up the case from its hold.
+
+    Raises:
+        ConflictError: it is not on hold, or as for `check_claim`.
+        NotAuthorisedError: it awaits a lead.
+    """
+    if status.state is not CaseState.ON_HOLD:
+        raise ConflictError("the case is not on hold", hint="There is nothing to resume.")
+    check_claim(case, replace(status, state=CaseState.OPEN), user, now, name_of)
 
 
 def check_work(case: Case, status: CaseStatus, user: User, now: datetime, name_of: NameOf) -> None:
@@ -490,9 +507,12 @@ def checked_text(text: str, what: str) -> str:
     """The text without spaces around it.
 
     Raises:
-        InvalidValueError: it is empty or too long.
+        InvalidValueError: it is empty or too long, or holds what no database keeps as text.
     """
     stripped = text.strip()
+    if not is_storable(stripped):
+        message = f"the {what} holds a NUL character or half of one, which PostgreSQL cannot keep"
+        raise InvalidValueError(message, hint="Say it in letters: leave out what cannot be seen.")
     if not 1 <= len(stripped) <= MAX_TEXT_CHARACTERS:
         message = f"the {what} has {len(stripped)} characters, expected 1 to {MAX_TEXT_CHARACTERS}"
         raise InvalidValueError(message, hint="Say it in a few words: whoever reads the case later has only these.")

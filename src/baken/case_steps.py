@@ -95,7 +95,7 @@ def steps_of(case: Case, status: CaseStatus, user: User, now: datetime) -> froze
         CaseStep.CLAIM: check_claim,
         CaseStep.RELEASE: lambda: _refuse(status.holder_id != user.id),
         CaseStep.HOLD: check_work,
-        CaseStep.RESUME: lambda: _refuse(status.state is not CaseState.ON_HOLD),
+        CaseStep.RESUME: lambda: case_rules.check_resume(case, status, user, now, str),
         CaseStep.NOTE: lambda: None,
         CaseStep.ESCALATE: check_escalate,
         CaseStep.REASSIGN: lambda: case_rules.check_reassign(case, status, user, None),

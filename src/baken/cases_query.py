@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from typing import Any, Self, TypeVar
 from urllib.parse import parse_qsl, urlencode
@@ -191,16 +191,25 @@ def read_time(name: str, value: str) -> datetime:
     Raises:
         InvalidValueError: it is neither.
     """
-    try:
-        time = datetime.fromisoformat(value)
-    except ValueError:
-        time = None
-    if time is not None and time.tzinfo is None and len(value) <= len("2026-01-02"):
-        time = time.replace(tzinfo=UTC)
-    if time is None or time.tzinfo is None:
-        message = f"{name} is {value!r}, expected a date or a time with a zone"
+    time = utc_time(value, zone=UTC if len(value) <= len("2026-01-02") else None)
+    if time is None:
+        message = f"{name} is {value!r}, expected a date or a time with a zone, of the years 1 to 9999 in UTC"
         raise InvalidValueError(message, hint="write 2026-01-31 or 2026-01-31T12:00:00+00:00")
     return time
+
+
+def utc_time(text: str, zone: tzinfo | None = None) -> datetime | None:
+    """A time as ISO 8601 writes it, in UTC; None when it is not written so, or when UTC has no such time.
+
+    `zone` is that of a text which names none; without it, the text must.
+    """
+    try:
+        time = datetime.fromisoformat(text)
+        if time.tzinfo is None:
+            time = time.replace(tzinfo=zone)
+        return None if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):  # in its own zone, a time may be of the year 1 and in UTC of the one before
+        return None
 
 
 _READERS: Mapping[str, Callable[[str, list[str]], Any]] = {

@@ -592,3 +592,9 @@ class ApiKey:
     def allows(self, scope: Scope) -> bool:
         """Whether this key may do what `scope` covers."""
         return scope in self.scopes or Scope.ADMIN in self.scopes
+
+
+def is_storable(text: str) -> bool:
+    """Whether both databases can keep a text: PostgreSQL takes no NUL, neither takes a lone surrogate."""
+    has_surrogate = not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)
+    return "\0" not in text and not has_surrogate

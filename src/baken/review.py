@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from baken import case_rules, case_steps, permissions
@@ -61,7 +62,9 @@ class BulkPlan:
         action_counts: the actions that would follow, by kind; none of cases that then await somebody else.
         awaiting_count: how many of the cases would then await a second person, or a lead.
         refused: the cases that would not be decided, and why not.
-        digest: what `decide_all` wants to see: it differs when anything of this has changed.
+        digest: what `decide_all` wants to see. It differs when somebody did something with one of the cases, or when
+            another one would be decided; copies that join meanwhile change nothing, or a picture that spreads could
+            not be decided.
     """
 
     cases: tuple[Case, ...]
@@ -115,13 +118,15 @@ class Review:
     def events(self, user: User, case_id: str) -> list[CaseEvent]:
         """What happened to it, without what is sealed: a second decision is made without knowing the first.
 
-        Of items that joined, only the newest `MAX_SHOWN_JOININGS` events: a picture that goes round has thousands.
+        Of items that joined, only the newest `MAX_SHOWN_JOININGS` events: a picture that goes round has thousands. What
+        was done about entries of banks that are not the person's is left out.
         """
         self._readable(user, case_id)
         told = self._store.case_events.events(case_id, without=case_rules.CROWD_EVENTS)
         joined = self._store.case_events.newest(case_id, case_rules.CROWD_EVENTS, MAX_SHOWN_JOININGS)
         events = sorted([*told, *joined], key=lambda event: event.seq)
-        return case_rules.unsealed(events, case_rules.derive(told), user)
+        within = [event for event in events if "bank_id" not in event.facts or user.reaches(event.facts["bank_id"])]
+        return case_rules.unsealed(within, case_rules.derive(told), user)
 
     def page_of_events(self, case_id: str, *, after_seq: int = 0, limit: int = 100) -> list[CaseEvent]:
         """What happened to it, in order, for a platform or an operator: nobody is told what is sealed."""
@@ -202,11 +207,11 @@ class Review:
             step.happen(EventKind.HELD, reason=case_rules.checked_text(reason, "reason"), until=held_until)
 
     def resume(self, user: User, case_id: str) -> None:
-        """Take up a case that is on hold."""
+        """Take up a case that is on hold, and have it."""
         with self._step(user, case_id, Action.DECIDE_CASES) as step:
-            if step.status.state is not CaseState.ON_HOLD:
-                raise ConflictError("the case is not on hold", hint="There is nothing to resume.")
+            case_rules.check_resume(step.case, step.status, user, step.at, self._name_of)
             step.happen(EventKind.RESUMED)
+            step.hold()
 
     def note(self, user: User, case_id: str, text: str) -> None:
         """Leave a note for whoever comes to the case next; anybody may who may decide it, whoever has claimed it."""
@@ -248,7 +253,7 @@ class Review:
         return self.case(user, case_id)
 
     def plan(self, user: User, case_ids: Sequence[str], decision: Decision) -> BulkPlan:
-        """What `decide_all` would do."""
+        """What `decide_all` would do. A case that the person may not see is none: that raises NotFoundError."""
         checked = self._checked_bulk(case_ids, decision)
         with self._store.case_events.audited() as write:  # locked, so that all of it is of one moment
             return self._plan(write, user, case_ids, checked)[0]
@@ -474,7 +479,9 @@ class Review:
         now = self._now()
         steps: list[_Step] = []
         refused: list[tuple[str, Refusal]] = []
-        for found in locked(write.connection, set(case_ids), without=case_rules.SIDE_EVENTS).values():
+        is_there = partial(case_rules.may_see, user)
+        wanted = locked(write.connection, set(case_ids), without=case_rules.CROWD_EVENTS, is_there=is_there)
+        for found in wanted.values():
             step = _Step(write, found, user, now, self.policy)
             refusal = case_rules.bulk_refusal(step.case, step.status, user, now)
             if refusal is None:
@@ -486,9 +493,9 @@ class Review:
         ]
         counting = [step.case for step, awaits in zip(steps, awaiting, strict=True) if awaits is None]
         counts = _actions_of(write, counting, decision.kind)
-        seen = [(step.case.id, step.case.event_count, step.case.item_count) for step in steps]
+        seen = [(step.case.id, wanted[step.case.id].events[-1].seq) for step in steps]
         said = [user.id, decision.kind.value, decision.category, decision.reason]
-        told = [*said, seen, awaiting, sorted(counts.items()), refused]
+        told = [*said, seen, awaiting, [case_id for case_id, _ in refused]]
         plan = BulkPlan(
             cases=tuple(self._within_reach(user, [step.case for step in steps])),
             item_count=sum(step.case.item_count for step in steps),

@@ -79,3 +79,9 @@ def test_an_unknown_key_cannot_be_revoked(store: Store):
 def test_a_time_without_zone_is_refused(store: Store):
     with pytest.raises(InvalidValueError, match="no time zone"):
         store.create_key(replace(KEY, created_at=START.replace(tzinfo=None)), digest(1), actor="alice")
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:00:00-14:00"])
+def test_a_time_that_utc_does_not_have_is_refused(store: Store, text: str):
+    with pytest.raises(InvalidValueError, match="before the year 1 or after the year 9999"):
+        store.create_key(replace(KEY, created_at=datetime.fromisoformat(text)), digest(1), actor="alice")

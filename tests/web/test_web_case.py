@@ -95,6 +95,34 @@ def test_a_case_of_other_banks_is_as_little_there_as_none(
         assert answers == [(404, True), (404, True)], (method, ending)
 
 
+def test_a_long_life_says_that_it_is_cut(
+    site: Site, make_case: Callable[..., Case], enter: Callable[..., Reviewer], monkeypatch: pytest.MonkeyPatch
+):
+    case, alice = make_case(), enter("alice")
+    site.baken.review().note(site.users["alice"], case.id, "a first word")
+    said, early = "Not everything is shown", "a first word"
+    alice.open(path(case))
+    assert (said in alice.text, early in alice.text) == (False, True)
+    with monkeypatch.context() as patch:
+        patch.setattr("baken.web.console.case_reading.MAX_SHOWN_JOININGS", 1)
+        alice.open(path(case))
+        assert (said in alice.text, early in alice.text) == (True, True)
+    site.baken.review().note(site.users["alice"], case.id, "a later one")
+    monkeypatch.setattr("baken.web.console.case_reading.MAX_LIFE", 1)
+    alice.open(path(case))
+    assert (said in alice.text, early in alice.text) == (True, False)
+
+
+def test_the_names_of_people_are_read_once_for_a_page(
+    site: Site, make_case: Callable[..., Case], enter: Callable[..., Reviewer], monkeypatch: pytest.MonkeyPatch
+):
+    case, alice = make_case(), enter("alice")
+    read_all, reads = site.baken.store.people.all, []
+    monkeypatch.setattr(site.baken.store.people, "all", lambda: reads.append(1) or read_all())
+    assert alice.open(path(case)).status_code == 200
+    assert len(reads) == 1
+
+
 def test_what_matches_of_banks_out_of_reach_is_left_out(
     site: Site, make_case: Callable[..., Case], enter: Callable[..., Reviewer]
 ):
@@ -375,6 +403,11 @@ def test_a_claim_that_was_taken_over_is_told_and_nothing_is_done(
     assert site.case(case).state is CaseState.OPEN
 
 
+def _digest_in(reviewer: Reviewer) -> str:
+    """The digest of the plan on the page, with which a person says yes to it."""
+    return reviewer.page.text.split('name="digest" value="')[1].split('"')[0]
+
+
 def test_a_decision_of_many_items_is_shown_once_more(
     site: Site, make_case: Callable[..., Case], enter: Callable[..., Reviewer], monkeypatch: pytest.MonkeyPatch
 ):
@@ -385,10 +418,11 @@ def test_a_decision_of_many_items_is_shown_once_more(
     assert asked.status_code == 200
     assert "Confirmed: really 3 items of 3 accounts?" in alice.text
     assert site.case(case).state is CaseState.OPEN
-    assert alice.take(case.id, "decide", **CONFIRMED, digest="stale").status_code == 409
-    alice.take(case.id, "decide", **CONFIRMED)
-    digest = alice.page.text.split('name="digest" value="')[1].split('"')[0]
-    alice.take(case.id, "decide", **CONFIRMED, digest=digest)
+    site.baken.review().note(site.users["bob"], case.id, "wait")
+    assert alice.take(case.id, "decide", **CONFIRMED, digest=_digest_in(alice)).status_code == 409
+    assert "The case has changed meanwhile, and nothing was done." in alice.text
+    assert "Confirmed: really 3 items of 3 accounts?" in alice.text
+    alice.take(case.id, "decide", **CONFIRMED, digest=_digest_in(alice))
 
     assert site.case(case).decision is DecisionKind.CONFIRMED
 
@@ -401,8 +435,7 @@ def test_what_a_second_decision_would_do_is_not_told(
     alice.open(path(case))
     alice.take(case.id, "decide", **CONFIRMED)
     assert "Nothing is done before somebody else has decided as well." in alice.text
-    digest = alice.page.text.split('name="digest" value="')[1].split('"')[0]
-    alice.take(case.id, "decide", **CONFIRMED, digest=digest)
+    alice.take(case.id, "decide", **CONFIRMED, digest=_digest_in(alice))
     bob.open(path(case))
     bob.take(case.id, "decide", **CONFIRMED)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -136,13 +137,15 @@ def test_what_happened_is_told_with_names_reasons_and_looks():
     facts = {"kind": "confirmed", "category": "rules", "reason": "same_file", "awaits": "second"}
     decided = CaseEvent("case", 5, NOW, EventKind.DECIDED, "user:usr_1", facts)
     sealed = CaseEvent("case", 6, NOW, EventKind.DECIDED, "user:usr_2", {"sealed": True})
-    told = [life.step(event) for event in joins_together([*joined, note, decided, *joined, sealed])]
+    followed = [replace(each, kind=EventKind.FOLLOWED, facts={**each.facts, "seq": 5}) for each in joined]
+    told = [life.step(event) for event in joins_together([*joined, note, decided, *joined, *followed, sealed])]
 
     assert [(step.what, step.who, step.lines) for step in told] == [
         ("Items joined", "", ("6 items, 2 new accounts",)),
         ("Note", "alice", ("look at the wall",)),
         ("Confirmed: Against our rules", "alice", ("It is the very same file", "awaits a second person")),
         ("Items joined", "", ("6 items, 2 new accounts",)),
+        ("New copies followed the decision", "", ("6 items, 2 new accounts",)),
         ("Decided", "user:usr_2", ("You see it when you have given your own decision.",)),
     ]
     reveal = Reveal(1, "usr_1", "case", "scr_1", Level.CLEARER, Purpose.WATCH, "to compare", NOW, NOW, 7.4)

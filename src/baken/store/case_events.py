@@ -8,7 +8,7 @@ ids, so that two who want several cannot wait for each other.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -117,14 +117,18 @@ def locked_cases(connection: Connection, case_ids: Collection[str]) -> list[Case
 
 
 def locked(
-    connection: Connection, case_ids: Collection[str], *, without: Collection[EventKind] = ()
+    connection: Connection,
+    case_ids: Collection[str],
+    *,
+    without: Collection[EventKind] = (),
+    is_there: Callable[[Case], bool] = lambda _: True,
 ) -> dict[str, LockedCase]:
     """Lock cases, in the order of their ids, and read them with their events, those of the kinds `without` left out.
 
     Raises:
-        NotFoundError: one of them is not there.
+        NotFoundError: one of them is not there, or not for whom `is_there` speaks: the error does not tell which.
     """
-    cases = {case.id: case for case in locked_cases(connection, case_ids)}
+    cases = {case.id: case for case in locked_cases(connection, case_ids) if is_there(case)}
     missing = sorted(set(case_ids) - cases.keys())
     if missing:
         raise _not_found(missing[0])

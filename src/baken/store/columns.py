@@ -8,6 +8,7 @@ from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, MetaData, T
 from sqlalchemy.dialects.postgresql import JSONB
 
 from baken.errors import InvalidValueError
+from baken.model import is_storable
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -25,7 +26,13 @@ class UtcTime(TypeDecorator[datetime]):
                 f"time {value.isoformat()} has no time zone, expected an aware datetime",
                 hint="use datetime.now(UTC)",
             )
-        return value.astimezone(UTC)
+        try:
+            return value.astimezone(UTC)
+        except OverflowError:
+            raise InvalidValueError(
+                f"time {value.isoformat()} is before the year 1 or after the year 9999 in UTC",
+                hint="use a time that every zone can write",
+            ) from None
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """SQLite gives back naive times, PostgreSQL aware ones in the zone of the session."""
@@ -35,16 +42,14 @@ class UtcTime(TypeDecorator[datetime]):
 
 
 class PlainText(TypeDecorator[str]):
-    """Text that both engines can hold: PostgreSQL takes no NUL, neither takes a lone surrogate."""
+    """Text that both engines can hold (`is_storable`)."""
 
     impl = Text()
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         """Refuse the same text on both engines, so that a move from one to the other loses nothing."""
-        if value is None or (value.isascii() and "\0" not in value):
-            return value
-        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        if value is not None and not is_storable(value):
             raise InvalidValueError(
                 f"text {value[:80]!r} holds a NUL or a lone surrogate, which no database can store as text",
                 hint="send valid UTF-8 without NUL characters",

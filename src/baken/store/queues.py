@@ -5,6 +5,7 @@ Every page is read along an index in its order, for each stored state on its own
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,7 +16,7 @@ from typing import Any, Self
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, false, func, literal, or_, select
 
 from baken.cases import Case, CaseState
-from baken.cases_query import CaseSort, QueueQuery
+from baken.cases_query import CaseSort, QueueQuery, utc_time
 from baken.errors import InvalidValueError
 from baken.store import schema
 from baken.store.cases import case_of, read_cases
@@ -81,12 +82,8 @@ class QueueKey:
             InvalidValueError: no list in this order gave this cursor.
         """
         text, _, case_id = cursor.partition("~")
-        try:
-            value = float.fromhex(text) if sort is CaseSort.PRIORITY else datetime.fromisoformat(text)
-        except (ValueError, OverflowError):
-            value = None
-        has_zone = not isinstance(value, datetime) or value.tzinfo is not None
-        if value is None or value != value or not has_zone or not case_id.isascii() or "\0" in case_id:  # noqa: PLR0124
+        value = _float_in(text) if sort is CaseSort.PRIORITY else utc_time(text)
+        if value is None or not case_id.isascii() or "\0" in case_id:
             message = "cursor is not one that this list gave"
             raise InvalidValueError(message, hint="Use the next_cursor of the page before, or none.")
         return cls(value, case_id)
@@ -95,6 +92,14 @@ class QueueKey:
         """A cursor: opaque, exact, and the same in an address as out of it."""
         text = self.value.hex() if isinstance(self.value, float) else self.value.isoformat()
         return f"{text.replace('+00:00', 'Z').replace('p+', 'p')}~{self.case_id}"  # a plus sign would become a space
+
+
+def _float_in(text: str) -> float | None:
+    try:
+        value = float.fromhex(text)
+    except (ValueError, OverflowError):
+        return None
+    return None if math.isnan(value) else value
 
 
 @dataclass(frozen=True, slots=True)

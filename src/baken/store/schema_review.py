@@ -13,7 +13,7 @@ from baken.store.columns import Id, Json, PlainText, UtcTime, metadata
 cases = Table(
     "cases",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", PlainText, primary_key=True),
     Column("purpose", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("opened_at", UtcTime, nullable=False),

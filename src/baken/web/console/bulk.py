@@ -119,7 +119,8 @@ class Bulk:
         return await self._page(visit, "bulk_done.html", what=what, cases=cases, seqs=seqs, left_count=left_count)
 
     async def _page(self, visit: Visit, template: str, /, *, status: int = HTTPStatus.OK, **values: object) -> Response:
-        shared = await self._run(list_values, self._store, visit.language, datetime.now(UTC))
+        people = await self._run(self._store.people.all)
+        shared = list_values(people, visit.language, datetime.now(UTC))
         query = QueueQuery.parse(visit.form.get("query", ""))
         shared |= {"back": address_of(query), "query": query.format()}
         return self._pages.render(visit, template, status=status, **{**shared, **values})

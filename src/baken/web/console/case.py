@@ -78,12 +78,7 @@ class CasePages:
 
     async def resume(self, visit: Visit) -> Response:
         """Take up what was on hold, and have it."""
-
-        def resume(user: User, case_id: str) -> None:
-            self._review.resume(user, case_id)
-            self._review.claim(user, case_id)
-
-        return await self._take(visit, "resume", resume)
+        return await self._take(visit, "resume", self._review.resume)
 
     async def undo(self, visit: Visit) -> Response:
         """Take the last decision back, if it is the one that was shown."""
@@ -152,13 +147,13 @@ class CasePages:
         if plan is not None:
             return await self._page(visit, Asked.of(form), plan=plan)
 
-        def decide(user: User, case_id: str) -> None:
-            if form.get("digest"):
-                self._review.decide_all(user, [case_id], decision, form["digest"])
-            else:
-                self._review.decide(user, case_id, decision)
+        if not (digest := form.get("digest")):
+            return await self._take(visit, "decide", lambda user, case_id: self._review.decide(user, case_id, decision))
 
-        return await self._take(visit, "decide", decide)
+        def decide(user: User, case_id: str) -> None:
+            self._review.decide_all(user, [case_id], decision, digest)
+
+        return await self._take(visit, "decide", decide, planned=decision)
 
     def _plan_of_many(self, user: User, case_id: str, decision: Decision) -> BulkPlan | None:
         """What the decision would do, if that is much; whoever may not decide hears it from the decision itself.
@@ -184,8 +179,11 @@ class CasePages:
         _, form = translator(visit.language), visit.form
         return await self._take(visit, step, lambda user, case_id: take(user, case_id, reason_in(form, _)))
 
-    async def _take(self, visit: Visit, step: str, take: Step) -> Response:
-        """Take a step and show the case again; when it is refused, with what was typed and why."""
+    async def _take(self, visit: Visit, step: str, take: Step, *, planned: Decision | None = None) -> Response:
+        """Take a step and show the case again; when it is refused, with what was typed and why.
+
+        Of a decision that was `planned`, what it would do now is shown then, to be agreed to instead.
+        """
         _, case_id = translator(visit.language), _case_id(visit)
         try:
             await self._run(take, visit.who, case_id)
@@ -199,14 +197,17 @@ class CasePages:
             return await self._again(visit, text, HTTPStatus.CONFLICT, step)
         except ConflictError:
             text = _("The case has changed meanwhile, and nothing was done. This is how it stands now.")
-            return await self._again(visit, text, HTTPStatus.CONFLICT, step)
+            plan = None if planned is None else await self._run(self._plan_of_many, visit.who, case_id, planned)
+            return await self._again(visit, text, HTTPStatus.CONFLICT, step, plan)
         except NotAuthorisedError:
             text = _("Somebody else must do this: it is not yours to do. Nothing was done.")
             return await self._again(visit, text, HTTPStatus.FORBIDDEN, step)
         return leave_for(visit, Asked(Asked.of(visit.form).query, did=step).address(case_id))
 
-    async def _again(self, visit: Visit, error: str, status: HTTPStatus, step: str = "decide") -> Response:
-        return await self._page(visit, Asked.of(visit.form), error=error, status=status, step=step)
+    async def _again(
+        self, visit: Visit, error: str, status: HTTPStatus, step: str = "decide", plan: BulkPlan | None = None
+    ) -> Response:
+        return await self._page(visit, Asked.of(visit.form), error=error, status=status, step=step, plan=plan)
 
     async def _page(
         self,

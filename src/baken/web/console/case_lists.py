@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from baken.accounts import User
 from baken.cases import ActionKind, Awaits, CaseState, DecisionKind
 from baken.model import Purpose, Visibility
 from baken.priorities import Factor, FactorName
-from baken.store import Store
 from baken.web.console import words
 from baken.web.console.texts import Count, Translate, counter, translator
 
@@ -42,22 +42,22 @@ class Names:
         )
 
 
-def list_values(store: Store, language: str, now: datetime) -> dict[str, object]:
-    """What `case_rows.html` needs beside the cases. It reads the names of all users: a few hundred at most."""
-    people = {user.id: user.name for user in store.people.all()}
+def list_values(people: Iterable[User], language: str, now: datetime) -> dict[str, object]:
+    """What `case_rows.html` needs beside the cases; `people` are all users, a few hundred at most."""
+    by_id = {user.id: user.name for user in people}
     _, _n = translator(language), counter(language)
 
     def who(actor: str | None) -> str:
         """Who did something: a person by name, everything else as it stands in the log."""
         if actor is None or not actor.startswith(_USER):
             return actor or ""
-        return people.get(actor.removeprefix(_USER), actor)
+        return by_id.get(actor.removeprefix(_USER), actor)
 
     return {
         "names": Names.of(_),
         "state_of": lambda case: case.state_at(now),
         "who": who,
-        "who_of_id": lambda user_id: people.get(user_id, user_id or ""),
+        "who_of_id": lambda user_id: by_id.get(user_id, user_id or ""),
         "factor_words": factor_words(_, _n),
     }
 

@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 
 from baken.accounts import User
 from baken.assemble import Baken
+from baken.case_rules import CROWD_EVENTS
 from baken.case_steps import CaseStanding, CaseStep
 from baken.cases import Case, CaseEvent, CaseItem, EventKind
 from baken.errors import NotFoundError
 from baken.looking import Looking, SeenBy
 from baken.permissions import Action, may
+from baken.review import MAX_SHOWN_JOININGS
 from baken.web.console.case_forms import Asked, path_of, unreached_is_absent
 from baken.web.console.case_lists import list_values
 from baken.web.console.case_view import CaseView, CaseWords, Trail
@@ -46,9 +48,9 @@ class CaseReader:
             NotFoundError: there is no such case, or it is not the person's to see: that is the same to them.
         """
         standing = self.standing(user, case_id)
-        case, now = standing.case, datetime.now(UTC)
-        people = {each.id: each for each in self._store.people.all()}
-        words = CaseWords(language, {each.id: each.name for each in people.values()}, self._review)
+        case = standing.case
+        people = self._store.people.all()
+        words = CaseWords(language, {each.id: each.name for each in people}, self._review)
         first = self._review.items(user, case_id, limit=FACT_ITEMS)
         shown = first if not asked.after_id else self._review.items(user, case_id, asked.after_id, PAGE_ITEMS + 1)
         rows, has_more = shown[:PAGE_ITEMS], len(shown) > PAGE_ITEMS
@@ -57,6 +59,8 @@ class CaseReader:
         disputed = {event.facts["entry_id"] for event in events if event.kind is EventKind.DISPUTED}
         looked = self._looked(user, case_id, asked, first)
         look = None if looked is None else self._looks.part(user, case, looked, asked, language)
+        steps = _life(events, () if look is None else look.seen.looks, words.life)
+        joining_count = sum(event.kind in CROWD_EVENTS for event in events)
         view = CaseView(
             case=case,
             asked=asked,
@@ -72,15 +76,16 @@ class CaseReader:
             items=words.rows(case, rows, asked, self._captions(rows) if asked.shows_captions else {}),
             more_items_path=asked.address(case_id, after_id=rows[-1].id, did="") if has_more else None,
             looked_item=looked,
-            life=_life(events, () if look is None else look.seen.looks, words.life),
+            life=steps[: -MAX_LIFE - 1 : -1],
+            is_life_cut=len(steps) > MAX_LIFE or joining_count >= MAX_SHOWN_JOININGS,
             options=words.options(case),
-            colleagues=_colleagues(people.values(), user, case) if CaseStep.REASSIGN in standing.steps else {},
+            colleagues=_colleagues(people, user, case) if CaseStep.REASSIGN in standing.steps else {},
             benign_banks={bank.name: bank.name for bank in self._review.benign_banks(user)},
             disputable={
                 str(fact.entry_id): f"{fact.bank} {fact.entry_id}" for fact in facts if fact.entry_id not in disputed
             },
         )
-        values = list_values(self._store, language, now)
+        values = list_values(people, language, datetime.now(UTC))
         return view, {**values, "origins": origin_names(translator(language)), "look": look}
 
     def standing(self, user: User, case_id: str) -> CaseStanding:
@@ -126,11 +131,10 @@ class CaseReader:
 
 
 def _life(events: list[CaseEvent], seen: Iterable[SeenBy], words: LifeWords) -> list[LifeStep]:
-    """What happened, the latest first; with the looks at pictures, for those who may know of them."""
+    """What happened, the latest last; with the looks at pictures, for those who may know of them."""
     steps = [words.step(event) for event in joins_together(events)]
     steps += [words.look(each) for each in seen]
-    steps.sort(key=lambda step: step.at)
-    return steps[: -MAX_LIFE - 1 : -1]
+    return sorted(steps, key=lambda step: step.at)
 
 
 def _colleagues(people: Iterable[User], user: User, case: Case) -> dict[str, str]:

@@ -211,6 +211,7 @@ class CaseView:
         here: the address of the page as it is shown, without what was just done.
         fact_item_count: of how many items `facts` tell.
         looked_item: the item whose picture can be looked at; None when the case shows none.
+        is_life_cut: more happened than `life` tells.
         disputable: the entries that can be disputed, by what a form says for them.
     """
 
@@ -229,6 +230,7 @@ class CaseView:
     more_items_path: str | None
     looked_item: CaseItem | None
     life: Sequence[LifeStep]
+    is_life_cut: bool
     options: Sequence[Option]
     colleagues: Mapping[str, str]
     benign_banks: Mapping[str, str]

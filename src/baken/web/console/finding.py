@@ -75,7 +75,8 @@ class FindingPages:
         )
 
     async def _page(self, visit: Visit, template: str, /, *, status: int = HTTPStatus.OK, **values: object) -> Response:
-        shared = await self._run(list_values, self._store, visit.language, datetime.now(UTC))
+        people = await self._run(self._store.people.all)
+        shared = list_values(people, visit.language, datetime.now(UTC))
         return self._pages.render(visit, template, status=status, **{**shared, **values})
 
 

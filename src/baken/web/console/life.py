@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from baken.audit import ACTOR
+from baken.case_rules import CROWD_EVENTS
 from baken.cases import Awaits, CaseEvent, DecisionKind, EventKind
 from baken.looking import SeenBy
 from baken.web.console.reasons import reason_words
@@ -19,9 +20,9 @@ def joins_together(events: Iterable[CaseEvent]) -> list[CaseEvent]:
     told: list[CaseEvent] = []
     for event in events:
         before = told[-1] if told else None
-        if before is not None and before.kind is event.kind is EventKind.JOINED:
+        if before is not None and before.kind is event.kind and event.kind in CROWD_EVENTS:
             counts = {name: before.facts[name] + event.facts[name] for name in ("items", "accounts")}
-            told[-1] = replace(event, facts=counts)
+            told[-1] = replace(event, facts={**event.facts, **counts})
         else:
             told.append(event)
     return told

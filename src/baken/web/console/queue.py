@@ -101,7 +101,7 @@ class QueuePages:
         tabs = () if visit.is_partial else _tab_queries(user).values()
         counts = tuple(self._queues.count(user, tab, _MAX_BADGE + 1) for tab in tabs)
         banks = [bank.name for bank in self._store.banks() if user.reaches(bank.id) and bank.purpose in _PURPOSES]
-        values = list_values(self._store, visit.language, datetime.now(UTC))
+        values = list_values(self._store.people.all(), visit.language, datetime.now(UTC))
         return _Shown(page, counts, self._queues.saved_views(user), banks, values)
 
     def _answer(
