@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, Connection, Table, insert
+from sqlalchemy import JSON, Connection, Date, Table, insert
 
 from baken.cases import Awaits, Case, CaseState, DecisionKind, EventKind, MatchOrigin
 from baken.model import (
@@ -41,6 +42,8 @@ NOW = datetime(2026, 11, 28, tzinfo=UTC)
 CROWD_ACCOUNT = "account crowd"
 """An account with thousands of screenings and cases, of which as many are decided as of all."""
 
+LOOKING_DAYS = 30
+
 _BANKS = (("lists", Purpose.KNOWN_ABUSE), ("hotline", Purpose.KNOWN_ABUSE), ("families", Purpose.OWN_PHOTO))
 _CHUNK = 20_000
 _ENTRIES = 1_000
@@ -49,6 +52,7 @@ _MIRRORINGS_BYTES = 128
 _DECIDED_SHARE = 6  # of six cases, one is decided
 _CROWD_CASES = 2_000
 _LARGEST_CASE = 3_000
+_LOOK = timedelta(seconds=4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,40 @@ def fill(store: Store, screening_count: int, open_count: int) -> Filled:
     refs = [f"item {case.numbers[0]}" for case in still_open[:100]]
     [usual, *_] = (account_of(case.numbers[0]) for case in still_open if not case.is_crowd)
     return Filled([case.id for case in still_open], largest.id, refs, usual, codes)
+
+
+def fill_looks(store: Store, user_ids: Sequence[str], data: Filled, looks_a_day: int) -> None:
+    """What people looked at in the month until now: one look of a hundred was at the case with most items."""
+    columns = (
+        "user_id",
+        "case_id",
+        "screening_id",
+        "level",
+        "purpose",
+        "reason",
+        "shown_at",
+        "hidden_at",
+        "shown_seconds",
+    )
+    count = LOOKING_DAYS * looks_a_day * len(user_ids)
+    now, step = datetime.now(UTC), timedelta(days=LOOKING_DAYS) / count
+
+    of_days: Counter[tuple[str, date, int, str]] = Counter()
+
+    def rows() -> Iterator[tuple[Any, ...]]:
+        for number in range(count):
+            at, user_id = now - step * (count - number), user_ids[number % len(user_ids)]
+            level, purpose = 1 + number % 3, Purpose.KNOWN_ABUSE.value
+            of_days[user_id, at.date(), level, purpose] += 1
+            case_id = data.large_id if number % 100 == 0 else data.open_ids[number % len(data.open_ids)]
+            yield user_id, case_id, screening_id_of(number), level, purpose, None, at, at + _LOOK, _LOOK.total_seconds()
+
+    with store.queues._database.write() as connection:
+        _write(connection, schema.reveals, columns, rows())
+        sums = ((*key, looks, looks * _LOOK.total_seconds()) for key, looks in of_days.items())
+        columns = ("user_id", "day", "level", "purpose", "look_count", "shown_seconds")
+        _write(connection, schema.exposure_days, columns, sums)
+    _settle(store)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +312,7 @@ def _write(connection: Connection, table: Table, columns: tuple[str, ...], rows:
     turned = [
         (place, for_driver(connection, table, name))
         for place, name in enumerate(columns)
-        if isinstance(table.c[name].type, UtcTime | JSON)
+        if isinstance(table.c[name].type, UtcTime | JSON | Date)
     ]
     chunk: list[tuple[Any, ...]] = []
     for row in rows:

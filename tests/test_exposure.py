@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baken.cases import Level
-from baken.exposure import Budgets, Spent, Tally, points_of, state_of
+from baken.exposure import Budgets, Spent, Tally, points_in, points_of, state_of
 from baken.model import Purpose
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
@@ -81,6 +81,11 @@ def test_at_the_time_that_is_told_the_look_fits_and_just_before_it_does_not(
         assert not state_of(budgets, spent, 0, free_at - timedelta(seconds=1)).allows(level)
     else:
         assert state_of(budgets, spent, 0, NOW).allows(level)
+
+
+def test_looks_of_several_levels_count_together():
+    assert points_in({Level.PREVIEW: 4, Level.ORIGINAL: 2}) == 10
+    assert points_in({}) == 0
 
 
 def test_a_tally_counts_as_many_points_as_its_looks():

@@ -419,7 +419,7 @@ def test_the_ledger_is_ones_own_and_everybodys_for_who_may_see_it(scene: Scene):
     everyone = {each.user.name: each for each in scene.looking.exposure_of_all(otto)}
     assert set(everyone) == {"alice", "bob"}
     assert (everyone["alice"].counts, everyone["alice"].shown_seconds) == ({Level.ORIGINAL: 1, Level.PREVIEW: 1}, 4.0)
-    assert everyone["alice"].budget == own.budget
+    assert (everyone["alice"].hour_points, everyone["alice"].day_points) == (4, 4)
     assert (everyone["bob"].counts, everyone["bob"].shown_seconds) == ({}, 0.0)
     seen = scene.looking.seen_by(otto, scene.case.id)
     assert [(each.name, each.reveal.level) for each in seen.looks] == [
@@ -446,7 +446,7 @@ def test_everybodys_ledger_takes_as_many_statements_for_many_people_as_for_few(s
         event.listen(engine, "before_cursor_execute", note)
         people = scene.looking.exposure_of_all(scene.bob)
         event.remove(engine, "before_cursor_execute", note)
-        assert people[0].budget.day_points == 1
+        assert people[0].day_points == 1
         return len(asked)
 
     few = statements()
@@ -499,7 +499,8 @@ def test_two_looks_at_once_do_not_both_spend_what_is_left(store: Store, tmp_path
     [tally] = report.tallies
     assert (tally.day, tally.shown_seconds) == (START.date(), 2.5)
     [of_all] = [each for each in scene.looking.exposure_of_all(scene.bob) if each.user.id == scene.alice.id]
-    assert (of_all.counts, of_all.shown_seconds, of_all.budget) == ({Level.CLEARER: 1}, 2.5, report.budget)
+    assert (of_all.counts, of_all.shown_seconds) == ({Level.CLEARER: 1}, 2.5)
+    assert (of_all.hour_points, of_all.day_points, of_all.extra_points) == (2, 2, 7)
     world.clock.now = START.replace(hour=23, minute=59)  # days end in UTC
     world.claim(scene.case, scene.alice)
     scene.looking.lift(scene.bob, scene.alice.id, extra_points=7, hours=2, reason="more")
@@ -508,4 +509,7 @@ def test_two_looks_at_once_do_not_both_spend_what_is_left(store: Store, tmp_path
     scene.reveal()
     days = [tally.day for tally in scene.looking.exposure(scene.bob, scene.alice).tallies]
     assert days == [START.date() + timedelta(days=1), START.date(), START.date()]
+    [of_all] = [each for each in scene.looking.exposure_of_all(scene.bob) if each.user.id == scene.alice.id]
+    assert of_all.counts == {Level.CLEARER: 1, Level.PREVIEW: 2}
+    assert (of_all.hour_points, of_all.day_points, of_all.extra_points) == (2, 4, 7)
     assert world.store.reveals.purposes_of(scene.item.screening_id) == {Purpose.OWN_PHOTO}

@@ -21,7 +21,7 @@ from baken.assemble import Baken
 from baken.cases import Case, CaseStatus, Decision, DecisionKind, EventKind
 from baken.cases_query import QueueQuery
 from baken.errors import ConflictError
-from baken.people import Browser, SignedIn
+from baken.people import Browser, People, SignedIn
 from baken.review import Review
 from baken.settings import CONFIG_FILE_NAME
 from bench.baken_server import serving_folder
@@ -29,11 +29,12 @@ from bench.databases import Database, databases
 from bench.load import build_request, drive
 from bench.machine import server_cores
 from bench.measure import percentile
-from bench.review_data import CROWD_ACCOUNT, Filled, fill
+from bench.review_data import CROWD_ACCOUNT, LOOKING_DAYS, Filled, fill, fill_looks
 from bench.scenario import Answer, Figure, Goal, GoalKind, Scale, Scenario, plain
 
 _PAGE_LIMIT_MS = 100.0
 _REVIEWERS = 200
+_LOOKS_A_DAY = 40
 _THREADS = 24
 _WARM_REQUESTS = 3
 _PASSWORD = secrets.token_urlsafe(16)
@@ -47,12 +48,14 @@ def _run(scale: Scale) -> Answer:
     figures: list[Figure] = []
     with databases() as every:
         for database in every:
-            with _filled(database, screenings, open_cases) as (folder, data):
+            with _filled(database, screenings, open_cases, reviewers) as (folder, data, users):
                 figures += _page_figures(folder, data, database.name, scale.pick(30, 2))
-                figures += _review_figures(folder, data, database.name, reviewers, rounds)
-    sizes = {"screenings": screenings, "open cases": open_cases, "reviewers": reviewers}
+                figures += _review_figures(folder, data, database.name, users, rounds)
+    looks = reviewers * _LOOKS_A_DAY * LOOKING_DAYS
+    sizes = {"screenings": screenings, "open cases": open_cases, "reviewers": reviewers, "looks": looks}
     notes = [
         "Pages are asked for one at a time over HTTP, signed in as a reviewer; the clock runs from request to answer.",
+        "Where it says so, a lead asks, who also sees who looked at what.",
         "A page is judged by its median.",
         "The processor time is that of Baken's processes; PostgreSQL's own is not in it.",
         "Each case is wanted by two of the reviewers: one gets it, the other must be told.",
@@ -63,8 +66,10 @@ def _run(scale: Scale) -> Answer:
 
 
 @contextmanager
-def _filled(database: Database, screenings: int, open_cases: int) -> Iterator[tuple[Path, Filled]]:
-    """A data folder with people, screenings and cases."""
+def _filled(
+    database: Database, screenings: int, open_cases: int, reviewers: int
+) -> Iterator[tuple[Path, Filled, list[User]]]:
+    """A data folder with people, screenings, cases and what people looked at."""
     with tempfile.TemporaryDirectory(prefix="baken-bench-") as name:
         folder = Path(name) / "data"
         folder.mkdir()
@@ -76,7 +81,11 @@ def _filled(database: Database, screenings: int, open_cases: int) -> Iterator[tu
         with assemble.initialise(settings.load({}, data_dir=folder)) as baken:
             data = fill(baken.store, screenings, open_cases)
             baken.keeper.settle()
-        yield folder, data
+            baken.holding.follow_cases()
+            create = baken.people().create
+            users = [create(f"reviewer {number}", {Role.REVIEWER}, actor="bench") for number in range(reviewers)]
+            fill_looks(baken.store, [user.id for user in users], data, _LOOKS_A_DAY)
+        yield folder, data, users
 
 
 # Pages
@@ -86,8 +95,8 @@ def _page_figures(folder: Path, data: Filled, name: str, count: int) -> list[Fig
     with assemble.open_existing(settings.load({}, data_dir=folder)) as baken:
         people = baken.people()
         user = people.create("measured", {Role.REVIEWER}, password=_PASSWORD, actor="bench")
-        signed_in = people.sign_in("measured", _PASSWORD, Browser())
-        assert isinstance(signed_in, SignedIn)  # noqa: S101 - no second factor is asked for
+        people.create("lead", {Role.LEAD}, password=_PASSWORD, actor="bench")
+        reviewer, lead = (_signed_in(people, name) for name in ("measured", "lead"))
         second = baken.queues().page(user, QueueQuery()).next_cursor or ""
     pages = {
         "queue": "/console/cases",
@@ -102,12 +111,17 @@ def _page_figures(folder: Path, data: Filled, name: str, count: int) -> list[Fig
         "a case": f"/console/cases/{data.open_ids[0]}",
         "the case with most items": f"/console/cases/{data.large_id}",
     }
-    headers = {"Cookie": f"baken-session={signed_in.token}"}
+    pages_of_lead = {
+        "the case with most items and 2,000 looks, for a lead": f"/console/cases/{data.large_id}",
+        "everybody's exposure, for a lead": "/console/exposure",
+    }
+    asked = [(page, target, reviewer) for page, target in pages.items()]
+    asked += [(page, target, lead) for page, target in pages_of_lead.items()]
     figures = []
     probe = build_request("GET", "/healthz")
     with serving_folder(folder, probe, cores=server_cores()) as server:
-        for page, target in pages.items():
-            request = [build_request("GET", target, headers=headers)]
+        for page, target, signed_in in asked:
+            request = [build_request("GET", target, headers={"Cookie": f"baken-session={signed_in.token}"})]
             drive(server.port, request, count=_WARM_REQUESTS, connections=1)
             before = server.cpu_seconds()
             latencies_ms = drive(server.port, request, count=count, connections=1).latencies_ms
@@ -119,6 +133,12 @@ def _page_figures(folder: Path, data: Filled, name: str, count: int) -> list[Fig
                 plain(f"{name}: {page}, processor time of the server", "ms", cpu_ms),
             ]
     return figures
+
+
+def _signed_in(people: People, name: str) -> SignedIn:
+    entered = people.sign_in(name, _PASSWORD, Browser())
+    assert isinstance(entered, SignedIn)  # noqa: S101 - no second factor is asked for
+    return entered
 
 
 # Reviewers
@@ -153,10 +173,10 @@ class _Told:
         return True
 
 
-def _review_figures(folder: Path, data: Filled, name: str, reviewers: int, rounds: int) -> list[Figure]:
+def _review_figures(folder: Path, data: Filled, name: str, users: Sequence[User], rounds: int) -> list[Figure]:
+    reviewers = len(users)
     with assemble.open_existing(settings.load({}, data_dir=folder)) as baken:
-        review, people = baken.review(), baken.people()
-        users = [people.create(f"reviewer {number}", {Role.REVIEWER}, actor="bench") for number in range(reviewers)]
+        review = baken.review()
         case_ids = data.open_ids[: reviewers // 2 * rounds]
         start = time.perf_counter()
         with ThreadPoolExecutor(_THREADS) as pool:

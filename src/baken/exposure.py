@@ -7,7 +7,7 @@ dominates), asked for one by one (Das, Dang and Lease 2020), and not blur as suc
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -95,6 +95,11 @@ class BudgetState:
 def points_of(level: Level) -> int:
     """What a reveal counts."""
     return int(level)
+
+
+def points_in(counts: Mapping[Level, int]) -> int:
+    """What so many reveals of each level count."""
+    return sum(count * points_of(level) for level, count in counts.items())
 
 
 def state_of(budgets: Budgets, spent: Iterable[Spent], extra_points: int, now: datetime) -> BudgetState:

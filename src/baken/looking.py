@@ -32,12 +32,12 @@ from baken.model import Purpose, Screening
 from baken.permissions import Action, may, require
 from baken.previews import MEDIA_TYPE
 from baken.store import Store
-from baken.store.reveals import LiftRow, NewLift, NewReveal, PersonTotal, Standing
+from baken.store.reveals import LiftRow, NewLift, NewReveal, Standing
 
 REPORT_DAYS = 30
 MAX_EXTRA_POINTS = 1_000
 MAX_LIFT_HOURS = 24
-MAX_SEEN = 1_000
+MAX_SEEN = 200
 """So many looks at a case are told at once."""
 
 _MAX_REASON_CHARACTERS = 500
@@ -110,12 +110,23 @@ class ExposureReport:
 
 @dataclass(frozen=True, slots=True)
 class ExposureSum:
-    """The same in sum: how many looks of each level, for how many seconds."""
+    """The same in sum.
+
+    Attributes:
+        user: who looked.
+        counts: how many looks of each level.
+        shown_seconds: for how many seconds, as far as said.
+        hour_points: spent in the last hour.
+        day_points: spent in the last 24 hours.
+        extra_points: what leads allow beyond the budgets, now.
+    """
 
     user: User
     counts: Mapping[Level, int]
     shown_seconds: float
-    budget: BudgetState
+    hour_points: int
+    day_points: int
+    extra_points: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +299,7 @@ class Looking:
             user=of_user,
             tallies=tuple(
                 Tally(each.day, each.level, each.purpose, each.count, each.shown_seconds)
-                for each in self._store.reveals.by_day(of_user.id, since=since)
+                for each in self._store.reveals.by_day(of_user.id, first_day=since.date())
             ),
             budget=self._budget(standing.spent, standing.extra_count, now),
             opted_out=standing.opted_out,
@@ -303,15 +314,17 @@ class Looking:
         """
         require(user, Action.SEE_EXPOSURE)
         now = self._now()
-        totals = self._store.reveals.totals(
-            since=now - timedelta(days=REPORT_DAYS), spent_since=now - _REMEMBERED, now=now
-        )
+        first_day = (now - timedelta(days=REPORT_DAYS)).date()
+        windows = now - ledger.HOUR, now - ledger.DAY
+        people = self._store.people.all()
+        ids = [each.id for each in people]
+        totals = self._store.reveals.totals(ids, first_day=first_day, since=windows, now=now)
         sums = []
-        for each in self._store.people.all():
-            total = totals.get(each.id, PersonTotal())
+        for each in people:
+            total = totals[each.id]
             if total.counts or (each.disabled_at is None and set(LOOKING_ROLES) & each.roles):
-                budget = self._budget(total.spent, total.extra_count, now)
-                sums.append(ExposureSum(each, total.counts, total.shown_seconds, budget))
+                hour, day = (ledger.points_in(total.recent[at]) for at in windows)
+                sums.append(ExposureSum(each, total.counts, total.shown_seconds, hour, day, total.extra_count))
         return sums
 
     def lift(self, user: User, of_user_id: str, *, extra_points: int, hours: int, reason: str) -> LiftRow:

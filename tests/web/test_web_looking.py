@@ -63,7 +63,7 @@ def rest(site: Site, *names: str) -> None:
     """Let people have looked at nothing yet."""
     ids = [site.users[name].id for name in names]
     with site.baken.store._database.write() as connection:
-        for table in ("reveals", "exposure_lifts", "exposure_optouts"):
+        for table in ("reveals", "exposure_days", "exposure_lifts", "exposure_optouts"):
             for user_id in ids:
                 connection.exec_driver_sql(f"DELETE FROM {table} WHERE user_id = '{user_id}'")  # noqa: S608 - ours
 

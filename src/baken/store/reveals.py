@@ -6,13 +6,13 @@ once cannot both spend what is left of a budget.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Date, Row, cast, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from baken.audit import NewEvent
 from baken.cases import Level, Reveal
@@ -28,7 +28,7 @@ _LIFTS = schema_review.exposure_lifts.c
 _OPTOUTS = schema_review.exposure_optouts.c
 _CASES = schema_review.cases.c
 _ITEMS = schema_review.case_items.c
-_SUMS = (func.count().label("count_"), func.coalesce(func.sum(_REVEALS.shown_seconds), 0.0).label("shown"))
+_DAYS = schema_review.exposure_days.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,20 +96,20 @@ class DayTotal:
     shown_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PersonTotal:
     """What one person looked at.
 
     Attributes:
-        counts: how many reveals since a time, by level.
+        counts: how many reveals since a day, by level.
         shown_seconds: how long those were shown, as far as said.
-        spent: when what level was asked for, since a later time.
+        recent: how many since each of some times, by level.
         extra_count: what lifts that run add.
     """
 
-    counts: Mapping[Level, int] = field(default_factory=dict)
+    counts: dict[Level, int] = field(default_factory=dict)
     shown_seconds: float = 0.0
-    spent: Sequence[tuple[datetime, Level]] = ()
+    recent: dict[datetime, dict[Level, int]] = field(default_factory=dict)
     extra_count: int = 0
 
 
@@ -148,6 +148,7 @@ class RevealRows:
             }
             statement = insert(schema_review.reveals).values(row).returning(schema_review.reveals)
             reveal = _reveal(write.connection.execute(statement).one())
+            self._count(write.connection, reveal, looks=1)
             facts = {
                 "reveal": reveal.id,
                 "screening": new.screening_id,
@@ -174,6 +175,7 @@ class RevealRows:
             changed = write.connection.execute(open_.values(hidden_at=at, shown_seconds=shown_seconds)).rowcount
             reveal = _by_id(write.connection, reveal_id)
             if changed:
+                self._count(write.connection, reveal, shown_seconds=shown_seconds)
                 facts = {"reveal": reveal.id, "shown_seconds": round(shown_seconds, 1)}
                 write.tell(NewEvent("picture.hidden", actor, f"case:{reveal.case_id}", facts))
         return reveal
@@ -186,39 +188,37 @@ class RevealRows:
                 _reveal(row) for row in connection.execute(query.order_by(_REVEALS.id.desc()).limit(page_limit(limit)))
             ]
 
-    def by_day(self, user_id: str, *, since: datetime) -> list[DayTotal]:
-        """What a person looked at since a time, the newest day first, of each the highest level first."""
-        at = _REVEALS.shown_at
-        is_sqlite = self._database.is_sqlite
-        day = func.date(at, type_=Date()) if is_sqlite else cast(func.timezone("UTC", at), Date)
-        query = select(day.label("day"), _REVEALS.level, _REVEALS.purpose, *_SUMS)
-        query = query.where(_REVEALS.user_id == user_id, at >= since).group_by(day, _REVEALS.level, _REVEALS.purpose)
+    def by_day(self, user_id: str, *, first_day: date) -> list[DayTotal]:
+        """What a person looked at from a day on, the newest day first, of each the highest level first."""
+        query = select(schema_review.exposure_days).where(_DAYS.user_id == user_id, _DAYS.day >= first_day)
+        query = query.order_by(_DAYS.day.desc(), _DAYS.level.desc(), _DAYS.purpose)
         with self._database.read() as connection:
-            rows = connection.execute(query.order_by(day.desc(), _REVEALS.level.desc(), _REVEALS.purpose)).all()
-        return [DayTotal(row.day, Level(row.level), Purpose(row.purpose), row.count_, float(row.shown)) for row in rows]
+            rows = connection.execute(query).all()
+        return [
+            DayTotal(row.day, Level(row.level), Purpose(row.purpose), row.look_count, row.shown_seconds) for row in rows
+        ]
 
-    def totals(self, *, since: datetime, spent_since: datetime, now: datetime) -> dict[str, PersonTotal]:
-        """What everybody looked at since a time, and what has been spent since a later one, by person.
-
-        Three statements, however many people there are; whoever did nothing and has no lift is left out.
-        """
-        looked = select(_REVEALS.user_id, _REVEALS.level, *_SUMS).where(_REVEALS.shown_at >= since)
-        asked = select(_REVEALS.user_id, _REVEALS.shown_at, _REVEALS.level).where(_REVEALS.shown_at > spent_since)
-        lifted = select(_LIFTS.user_id, func.sum(_LIFTS.extra_count).label("extra")).where(_LIFTS.until > now)
-        counts: dict[str, dict[Level, int]] = defaultdict(dict)
-        shown: dict[str, float] = defaultdict(float)
-        spent: dict[str, list[tuple[datetime, Level]]] = defaultdict(list)
+    def totals(
+        self, user_ids: Collection[str], *, first_day: date, since: Sequence[datetime], now: datetime
+    ) -> dict[str, PersonTotal]:
+        """What each of these people looked at from a day on, and since some times: a few statements for all of them."""
+        found = {user_id: PersonTotal(recent={at: {} for at in since}) for user_id in user_ids}
+        sums = func.sum(_DAYS.look_count), func.sum(_DAYS.shown_seconds)
+        looked = select(_DAYS.user_id, _DAYS.level, *sums).where(_DAYS.user_id.in_(user_ids), _DAYS.day >= first_day)
+        lifted = select(_LIFTS.user_id, func.sum(_LIFTS.extra_count))
+        lifted = lifted.where(_LIFTS.user_id.in_(user_ids), _LIFTS.until > now).group_by(_LIFTS.user_id)
+        recent = select(_REVEALS.user_id, _REVEALS.level, func.count())
+        recent = recent.where(_REVEALS.user_id.in_(user_ids)).group_by(_REVEALS.user_id, _REVEALS.level)
         with self._database.read() as connection:
-            for row in connection.execute(looked.group_by(_REVEALS.user_id, _REVEALS.level)):
-                counts[row.user_id][Level(row.level)] = row.count_
-                shown[row.user_id] += float(row.shown)
-            for row in connection.execute(asked):
-                spent[row.user_id].append((row.shown_at, Level(row.level)))
-            extra = {row.user_id: int(row.extra) for row in connection.execute(lifted.group_by(_LIFTS.user_id))}
-        return {
-            each: PersonTotal(counts[each], shown[each], spent[each], extra.get(each, 0))
-            for each in counts.keys() | spent.keys() | extra.keys()
-        }
+            for user_id, level, looks, shown_seconds in connection.execute(looked.group_by(_DAYS.user_id, _DAYS.level)):
+                found[user_id].counts[Level(level)] = int(looks)
+                found[user_id].shown_seconds += float(shown_seconds)
+            for at in since:
+                for user_id, level, looks in connection.execute(recent.where(_REVEALS.shown_at > at)):
+                    found[user_id].recent[at][Level(level)] = looks
+            for user_id, extra in connection.execute(lifted):
+                found[user_id].extra_count = int(extra)
+        return found
 
     def purposes_of(self, screening_id: str) -> frozenset[Purpose]:
         """The purposes of all cases that an item belongs to."""
@@ -270,6 +270,22 @@ class RevealRows:
                 write.connection.execute(delete(schema_review.exposure_optouts).where(mine))
             facts = {"purpose": purpose.value, "on": on}
             write.tell(NewEvent("exposure.opted_out", actor, f"user:{user_id}", facts))
+
+    def _count(self, connection: Connection, reveal: Reveal, *, looks: int = 0, shown_seconds: float = 0.0) -> None:
+        """Add to the sums of the day, in UTC, on which a reveal was asked for."""
+        row = {
+            "user_id": reveal.user_id,
+            "day": reveal.shown_at.astimezone(UTC).date(),
+            "level": reveal.level.value,
+            "purpose": reveal.purpose.value,
+            "look_count": looks,
+            "shown_seconds": shown_seconds,
+        }
+        insert_or = sqlite.insert if self._database.is_sqlite else postgresql.insert
+        adding = insert_or(schema_review.exposure_days).values(row)
+        more = {name: _DAYS[name] + adding.excluded[name] for name in ("look_count", "shown_seconds")}
+        keys = schema_review.exposure_days.primary_key.columns.keys()
+        connection.execute(adding.on_conflict_do_update(index_elements=keys, set_=more))
 
 
 def _standing(connection: Connection, user_id: str, case_id: str | None, since: datetime, now: datetime) -> Standing:

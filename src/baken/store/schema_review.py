@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, LargeBinary, Table, Text, false, text
+from sqlalchemy import Boolean, Column, Date, Float, ForeignKey, Index, Integer, LargeBinary, Table, Text, false, text
 
 from baken.store.columns import Id, Json, PlainText, UtcTime, metadata
 
@@ -211,8 +211,20 @@ reveals = Table(
     Column("shown_seconds", Float),
     sqlite_autoincrement=True,
 )
-Index("reveals_user", reveals.c.user_id, reveals.c.shown_at)
+Index("reveals_user", reveals.c.user_id, reveals.c.shown_at, reveals.c.level)
 Index("reveals_case", reveals.c.case_id, reveals.c.shown_at)
+
+# The same in sum, for each day in UTC, kept with every reveal: a month of everybody's looks is hundreds of thousands.
+exposure_days = Table(
+    "exposure_days",
+    metadata,
+    Column("user_id", Text, ForeignKey("users.id"), primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("purpose", Text, primary_key=True),
+    Column("look_count", Id, nullable=False),
+    Column("shown_seconds", Float, nullable=False),
+)
 
 # A lead lets a person go on whose budget is spent.
 exposure_lifts = Table(

@@ -210,8 +210,17 @@ def _make_looking() -> None:
         sa.Column("shown_seconds", sa.Float()),
         sqlite_autoincrement=True,
     )
-    op.create_index("reveals_user", "reveals", ["user_id", "shown_at"])
+    op.create_index("reveals_user", "reveals", ["user_id", "shown_at", "level"])
     op.create_index("reveals_case", "reveals", ["case_id", "shown_at"])
+    op.create_table(
+        "exposure_days",
+        _of("users", "user_id", is_key=True),
+        sa.Column("day", sa.Date(), primary_key=True),
+        sa.Column("level", sa.Integer(), primary_key=True, autoincrement=False),
+        sa.Column("purpose", sa.Text(), primary_key=True),
+        _needed("look_count", _id_type()),
+        _needed("shown_seconds", sa.Float()),
+    )
     op.create_table(
         "exposure_lifts",
         _own_id(),
