@@ -122,6 +122,7 @@ def _make_matched() -> None:
     op.create_table(
         "case_files", sa.Column("code", sa.LargeBinary(), primary_key=True), _of("cases", "case_id", is_key=True)
     )
+    op.create_index("case_files_case", "case_files", ["case_id"])
     items = "case_items JOIN screenings ON screenings.id = case_items.screening_id"
     op.execute(
         f"INSERT INTO case_files (code, case_id) SELECT screenings.sha256, case_items.case_id FROM {items}"  # noqa: S608
