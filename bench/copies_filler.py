@@ -60,8 +60,8 @@ def _moved(vectors: Vectors, rng: np.random.Generator) -> Vectors:
 def _real_entries(baken: assemble.Baken) -> list[NewEntry]:
     """The bank's entries with what is kept of them, keypoints left out."""
     ids = [entry.id for entry in baken.store.entries(BANK, limit=100_000, state=EntryState.ACTIVE)]
-    views = baken.store.entry_views_of(ids)
-    codes = baken.store.codes_of(FingerprintKind.PDQ, ids)
+    views = baken.store.kept.entry_views_of(ids)
+    codes = baken.store.kept.codes_of(FingerprintKind.PDQ, ids)
     vectors = _vectors_of(baken, ids)
     return [
         NewEntry(
@@ -79,4 +79,4 @@ def _real_entries(baken: assemble.Baken) -> list[NewEntry]:
 def _vectors_of(baken: assemble.Baken, ids: Sequence[int]) -> dict[int, Vectors]:
     """Their vectors, where this installation has a network."""
     network = baken.keeping.describer.network()
-    return {} if network is None else baken.store.vectors_of(ids, network.model_sha256)
+    return {} if network is None else baken.store.kept.vectors_of(ids, network.model_sha256)

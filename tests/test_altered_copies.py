@@ -48,7 +48,7 @@ class World:
         self.folder = folder
         self.keeping = Keeping(Sealer(folder / "feature.key"))
         self.known = KnownFollower(store)
-        self.gate = Gate(self.known, CandidateChecker(store, self.keeping.sealer))
+        self.gate = Gate(self.known, CandidateChecker(store.kept, self.keeping.sealer))
 
     def bank(
         self,

@@ -284,7 +284,7 @@ def test_made_up_entries_are_no_nearer_to_others_than_random_codes_and_as_near_t
         count = fill_bank(path, 6, seed=1)
         with assemble.open_existing(settings.load({}, data_dir=path)) as baken:
             entries = baken.store.entries(BANK)
-            kept = baken.store.entry_views_of([entry.id for entry in entries])
+            kept = baken.store.kept.entry_views_of([entry.id for entry in entries])
             sightings = CopiesGate(path).screen(originals(2)[0].file())[0]
 
     codes = [np.unpackbits(each.views.codes, axis=1).astype(int) for each in kept.values()]

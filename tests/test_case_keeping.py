@@ -26,13 +26,13 @@ from baken.cases import (
     MatchOrigin,
     Refusal,
 )
-from baken.copies import WHOLE, MatchStage, View, ViewKind
+from baken.copies import WHOLE, Evidence, MatchStage, View, ViewKind
 from baken.errors import BakenError, ConflictError, InvalidValueError, NotAuthorisedError, NotFoundError, TooLargeError
-from baken.model import EntryState, Fingerprint, FingerprintKind, NewEntry, NoticeKind, Purpose, Verdict
+from baken.model import EntryState, Fingerprint, FingerprintKind, Match, NewEntry, NoticeKind, Purpose, Verdict
 from baken.review import Review
 from baken.store.case_actions import ActionFilter
 from baken.store.case_events import columns_of
-from baken.store.case_files import ScreenedFile
+from baken.store.case_files import ENCODED_ANEW_BITS, ScreenedFile
 from baken.store.case_joining import Found, ScreenedItem
 from review_world import (
     ALLOWED,
@@ -174,26 +174,65 @@ def test_a_crowd_of_the_past_joins_a_decided_case_in_batches_and_its_actions_wai
     assert {(action.kind, action.state) for action in late} == {(ActionKind.RELEASE, ActionState.PENDING)}
 
 
-@pytest.mark.parametrize("decision", [NOT_A_MATCH, ALLOWED, CONFIRMED])
-def test_another_picture_near_the_same_entry_is_looked_at(world: ReviewWorld, decision: Decision) -> None:
+def decided_unlike(world: ReviewWorld, decision: Decision) -> tuple[str, int, int]:
+    """A case, decided, of a picture that is 20 bits from its entry; with the entry and the number of its code."""
     world.number += 1
     number = world.number
     [entry_id] = world.add(pdq_entry(code(number)))
     unlike = world.see(picture(number, 20), account="unlike")
     world.run()
-    old_id = world.case_of(unlike.id)
-    world.review.decide(world.ann, old_id, decision)
+    case_id = world.case_of(unlike.id)
+    world.review.decide(world.ann, case_id, decision)
     world.clock.move(hours=1)
+    return case_id, entry_id, number
+
+
+@pytest.mark.parametrize("decision", [NOT_A_MATCH, ALLOWED])
+def test_another_picture_near_the_same_entry_is_looked_at(world: ReviewWorld, decision: Decision) -> None:
+    old_id, entry_id, number = decided_unlike(world, decision)
     own = world.see(picture(number), account="own")
     world.run()
     new = world.review.case(world.ann, world.case_of(own.id))
     assert (new.state, new.item_count, [each for _, each in new.entries]) == (CaseState.OPEN, 1, [entry_id])
     assert world.review.case(world.ann, old_id).item_count == 1
     copy = world.see(picture(number, 20, file=1), account="a copy of what was decided")
-    other = world.see(picture(number, 10), account="other")
+    anew = world.see(picture(number, 20 + ENCODED_ANEW_BITS), account="the same, encoded anew")
+    other = world.see(picture(number, 19 - ENCODED_ANEW_BITS), account="other")
     world.run()
-    assert world.case_of(copy.id) == old_id  # nobody looks again, although the picture's keys lead elsewhere by now
+    # Nobody looks again, although the picture's keys lead elsewhere by now.
+    assert {world.case_of(copy.id), world.case_of(anew.id)} == {old_id}
     assert world.case_of(other.id) == new.id
+    farther = world.see(picture(number, 21 + ENCODED_ANEW_BITS), account="near what followed alone")
+    world.run()
+    assert world.case_of(farther.id) == new.id
+
+
+def test_a_confirmed_decision_holds_for_every_copy_of_its_entries(world: ReviewWorld) -> None:
+    old_id, _, number = decided_unlike(world, CONFIRMED)
+    seen = [world.see(picture(number, bits), account=f"{bits} bits") for bits in (0, 5, 31)]
+    world.run()
+    assert {world.case_of(each.id) for each in seen} == {old_id}
+    items = {item.id for item in world.review.items(world.ann, old_id)}
+    removed = {a.item_id for a in world.review.actions(world.ann, old_id) if a.kind is ActionKind.REMOVE}
+    assert (len(items), removed) == (4, items)
+
+
+def test_only_what_surely_shows_an_entry_is_a_copy_of_it(world: ReviewWorld, banked: int) -> None:
+    [first] = world.more(banked)
+    [whole] = world.store.screening(first).outcome.matches
+    part = replace(whole, view=View(ViewKind.CROPPED, WHOLE), stage=MatchStage.VIEWS)
+    same = Evidence(is_same=True, inlier_count=60, overlap_fraction=0.9, correlation=0.9, corners=())
+    other = replace(same, is_same=False)
+    item = ScreenedItem(first, None, None, None, world.clock.at)
+
+    def is_sure(*matches: Match) -> bool:
+        return Found(item, matches).shows_entries
+
+    assert is_sure(whole)
+    assert is_sure(replace(part, evidence=same), whole)
+    assert not is_sure(part)
+    assert not is_sure(whole, part)
+    assert not is_sure(replace(whole, evidence=other))
 
 
 def test_what_matches_a_later_entry_as_well_is_looked_at(world: ReviewWorld, banked: int) -> None:
@@ -238,8 +277,8 @@ def test_a_match_of_a_part_needs_the_same_bytes_to_follow(world: ReviewWorld, ba
     part = replace(matches[0], view=View(ViewKind.CROPPED, WHOLE), stage=MatchStage.VIEWS)
     item = ScreenedItem(first, None, None, None, world.clock.at)
     file = ScreenedFile(None, b"digest", b"picture")
-    assert Found(item, matches).codes(file) == (b"digest", b"picture")
-    assert Found(item, [part]).codes(file) == (b"digest",)
+    assert Found(item, matches).pdq(file) == b"picture"
+    assert Found(item, [part]).pdq(file) is None
 
 
 @pytest.mark.parametrize("decision", [CANNOT_TELL, REFER])

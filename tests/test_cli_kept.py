@@ -180,4 +180,4 @@ def test_keypoints_that_a_killed_process_left_are_found_and_deleted_by_init(
     baken.ok("init")
     assert "BK-W016" not in findings(baken)
     with assemble.open_existing(load({}, data_dir=baken.data_dir)) as opened:
-        assert not opened.store.has_keypoints()
+        assert not opened.store.kept.has_keypoints()

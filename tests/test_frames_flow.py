@@ -79,7 +79,7 @@ class World:
         self.store = store
         self.keeping = Keeping(Sealer(folder / "feature.key"))
         self.known = KnownFollower(store)
-        self.gate = Gate(self.known, CandidateChecker(store, self.keeping.sealer))
+        self.gate = Gate(self.known, CandidateChecker(store.kept, self.keeping.sealer))
         self.make("known", Purpose.KNOWN_ABUSE, Verdict.BLOCK, keeps_keypoints=keeps_keypoints)
 
     def make(self, name: str, purpose: Purpose, verdict: Verdict, *, keeps_keypoints: bool = False) -> None:
@@ -346,7 +346,7 @@ def test_a_benign_frame_explains_no_other_frame(sqlite_world: World):
 def test_more_pictures_than_a_banked_file_may_have_are_spread_over_it(sqlite_world: World):
     scenes = [drawn(seed).resize((64, 48)) for seed in range(200, 200 + MAX_BANKED_FRAMES + 9)]
     entry_id = sqlite_world.bank(FILMS["tiff"](scenes))
-    kept = sqlite_world.store.entry_views_of([entry_id])[entry_id].views
+    kept = sqlite_world.store.kept.entry_views_of([entry_id])[entry_id].views
     assert len(kept.frames) <= MAX_BANKED_FRAMES
     assert kept.frames[-1].number == len(scenes) - 1
     assert kept.numbers[-1] == FIRST_FRAME_VIEW + len(kept.frames) - 1

@@ -87,13 +87,13 @@ def test_a_picture_is_kept_as_its_views_and_sealed_keypoints(store: Store, keepi
     add(store, keeping, path)
 
     (entry,) = store.entries("all")
-    kept = store.entry_views_of([entry.id])[entry.id]
+    kept = store.kept.entry_views_of([entry.id])[entry.id]
     expected = bank_views(luma_of(path), ViewSet.FULL)
     np.testing.assert_array_equal(kept.views.codes, expected.codes)
     np.testing.assert_array_equal(kept.views.numbers, expected.numbers)
     assert (kept.width_px, kept.height_px) == SIZE_PX
     assert (entry.view_count, entry.has_keypoints) == (len(expected.numbers), True)
-    sealed = store.keypoints_of([entry.id])[entry.id]
+    sealed = store.kept.keypoints_of([entry.id])[entry.id]
     opened = from_bytes(keeping.sealer.open(sealed))
     np.testing.assert_array_equal(opened.descriptors, keypoints_of(luma_of(path)).descriptors)
     assert opened.descriptors[0].tobytes() not in sealed.data
@@ -104,7 +104,7 @@ def test_a_bank_keeps_views_and_no_keypoints_unless_it_says_so_and_needs_no_key(
 ):
     add(store, keeping, *written(tmp_path / "in", [1, 2]), bank="usual")
 
-    assert store.kept_counts(store.bank("usual").id) == KeptCounts(views=2, vectors=2, keypoints=0)
+    assert store.kept.counts(store.bank("usual").id) == KeptCounts(views=2, vectors=2, keypoints=0)
     assert not keeping.sealer.has_key_file()
 
 
@@ -139,7 +139,7 @@ def test_the_vector_of_the_whole_picture_is_kept(store: Store, keeping: Keeping,
     add(store, keeping, path)
 
     (entry,) = store.entries("all")
-    made = store.vectors_of([entry.id], network.model_sha256)[entry.id]
+    made = store.kept.vectors_of([entry.id], network.model_sha256)[entry.id]
     expected = network.describe(luma_of(path), (WHOLE_VIEW,))
     assert made.views == (WHOLE_VIEW,)
     np.testing.assert_array_equal(made.values, expected.values)
@@ -156,7 +156,7 @@ def test_another_network_completes_an_entry_and_vectors_of_both_stand_beside_eac
     assert [add(store, other, path).completed, add(store, other, path).completed] == [1, 0]
 
     networks = [each.describer.network() for each in (keeping, other)]
-    found = [store.vectors_of([1], network.model_sha256)[1] for network in networks if network is not None]
+    found = [store.kept.vectors_of([1], network.model_sha256)[1] for network in networks if network is not None]
     assert [each.values.shape[1] for each in found] == [1024, 256]
     assert [each.model_id for each in found] == ["flat-1", "own-2"]
 
@@ -164,7 +164,7 @@ def test_another_network_completes_an_entry_and_vectors_of_both_stand_beside_eac
 def test_a_bank_without_views_keeps_no_vectors(store: Store, keeping: Keeping, tmp_path: Path):
     add(store, keeping, *written(tmp_path / "in", [1]), view_set=ViewSet.NONE)
 
-    assert store.kept_counts(store.bank("all").id) == KeptCounts(views=0, vectors=0, keypoints=1)
+    assert store.kept.counts(store.bank("all").id) == KeptCounts(views=0, vectors=0, keypoints=1)
 
 
 def test_a_network_that_is_not_what_it_should_be_is_an_error_before_anything_is_added(
@@ -188,7 +188,7 @@ def test_pictures_done_in_worker_processes_are_kept_alike(store: Store, keeping:
     summary = add(store, keeping, tmp_path / "in")
 
     assert summary.added == 10
-    assert store.kept_counts(store.bank("all").id) == KeptCounts(views=10, vectors=10, keypoints=10)
+    assert store.kept.counts(store.bank("all").id) == KeptCounts(views=10, vectors=10, keypoints=10)
     assert all(getattr(result, "fingerprints").working_luma is None for result in results)  # noqa: B009 - of a Failure
     assert all(getattr(result, "keypoints") for result in results)  # noqa: B009
     assert all(getattr(result, "fingerprints").vectors is not None for result in results)  # noqa: B009
@@ -233,7 +233,7 @@ def test_completing_counts_for_followers_at_once(store: Store, keeping: Keeping,
     add(store, keeping, path)
 
     (change,) = store.changes_since(seq)
-    (chunk,) = store.active_views(first_entry_id=change.first_entry_id or 0, last_entry_id=change.last_entry_id)
+    (chunk,) = store.kept.active_views(first_entry_id=change.first_entry_id or 0, last_entry_id=change.last_entry_id)
     assert set(chunk.entry_ids.tolist()) == {store.entries("all")[0].id}
 
 
@@ -262,7 +262,7 @@ def test_a_lost_key_stops_adding_and_is_not_replaced_unseen(store: Store, keepin
     store.change_bank("all", keeps_keypoints=False, actor="test")
     store.change_bank("all", keeps_keypoints=True, actor="test")
     assert add(store, keeping, first, second).added == 1
-    assert store.kept_counts(store.bank("all").id).keypoints == 2
+    assert store.kept.counts(store.bank("all").id).keypoints == 2
 
 
 def test_resealing_makes_an_old_key_needless(
@@ -271,7 +271,7 @@ def test_resealing_makes_an_old_key_needless(
     monkeypatch.setattr("baken.keeping._RESEALED_ENTRIES", 2)
     paths = written(tmp_path / "in", range(5))
     add(store, keeping, *paths[:3])
-    before = {each: keeping.sealer.open(sealed) for each, sealed in store.keypoints_of([1, 2, 3]).items()}
+    before = {each: keeping.sealer.open(sealed) for each, sealed in store.kept.keypoints_of([1, 2, 3]).items()}
     key_file = keeping.sealer.key_path
     key_file.write_text("ab" * 32 + "\n" + key_file.read_text())
     add(store, keeping, *paths[3:])
@@ -280,7 +280,7 @@ def test_resealing_makes_an_old_key_needless(
     assert [keeping.reseal(store), keeping.reseal(store)] == [3, 0]
 
     key_file.write_text("ab" * 32)
-    after = {each: keeping.sealer.open(sealed) for each, sealed in store.keypoints_of([1, 2, 3, 4, 5]).items()}
+    after = {each: keeping.sealer.open(sealed) for each, sealed in store.kept.keypoints_of([1, 2, 3, 4, 5]).items()}
     assert before.items() <= after.items()
     assert len(after) == 5
     assert store.head_seq() == seq
@@ -290,21 +290,21 @@ def test_resealing_stops_at_what_does_not_open_and_changes_nothing_of_it(
     store: Store, keeping: Keeping, tmp_path: Path
 ):
     add(store, keeping, *written(tmp_path / "in", [1]))
-    sealed = store.keypoints_of([1])
+    sealed = store.kept.keypoints_of([1])
     keeping.sealer.key_path.write_text("ab" * 32)
 
     with pytest.raises(SealKeyUnknownError):
         keeping.reseal(store)
 
-    assert store.keypoints_of([1]) == sealed
+    assert store.kept.keypoints_of([1]) == sealed
 
 
 def test_what_was_deleted_or_changed_meanwhile_is_not_resealed(store: Store, keeping: Keeping, tmp_path: Path):
     add(store, keeping, *written(tmp_path / "in", [1]))
 
-    assert store.reseal_keypoints({1: (b"what was there before", b"x"), 99: (b"y", b"z")}) == 0
+    assert store.kept.reseal_keypoints({1: (b"what was there before", b"x"), 99: (b"y", b"z")}) == 0
 
-    assert keeping.sealer.open(store.keypoints_of([1])[1])
+    assert keeping.sealer.open(store.kept.keypoints_of([1])[1])
 
 
 def test_nothing_that_is_kept_is_exported_and_what_is_imported_has_none(store: Store, keeping: Keeping, tmp_path: Path):
@@ -331,7 +331,7 @@ def test_an_entry_of_a_file_is_moved_to_no_other_bank_with_its_seal(store: Store
     store.change_bank("usual", keeps_keypoints=True, actor="test")
     add(store, keeping, path, bank="usual")
 
-    places = [store.keypoints_of([store.entries(bank)[0].id]).popitem()[1].place for bank in ("all", "usual")]
+    places = [store.kept.keypoints_of([store.entries(bank)[0].id]).popitem()[1].place for bank in ("all", "usual")]
 
     assert places[0].sha256 == places[1].sha256
     assert places[0] != places[1]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import delete, insert
 
 from baken.accounts import Role, User
 from baken.cases import Awaits, Case, CaseState, DecisionKind, Signal
@@ -385,3 +387,15 @@ def _tell_decided(store: Store, case: Case) -> None:
     row = {"case_id": case.id, "seq": 2, "at": NOW, "kind": "decided", "actor": "user:usr_ann", "facts": {}}
     with store.queues._database.write() as connection:
         connection.execute(insert(schema.case_events).values(row))
+
+
+def test_processes_that_start_at_once_keep_one_set_of_weights(store: Store, monkeypatch: pytest.MonkeyPatch):
+    count = 4
+    start = threading.Barrier(count)
+    monkeypatch.setattr(store.case_ranks, "mark_all", start.wait)
+    for _ in range(5):
+        with store.queues._database.write() as connection:
+            connection.execute(delete(schema.case_ranking))
+        with ThreadPoolExecutor(count) as pool:
+            list(pool.map(store.case_ranks.set_weights, [f"weights {number}" for number in range(count)]))
+        assert store.case_ranks.weights() in {f"weights {number}" for number in range(count)}

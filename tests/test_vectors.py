@@ -226,7 +226,7 @@ class World:
         self.keeping = Keeping(Sealer(folder / "feature.key"), self.describer)
         self.known = KnownFollower(self.store)
         stage = VectorStage(self.store, self.describer, folder / "vectors", Thresholds(0.85, 0.6))
-        self.gate = Gate(self.known, CandidateChecker(self.store, self.keeping.sealer), stage)
+        self.gate = Gate(self.known, CandidateChecker(self.store.kept, self.keeping.sealer), stage)
         self.folder = folder
         self.bank("known", (101, 102, 104), purpose=purpose, keeps_keypoints=keeps_keypoints)
 

@@ -59,6 +59,8 @@ def _run(scale: Scale) -> Answer:
         "A page is judged by its median.",
         "The processor time is that of Baken's processes; PostgreSQL's own is not in it.",
         "Each case is wanted by two of the reviewers: one gets it, the other must be told.",
+        f"The reviewers' steps are taken by {_THREADS} threads of one process, without HTTP.",
+        "All of them decide `allowed`, which writes one action for each item.",
     ]
     return Answer(figures, sizes, notes=notes)
 

@@ -305,7 +305,7 @@ def _with_store(settings: Settings, store: Store, weights: Weights, profile: Pro
     workers = workers_of(settings, keeping.describer.reads)
     gate = Gate(
         known=KnownFollower(store, settings.data_dir / INDEX_FOLDER),
-        candidates=CandidateChecker(store, sealer),
+        candidates=CandidateChecker(store.kept, sealer),
         vectors=VectorStage(store, keeping.describer, settings.data_dir / VECTORS_FOLDER, thresholds)
         if settings.stage_descriptor
         else None,

@@ -44,7 +44,7 @@ _TURNED = frozenset(
 
 
 class KeptPictures(Protocol):
-    """What is kept of banked pictures; `Store` has it."""
+    """What is kept of banked pictures; `Store.kept` has it."""
 
     def entry_views_of(self, entry_ids: Collection[int]) -> dict[int, KeptViews]:
         """Their views, with the size of their pictures."""

@@ -37,7 +37,7 @@ class CaseKeeper:
 
     def joining(self, at: datetime) -> Joining:
         """How items join cases now."""
-        return Joining(at, self._policy.undo, _followed, case_rules.DONE_ONCE)
+        return Joining(at, self._policy.undo, _followed, case_rules.DECISIONS_OF_ENTRIES, case_rules.DONE_ONCE)
 
     def has_work(self, now: datetime) -> bool:
         """Whether a match waits for its case, or a case on hold is due."""

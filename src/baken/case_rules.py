@@ -62,6 +62,10 @@ TWO_PERSON_DECISIONS = frozenset({DecisionKind.CONFIRMED, DecisionKind.REFER})
 FOLLOWED_DECISIONS = frozenset({DecisionKind.CONFIRMED, DecisionKind.ALLOWED, DecisionKind.NOT_A_MATCH})
 """The decisions that new copies follow: who could not tell, or referred it, did not say what to do with others."""
 
+DECISIONS_OF_ENTRIES = frozenset({DecisionKind.CONFIRMED})
+"""Those of them that hold for every sure copy of the entries. What says that there is nothing to do holds for the files
+that were looked at alone: else one false match would clear the picture that its entry was made of."""
+
 CROWD_EVENTS = frozenset({EventKind.JOINED, EventKind.FOLLOWED})
 """The events that a case may have any number of: they come with copies, not with people."""
 

@@ -262,7 +262,7 @@ def _sealed(baken: Baken) -> Iterator[CheckFinding]:
     if _mode(path) & _OTHERS:
         message = f"the key file {str(path)!r} has the mode {_mode(path):04o}: other users of this machine can read it"
         yield CheckFinding("BK-W015", message, f"chmod go-rwx {str(path)!r}, and put a new key before the old one.")
-    for sealed in store.keypoints_of(store.sample_of_keypoints(_SAMPLED_KEYPOINTS)).values():
+    for sealed in store.kept.keypoints_of(store.kept.sample_of_keypoints(_SAMPLED_KEYPOINTS)).values():
         try:
             sealer.open(sealed)
         except SealError as error:
@@ -270,7 +270,7 @@ def _sealed(baken: Baken) -> Iterator[CheckFinding]:
             break
     for bank in store.banks(include_withdrawn=True):
         may_keep = bank.keeps_keypoints and bank.state is not BankState.WITHDRAWN
-        left_count = 0 if may_keep else store.kept_counts(bank.id).keypoints
+        left_count = 0 if may_keep else store.kept.counts(bank.id).keypoints
         if left_count:
             message = f"bank {bank.name!r} keeps no keypoints, and those of {left_count:,} entries are still there"
             yield CheckFinding("BK-W016", message, "Nobody reads them any more; `baken init` deletes them.")

@@ -132,7 +132,7 @@ def set_policy(
     with assemble.open_existing(load_settings(context, data_dir)) as baken:
         forgotten = 0
         if keeps_keypoints is False:
-            forgotten = baken.store.kept_counts(baken.store.bank(name).id).keypoints
+            forgotten = baken.store.kept.counts(baken.store.bank(name).id).keypoints
             if forgotten:
                 confirm(f"Delete the keypoints of {forgotten:,} entries of bank {name}, for good?", yes=yes)
         bank = banking.change_bank(
@@ -201,7 +201,7 @@ def show(
     """Show one bank: what it is, how many entries it has in each state, and some of them."""
     with assemble.open_existing(load_settings(context, data_dir)) as baken:
         bank = baken.store.bank(name)
-        counts, kept = baken.store.bank_counts(bank.id), baken.store.kept_counts(bank.id)
+        counts, kept = baken.store.bank_counts(bank.id), baken.store.kept.counts(bank.id)
         page = baken.store.entries(name, after_id=after_id, limit=entries) if entries else []
     if as_json:
         shown = {**output.bank_json(bank, counts), "kept_counts": asdict(kept)}

@@ -122,7 +122,7 @@ def _stored_codes(baken: Baken, name: IndexName) -> NDArray[np.uint8]:
 def _stored_views(baken: Baken, last_entry_id: int) -> NDArray[np.uint8]:
     codes = [np.empty((0, 32), np.uint8)]
     for first in _spread(last_entry_id, _SAMPLES):
-        chunk = next(baken.store.active_views(first_entry_id=first, last_entry_id=last_entry_id, chunk=1), None)
+        chunk = next(baken.store.kept.active_views(first_entry_id=first, last_entry_id=last_entry_id, chunk=1), None)
         if chunk is not None:
             codes.append(chunk.codes[:1])
     return np.concatenate(codes)

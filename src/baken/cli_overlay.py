@@ -35,7 +35,7 @@ def overlay(
     """
     with assemble.open_existing(load_settings(context, data_dir)) as baken:
         screening = baken.store.screening(screening_id)
-        drawing = candidates.overlay(baken.store, screening, number)
+        drawing = candidates.overlay(baken.store.kept, screening, number)
     if file is None:
         sys.stdout.write(drawing + "\n")
         return

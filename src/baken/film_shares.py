@@ -23,7 +23,7 @@ MAX_MEASURED = 16
 
 
 class KeptFrames(Protocol):
-    """What is kept of banked files; `Store` has it."""
+    """What is kept of banked files; `Store.kept` has it."""
 
     def entry_views_of(self, entry_ids: Collection[int]) -> dict[int, KeptViews]:
         """Their views, frames among them."""

@@ -204,9 +204,9 @@ class Keeping:
             SealError: one does not open, or there are no keys; earlier ones are sealed again.
         """
         count = last_id = 0
-        while ids := store.keypoint_entries(after_id=last_id, limit=_RESEALED_ENTRIES):
-            found = store.keypoints_of(ids)
-            count += store.reseal_keypoints(
+        while ids := store.kept.keypoint_entries(after_id=last_id, limit=_RESEALED_ENTRIES):
+            found = store.kept.keypoints_of(ids)
+            count += store.kept.reseal_keypoints(
                 {
                     entry_id: (sealed.data, self.sealer.seal(self.sealer.open(sealed), sealed.place))
                     for entry_id, sealed in found.items()
@@ -233,7 +233,7 @@ def ensure_key(sealer: Sealer, store: Store) -> None:
     Raises:
         SealError: there is none, although something is sealed already, or it cannot be read or written.
     """
-    if not sealer.has_key_file() and (store.has_keypoints() or store.people.has_totp() or store.vault.has_keys()):
+    if not sealer.has_key_file() and (store.kept.has_keypoints() or store.people.has_totp() or store.vault.has_keys()):
         # A new key would hide that the old one is lost, and on a second machine it would be the wrong one.
         message = (
             "keypoints, second factors or keys of the vault are sealed already, and the key file "

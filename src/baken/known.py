@@ -237,5 +237,5 @@ class KnownFollower:
         for kind in FingerprintKind:
             for chunk in self._store.active_codes(kind, first_entry_id=first_entry_id, last_entry_id=last_entry_id):
                 self._known.put_codes(kind, chunk.entry_ids, chunk.bank_ids, chunk.values)
-        for views in self._store.active_views(first_entry_id=first_entry_id, last_entry_id=last_entry_id):
+        for views in self._store.kept.active_views(first_entry_id=first_entry_id, last_entry_id=last_entry_id):
             self._known.put_views(views.entry_ids, views.bank_ids, views.numbers, views.codes)

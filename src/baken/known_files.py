@@ -295,7 +295,7 @@ class KnownFiles:
     ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
         """Codes, uint8[N, 32], and ids, int64[N], that an index should hold of a range of entries, in chunks."""
         if index is self.views:
-            for chunk in self._store.active_views(first_entry_id=first_entry_id, last_entry_id=last_entry_id):
+            for chunk in self._store.kept.active_views(first_entry_id=first_entry_id, last_entry_id=last_entry_id):
                 yield chunk.codes, view_ids(chunk.entry_ids, chunk.bank_ids, chunk.numbers)
             return
         for kind in FingerprintKind:

@@ -208,7 +208,7 @@ class VectorFollower:
         self._put(index, change.first_entry_id, change.last_entry_id)
 
     def _put(self, index: VectorIndex, first_entry_id: int, last_entry_id: int | None) -> None:
-        chunks = self._store.active_vectors(
+        chunks = self._store.kept.active_vectors(
             self._model_sha256, first_entry_id=first_entry_id, last_entry_id=last_entry_id
         )
         for chunk in chunks:
@@ -341,7 +341,7 @@ class VectorStage:
         if not alike:
             return found
         alike = alike[:MAX_CANDIDATES]
-        codes = self._store.codes_of(FingerprintKind.PDQ, [each.owner & ENTRY_MASK for _, each in alike])
+        codes = self._store.kept.codes_of(FingerprintKind.PDQ, [each.owner & ENTRY_MASK for _, each in alike])
         matches = [_match(bank, each, vectors, fingerprints, codes) for bank, each in alike]
         counted = sum(match.purpose is not Purpose.BENIGN for match in matches)
         return Found((*found.matches, *matches), found.match_count + counted)

@@ -248,18 +248,28 @@ def in_order(
             return workers.run(job, given)
 
     with ThreadPoolExecutor(width + 1, thread_name_prefix="baken-files") as threads, workers:
-        window: deque[tuple[T, Future[R | Failure]]] = deque()
-        rest = chain(first, rest)
-        while not should_stop():
-            for item in islice(rest, width * _WINDOW_ITEMS - len(window)):
-                window.append((item, threads.submit(work, item)))
-                if should_stop():
-                    break
-            if not window:
-                return
-            futures.wait([window[0][1]], _POLL_SECONDS)
-            while window and window[0][1].done():
-                item, future = window.popleft()
-                yield item, future.result()
-        for _, future in window:
-            future.cancel()
+        yield from _as_given(work, chain(first, rest), threads, width * _WINDOW_ITEMS, should_stop)
+
+
+def _as_given(
+    work: Callable[[T], R],
+    items: Iterator[T],
+    threads: ThreadPoolExecutor,
+    max_begun: int,
+    should_stop: Callable[[], bool],
+) -> Iterator[tuple[T, R]]:
+    """Each item with what `work` gives, in the order of the items, of which at most `max_begun` are not yielded yet."""
+    window: deque[tuple[T, Future[R]]] = deque()
+    while not should_stop():
+        for item in islice(items, max_begun - len(window)):
+            window.append((item, threads.submit(work, item)))
+            if should_stop():
+                break
+        if not window:
+            return
+        futures.wait([window[0][1]], _POLL_SECONDS)
+        while window and window[0][1].done():
+            item, future = window.popleft()
+            yield item, future.result()
+    for _, future in window:
+        future.cancel()

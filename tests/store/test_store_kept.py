@@ -39,7 +39,7 @@ def complete(store: Store, held_id: int | None, *entries: NewEntry) -> AddedEntr
 
 
 def view_rows(store: Store, **limits: int) -> Iterator[tuple[int, int, int, bytes]]:
-    for chunk in store.active_views(**limits):
+    for chunk in store.kept.active_views(**limits):
         for position in range(len(chunk.entry_ids)):
             ids = int(chunk.entry_ids[position]), int(chunk.bank_ids[position])
             yield *ids, int(chunk.numbers[position]), chunk.codes[position].tobytes()
@@ -54,8 +54,8 @@ def expected_rows(entry_id: int, kept: BankViews, bank_id: int = 1) -> list[tupl
 def test_views_vectors_and_keypoints_come_back_as_they_were_given(store: Store):
     bare, full = add(store, bare_entry(1), picture_entry(2))
 
-    kept = store.entry_views_of([bare, full, 99, 2**80])
-    made = store.vectors_of([bare, full], MODEL)
+    kept = store.kept.entry_views_of([bare, full, 99, 2**80])
+    made = store.kept.vectors_of([bare, full], MODEL)
 
     assert set(kept) == set(made) == {full}
     assert (kept[full].width_px, kept[full].height_px) == (402, 300)
@@ -63,8 +63,8 @@ def test_views_vectors_and_keypoints_come_back_as_they_were_given(store: Store):
     np.testing.assert_array_equal(kept[full].views.codes, views(2).codes)
     assert (made[full].model_id, made[full].model_sha256, made[full].views) == ("a network 1", MODEL, VECTOR_VIEWS)
     np.testing.assert_array_equal(made[full].values, vectors(2).values)
-    assert store.keypoints_of([bare, full]) == {full: Sealed(keypoints(2), place_of_keypoints(1, digest(2)))}
-    assert store.vectors_of([full], OTHER_MODEL) == {}
+    assert store.kept.keypoints_of([bare, full]) == {full: Sealed(keypoints(2), place_of_keypoints(1, digest(2)))}
+    assert store.kept.vectors_of([full], OTHER_MODEL) == {}
 
 
 def test_an_entry_says_what_is_kept_of_it_and_a_bank_counts_it(store: Store):
@@ -73,8 +73,8 @@ def test_an_entry_says_what_is_kept_of_it_and_a_bank_counts_it(store: Store):
     said = [(each.view_count, each.has_vectors, each.has_keypoints) for each in store.entries("known")]
 
     assert said == [(0, False, False), (3, True, True), (3, False, False)]
-    assert store.kept_counts(1) == KeptCounts(views=2, vectors=1, keypoints=1)
-    assert store.kept_counts(2) == KeptCounts(0, 0, 0)
+    assert store.kept.counts(1) == KeptCounts(views=2, vectors=1, keypoints=1)
+    assert store.kept.counts(2) == KeptCounts(0, 0, 0)
 
 
 def test_a_bank_keeps_full_views_and_no_keypoints_unless_told_otherwise(store: Store):
@@ -82,8 +82,8 @@ def test_a_bank_keeps_full_views_and_no_keypoints_unless_told_otherwise(store: S
     (entry_id,) = add(store, picture_entry(1), bank="plain")
 
     assert (plain.view_set, plain.keeps_keypoints) == (ViewSet.FULL, False)
-    assert store.keypoints_of([entry_id]) == {}
-    assert store.kept_counts(plain.id) == KeptCounts(views=1, vectors=1, keypoints=0)
+    assert store.kept.keypoints_of([entry_id]) == {}
+    assert store.kept.counts(plain.id) == KeptCounts(views=1, vectors=1, keypoints=0)
     changed = store.change_bank("plain", view_set=ViewSet.CROPS, keeps_keypoints=True, actor="bob")
     assert (changed.view_set, changed.keeps_keypoints) == (ViewSet.CROPS, True)
     assert store.bank_events("plain")[0].facts == {
@@ -96,7 +96,7 @@ def test_views_are_read_in_chunks_that_hold_whole_entries(store: Store):
     numbers = range(1, 41)
     add(store, *(picture_entry(number, count=number % 7) for number in numbers))
 
-    chunks = list(store.active_views(chunk=10 * 255))
+    chunks = list(store.kept.active_views(chunk=10 * 255))
 
     assert list(view_rows(store)) == [
         row for number in numbers for row in expected_rows(number, views(number, number % 7))
@@ -104,7 +104,8 @@ def test_views_are_read_in_chunks_that_hold_whole_entries(store: Store):
     assert len(chunks) == 4
     assert not set.intersection(*({int(each) for each in chunk.entry_ids} for chunk in chunks))
     assert {
-        len(np.unique(chunk.entry_ids)) for chunk in store.active_views(chunk=1, first_entry_id=8, last_entry_id=13)
+        len(np.unique(chunk.entry_ids))
+        for chunk in store.kept.active_views(chunk=1, first_entry_id=8, last_entry_id=13)
     } == {1}
     ranged = view_rows(store, first_entry_id=8, last_entry_id=13, chunk=1)
     assert list(ranged) == [row for number in range(8, 14) for row in expected_rows(number, views(number, number % 7))]
@@ -114,8 +115,8 @@ def test_vectors_of_one_network_are_read_in_chunks(store: Store):
     add(store, picture_entry(1), bare_entry(2), replace(picture_entry(3), vectors=vectors(3, OTHER_MODEL, 8)))
     add(store, *(picture_entry(number) for number in range(4, 9)))
 
-    chunks = list(store.active_vectors(MODEL, chunk=2 * 255))
-    (other,) = store.active_vectors(OTHER_MODEL)
+    chunks = list(store.kept.active_vectors(MODEL, chunk=2 * 255))
+    (other,) = store.kept.active_vectors(OTHER_MODEL)
 
     assert [sorted(set(chunk.entry_ids.tolist())) for chunk in chunks] == [[1, 4], [5, 6], [7, 8]]
     assert {int(bank) for chunk in chunks for bank in chunk.bank_ids} == {1}
@@ -131,8 +132,8 @@ def test_what_matches_no_more_is_not_read_for_an_index(store: Store, state: Entr
     store.set_entry_states("known", [first], state, actor="bob", reason="a mistake")
 
     assert {row[0] for row in view_rows(store)} == {second}
-    assert {int(each) for chunk in store.active_vectors(MODEL) for each in chunk.entry_ids} == {second}
-    assert set(store.entry_views_of([first])) == {first}  # on record, as its fingerprints are
+    assert {int(each) for chunk in store.kept.active_vectors(MODEL) for each in chunk.entry_ids} == {second}
+    assert set(store.kept.entry_views_of([first])) == {first}  # on record, as its fingerprints are
 
 
 def test_a_paused_bank_is_read_for_an_index_and_a_withdrawn_one_is_not(store: Store):
@@ -142,7 +143,7 @@ def test_a_paused_bank_is_read_for_an_index_and_a_withdrawn_one_is_not(store: St
     assert len(list(view_rows(store))) == 3
     store.set_bank_state("known", BankState.WITHDRAWN, actor="bob", reason="r")
 
-    assert list(view_rows(store)) == list(store.active_vectors(MODEL)) == []
+    assert list(view_rows(store)) == list(store.kept.active_vectors(MODEL)) == []
 
 
 def keypoint_rows(store: Store) -> list[int]:
@@ -161,7 +162,7 @@ def test_a_bank_that_stops_keeping_keypoints_deletes_them_and_no_others(store: S
     late = add(store, picture_entry(6))
 
     assert keypoint_rows(store) == [other_id]
-    assert [each.data for each in store.keypoints_of([1, *late, other_id]).values()] == [keypoints(9)]
+    assert [each.data for each in store.kept.keypoints_of([1, *late, other_id]).values()] == [keypoints(9)]
     assert len(list(view_rows(store))) == 3 * 7
 
 
@@ -175,7 +176,7 @@ def test_what_a_killed_process_left_is_read_by_nobody_and_deleted_by_asking_agai
         store.change_bank("known", keeps_keypoints=False, actor="bob")
 
     assert keypoint_rows(store) == [entry_id]
-    assert store.keypoints_of([entry_id]) == {}
+    assert store.kept.keypoints_of([entry_id]) == {}
     assert not store.entry("known", entry_id).has_keypoints
     if again == "change":
         store.change_bank("known", keeps_keypoints=False, actor="bob")
@@ -222,7 +223,7 @@ def test_views_are_replaced_only_by_views_that_say_more(store: Store, offered: B
 
     completed = complete(store, held, replace(picture_entry(1), views=offered)).completed_count
 
-    assert store.entry_views_of([held])[held].views.numbers.tolist() == kept_numbers
+    assert store.kept.entry_views_of([held])[held].views.numbers.tolist() == kept_numbers
     assert completed == (0 if kept_numbers == [1, 2, 3] else 1)
 
 
@@ -231,9 +232,9 @@ def test_vectors_of_another_network_stand_beside_those_that_are_there(store: Sto
 
     assert complete(store, held, replace(picture_entry(1), vectors=vectors(7, OTHER_MODEL))).completed_count == 1
 
-    np.testing.assert_array_equal(store.vectors_of([held], MODEL)[held].values, vectors(1).values)
-    np.testing.assert_array_equal(store.vectors_of([held], OTHER_MODEL)[held].values, vectors(7).values)
-    assert store.kept_counts(1).vectors == 1
+    np.testing.assert_array_equal(store.kept.vectors_of([held], MODEL)[held].values, vectors(1).values)
+    np.testing.assert_array_equal(store.kept.vectors_of([held], OTHER_MODEL)[held].values, vectors(7).values)
+    assert store.kept.counts(1).vectors == 1
 
 
 def test_a_paused_entry_is_completed_and_stays_paused(store: Store):
@@ -289,14 +290,14 @@ def test_what_could_not_be_read_back_is_refused(store: Store, changed: dict[str,
 @pytest.mark.parametrize(
     ("damage", "read"),
     [
-        ("UPDATE entry_views SET codes = numbers", lambda store: list(store.active_views())),
-        ("UPDATE entry_views SET codes = numbers", lambda store: store.entry_views_of([1])),
-        ("UPDATE entry_vectors SET views = '[7]'", lambda store: list(store.active_vectors(MODEL))),
+        ("UPDATE entry_views SET codes = numbers", lambda store: list(store.kept.active_views())),
+        ("UPDATE entry_views SET codes = numbers", lambda store: store.kept.entry_views_of([1])),
+        ("UPDATE entry_vectors SET views = '[7]'", lambda store: list(store.kept.active_vectors(MODEL))),
         (
             "UPDATE entry_vectors SET views = '[[\"whole\",0,0,1,1,0]]' WHERE entry_id = 1",
-            lambda store: list(store.active_vectors(MODEL)),
+            lambda store: list(store.kept.active_vectors(MODEL)),
         ),
-        ("UPDATE entry_vectors SET views = '[]'", lambda store: store.vectors_of([1], MODEL)),
+        ("UPDATE entry_vectors SET views = '[]'", lambda store: store.kept.vectors_of([1], MODEL)),
     ],
 )
 def test_rows_that_another_program_changed_are_an_error(store: Store, damage: str, read: Callable[[Store], object]):

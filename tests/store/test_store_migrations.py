@@ -36,6 +36,17 @@ INSERT INTO changes (seq, kind, bank_id, first_entry_id, last_entry_id, created_
 UPDATE change_head SET seq = 1, last_entry_id = 1
 """
 
+OLD_CASE = """
+INSERT INTO cases (id, purpose, state, opened_at, updated_at, item_count, account_count)
+    VALUES ('{name}', 'watch', 'open', '2026-01-02 03:04:05', '2026-01-02 03:04:05', 1, 0);
+INSERT INTO screenings (id, created_at, sha256, sha1, md5, pdq, unscreenable_reason, finding, verdict, elapsed_ms,
+        matches, suppressed)
+    VALUES ('{name}', '2026-01-02 03:04:05', :sha256, :sha256, :sha256, :pdq, {reason}, 'clear', 'allow', 1,
+        '[]', '[]');
+INSERT INTO case_items (case_id, screening_id, seen_at, joined_at, origin, matches)
+    VALUES ('{name}', '{name}', '2026-01-02 03:04:05', '2026-01-02 03:04:05', 'retroactive', '[]')
+"""
+
 
 def test_the_migrations_make_exactly_the_tables_of_the_schema(bare_store_url: str):
     Store.initialise(bare_store_url).close()
@@ -102,6 +113,26 @@ def test_a_database_of_revision_4_keeps_its_entries_and_can_complete_them(bare_s
         assert (entry.view_count, entry.has_vectors, entry.has_keypoints) == (0, False, False)
         assert added.completed_count == 1
         assert store.entry("old", 1).view_count == 3
+
+
+def test_cases_of_revision_8_hold_the_files_of_their_items(bare_store_url: str):
+    database = Database(parse_address(bare_store_url), busy_timeout_seconds=30, may_create=True)
+    files = {"compared": (b"1" * 32, b"p" * 32, "NULL"), "plain": (b"2" * 32, b"p" * 32, "'low_quality'")}
+    with database.write() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0008")
+        for name, (sha256, pdq, reason) in files.items():
+            for statement in OLD_CASE.format(name=name, reason=reason).split(";"):
+                wanted = {key: value for key, value in (("sha256", sha256), ("pdq", pdq)) if f":{key}" in statement}
+                connection.execute(text(statement), wanted)
+    database.close()
+
+    Store.initialise(bare_store_url).close()
+    with create_engine(bare_store_url, poolclass=NullPool).connect() as connection:
+        held = {(bytes(row.code), row.case_id) for row in connection.execute(text("SELECT * FROM case_files"))}
+    assert held == {(b"1" * 32, "compared"), (b"p" * 32, "compared"), (b"2" * 32, "plain")}
 
 
 def test_initialising_again_keeps_what_is_there(bare_store_url: str):

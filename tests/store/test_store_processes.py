@@ -104,10 +104,10 @@ def test_a_killed_process_leaves_whole_entries_with_all_that_is_kept_of_them(sto
         with Store.open(store_url) as store:
             entries = {entry.id: entry for entry in store.entries("known", limit=10_000)}
             kept = {entry.id: (entry.view_count, entry.has_vectors, entry.has_keypoints) for entry in entries.values()}
-            views = {int(each) for chunk in store.active_views() for each in chunk.entry_ids}
+            views = {int(each) for chunk in store.kept.active_views() for each in chunk.entry_ids}
             assert set(kept.values()) <= {(0, False, False), (200, True, True)}
             assert views == {entry_id for entry_id, each in kept.items() if each[0]}
-            assert set(store.keypoints_of(list(kept))) == views
+            assert set(store.kept.keypoints_of(list(kept))) == views
             assert all({int(line[1]), int(line[2])} <= entries.keys() for line in told if line[0] == "added")
             assert all(kept[int(line[1])][0] == 200 for line in told if line[0] == "completed")
             assert len(entries) % 3 == 0

@@ -22,7 +22,7 @@ from baken.store import schema
 from baken.store.audit import append
 from baken.store.case_actions import add_actions
 from baken.store.case_events import audit_event, insert_events, locked_cases
-from baken.store.case_files import ScreenedFile, add_files, holding_cases, screened_files
+from baken.store.case_files import ScreenedFile, add_files, cases_of_near, holding_cases, screened_files
 from baken.store.cases import known_entries_of, new_case_id
 from baken.store.match_rows import match_row
 
@@ -55,16 +55,20 @@ class Found:
     item: SeenItem | ScreenedItem
     matches: Sequence[Match]
 
-    def codes(self, file: ScreenedFile) -> tuple[bytes, ...]:
-        """What tells a copy of the item's file from any other picture that matches the same entries.
+    def pdq(self, file: ScreenedFile) -> bytes | None:
+        """The PDQ of the item's file, if that tells which picture matched: it is the leading one's, whole."""
+        return file.pdq if all(map(_is_of_leading, self.matches)) else None
 
-        The PDQ says no more than that the leading pictures are the same; a match of another part needs the same bytes.
-        """
-        is_by_leading = all(
-            match.stage is MatchStage.FINGERPRINT and match.view == WHOLE_VIEW and match.frame_shares is None
-            for match in self.matches
+    @property
+    def shows_entries(self) -> bool:
+        """Whether it surely shows the picture of every entry it matches: as a whole, or as the check confirmed."""
+        return all(
+            _is_of_leading(match) if match.evidence is None else match.evidence.is_same for match in self.matches
         )
-        return file.codes if is_by_leading else (file.sha256,)
+
+
+def _is_of_leading(match: Match) -> bool:
+    return match.stage is MatchStage.FINGERPRINT and match.view == WHOLE_VIEW and match.frame_shares is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +79,14 @@ class Joining:
         at: when.
         undo: how long the actions of an item that follows a decision wait, at least.
         followed: what a decision of a purpose causes for each item; None where new items do not follow it.
+        of_entries: the decisions that every sure copy of their entries follows, not copies of their files alone.
         once: the actions that are not done a second time to an item.
     """
 
     at: datetime
     undo: timedelta
     followed: Callable[[Purpose, DecisionKind], Sequence[ActionKind] | None]
+    of_entries: Collection[DecisionKind]
     once: Collection[ActionKind]
 
 
@@ -172,9 +178,7 @@ class _Batch:
     def _choose(self) -> None:
         """The case of each: one that has its file, else that of its cluster or of an entry it matches, or a new one."""
         self._before = self._cases_of({key for each in self._found for key in _keys_of(each)})
-        followed = [kind for kind in DecisionKind if self._joining.followed(self._purpose, kind) is not None]
-        codes = {code for each in self._found for code in self._codes_of(each)}
-        self._holding = holding_cases(self._connection, self._purpose, codes, followed)
+        self._holding = self._cases_with_files()
         for case in locked_cases(self._connection, set(self._before.values()).union(*self._holding.values())):
             self._targets[case.id] = _Target(case, is_new=False)
         self._case_of = dict(self._before)
@@ -190,9 +194,24 @@ class _Batch:
                     self._case_of[key] = target.case.id
             target.members.append(each)
 
+    def _cases_with_files(self) -> Mapping[bytes, set[str]]:
+        """The cases that take more of the items' files, by their codes."""
+        followed = [kind for kind in DecisionKind if self._joining.followed(self._purpose, kind) is not None]
+        codes = {code for each in self._found for code in self._codes_of(each)}
+        holding = holding_cases(self._connection, self._purpose, codes, followed)
+        # What no case holds may be a file of one encoded anew.
+        new = [each for each in self._found if not any(code in holding for code in self._codes_of(each))]
+        pdqs = {code for each in new for code in self._codes_of(each)[1:]}
+        entry_ids = {match.entry_id for each in new for match in each.matches}
+        return {**holding, **cases_of_near(self._connection, self._purpose, pdqs, entry_ids, followed)}
+
     def _codes_of(self, found: Found) -> tuple[bytes, ...]:
+        """The SHA-256 of the item's file, and the PDQ where that tells which picture matched."""
         file = self._files.get(found.item.screening_id)
-        return () if file is None else found.codes(file)
+        if file is None:
+            return ()
+        pdq = found.pdq(file)
+        return (file.sha256,) if pdq is None else (file.sha256, pdq)
 
     def _with_file(self, found: Found) -> list[_Target]:
         """The cases that hold the item's file: those where somebody is about to look, then what was decided last."""
@@ -205,14 +224,16 @@ class _Batch:
     def _takes(self, target: _Target, found: Found) -> bool:
         """Whether an item may join: an open case takes all, a decided one copies of what its decision was about.
 
-        Such a copy is a file that the case has, and matches nothing that was not weighed when it was decided: as a
-        decided case takes nothing else, its files and entries are still those of its decision.
+        Such a copy is a file that the case has or, where the decision holds for the entries, surely shows them. It
+        matches nothing that was not weighed when the case was decided: as a decided case takes nothing else, its
+        entries are still those of its decision.
         """
         decision = target.case.decision
         if target.is_open or decision is None:
             return True
+        has_file = any(target.case.id in self._holding.get(code, ()) for code in self._codes_of(found))
         return (
-            any(target.case.id in self._holding.get(code, ()) for code in self._codes_of(found))
+            (has_file or (decision in self._joining.of_entries and found.shows_entries))
             and {match.entry_id for match in found.matches} <= {entry_id for _, entry_id in target.case.entries}
             and all(match.bank_id in self._following for match in found.matches)
             and self._joining.followed(self._purpose, decision) is not None
@@ -298,10 +319,19 @@ class _Batch:
                 rows.append(self._row(case_id, each))
         if rows:
             self._connection.execute(insert(schema.case_items), rows)
-        files = self._files
-        held = [(case_id, files[each.item.screening_id]) for case_id, each in pairs if each.item.screening_id in files]
-        add_files(self._connection, held)
+        self._add_files(chosen)
         return new
+
+    def _add_files(self, chosen: Sequence[_Target]) -> None:
+        """Note the files that somebody is about to look at; what follows a decision is no measure for what comes."""
+        held = [
+            (target.case.id, self._files[each.item.screening_id])
+            for target in chosen
+            if target.is_open
+            for each in target.members
+            if each.item.screening_id in self._files
+        ]
+        add_files(self._connection, held)
 
     def _row(self, case_id: str, found: Found) -> dict[str, Any]:
         item, file = found.item, self._files.get(found.item.screening_id)

@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from baken.cases import Case, CaseState, DecisionKind, EventKind, Signal
 from baken.model import Visibility
@@ -66,6 +67,11 @@ class CaseRankRows:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        dialect_insert = sqlite.insert if database.is_sqlite else postgresql.insert
+        ranking: Any = dialect_insert(schema.case_ranking)
+        self._upsert = ranking.on_conflict_do_update(
+            index_elements=[_RANKING.id], set_={"weights": ranking.excluded.weights}
+        )
 
     def weights(self) -> str | None:
         """The weights by which the cases are ranked; None when they never were."""
@@ -73,12 +79,10 @@ class CaseRankRows:
             return connection.execute(select(_RANKING.weights).where(_RANKING.id == 1)).scalar_one_or_none()
 
     def set_weights(self, weights: str) -> None:
-        """Have every undecided case ranked anew, by these weights."""
+        """Have every undecided case ranked anew, by these weights; several processes may, when all of them start."""
         self.mark_all()
         with self._database.write() as connection:
-            changed = update(schema.case_ranking).where(_RANKING.id == 1).values(weights=weights)
-            if not connection.execute(changed).rowcount:
-                connection.execute(insert(schema.case_ranking).values(id=1, weights=weights))
+            connection.execute(self._upsert, {"id": 1, "weights": weights})
 
     def mark_all(self) -> None:
         """Have every undecided case ranked anew; some at a time, so that nobody waits long to write."""

@@ -203,7 +203,7 @@ def kept_of(connection: Connection, entry_ids: Collection[int]) -> Kept:
 
 
 def kept_counts(database: Database, bank_id: int) -> KeptCounts:
-    """How many entries of a bank have what; see `Store.kept_counts`."""
+    """How many entries of a bank have what; see `KeptRows.counts`."""
     with database.read() as connection:
 
         def count(table: Table, what: ColumnElement[int]) -> int:
@@ -219,13 +219,13 @@ def kept_counts(database: Database, bank_id: int) -> KeptCounts:
 
 
 def has_keypoints(database: Database) -> bool:
-    """Whether there is any row of keypoints; see `Store.has_keypoints`."""
+    """Whether there is any row of keypoints; see `KeptRows.has_keypoints`."""
     with database.read() as connection:
         return connection.execute(select(_KEYPOINTS.entry_id).limit(1)).first() is not None
 
 
 def sample_of_keypoints(database: Database, limit: int) -> list[int]:
-    """Entries with keypoints, the oldest and the newest; see `Store.sample_of_keypoints`."""
+    """Entries with keypoints, the oldest and the newest; see `KeptRows.sample_of_keypoints`."""
     ids = select(_KEYPOINTS.entry_id).limit(page_limit(limit))
     with database.read() as connection:
         oldest = connection.execute(ids.order_by(_KEYPOINTS.entry_id)).scalars().all()
@@ -234,14 +234,14 @@ def sample_of_keypoints(database: Database, limit: int) -> list[int]:
 
 
 def keypoint_entries(database: Database, after_id: int, limit: int) -> list[int]:
-    """A page of entries with keypoints; see `Store.keypoint_entries`."""
+    """A page of entries with keypoints; see `KeptRows.keypoint_entries`."""
     query = select(_KEYPOINTS.entry_id).where(_KEYPOINTS.entry_id > cursor_id(after_id)).order_by(_KEYPOINTS.entry_id)
     with database.read() as connection:
         return list(connection.execute(query.limit(page_limit(limit))).scalars())
 
 
 def reseal_keypoints(database: Database, resealed: Mapping[int, tuple[bytes, bytes]]) -> int:
-    """Put other bytes in place of sealed ones; see `Store.reseal_keypoints`."""
+    """Put other bytes in place of sealed ones; see `KeptRows.reseal_keypoints`."""
     is_unchanged = and_(_KEYPOINTS.entry_id == bindparam("id"), _KEYPOINTS.sealed == bindparam("before"))
     statement = update(schema.entry_keypoints).where(is_unchanged).values(sealed=bindparam("after"))
     with database.write() as connection:

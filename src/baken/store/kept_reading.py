@@ -74,7 +74,7 @@ class KeptViews:
 def active_views(
     database: Database, *, first_entry_id: int, last_entry_id: int | None, chunk: int
 ) -> Iterator[ViewChunk]:
-    """Views that may match, in chunks; see `Store.active_views`."""
+    """Views that may match, in chunks; see `KeptRows.active_views`."""
     query = select(_VIEWS.entry_id, _VIEWS.bank_id, _VIEWS.numbers, _VIEWS.codes)
     for rows in _active(
         database, query, schema.entry_views, first_entry_id=first_entry_id, last_entry_id=last_entry_id, chunk=chunk
@@ -93,7 +93,7 @@ def active_views(
 def active_vectors(
     database: Database, model_sha256: bytes, *, first_entry_id: int, last_entry_id: int | None, chunk: int
 ) -> Iterator[VectorChunk]:
-    """Vectors of one network that may match, in chunks; see `Store.active_vectors`."""
+    """Vectors of one network that may match, in chunks; see `KeptRows.active_vectors`."""
     columns = select(_VECTORS.entry_id, _VECTORS.bank_id, _VECTORS.views, _VECTORS.components)
     query = columns.where(_VECTORS.model_sha256 == model_sha256)
     for rows in _active(
@@ -113,7 +113,7 @@ def active_vectors(
 
 
 def entry_views_of(database: Database, entry_ids: Collection[int]) -> dict[int, KeptViews]:
-    """The views of entries; see `Store.entry_views_of`."""
+    """The views of entries; see `KeptRows.entry_views_of`."""
     found: dict[int, KeptViews] = {}
     with database.read() as connection:
         for ids in parts_of(entry_ids):
@@ -128,7 +128,7 @@ def entry_views_of(database: Database, entry_ids: Collection[int]) -> dict[int, 
 
 
 def vectors_of(database: Database, entry_ids: Collection[int], model_sha256: bytes) -> dict[int, Vectors]:
-    """The vectors of entries; see `Store.vectors_of`."""
+    """The vectors of entries; see `KeptRows.vectors_of`."""
     found: dict[int, Vectors] = {}
     with database.read() as connection:
         for ids in parts_of(entry_ids):
@@ -145,7 +145,7 @@ def vectors_of(database: Database, entry_ids: Collection[int], model_sha256: byt
 
 
 def codes_of(database: Database, kind: FingerprintKind, entry_ids: Collection[int]) -> dict[int, bytes]:
-    """The fingerprints of entries; see `Store.codes_of`."""
+    """The fingerprints of entries; see `KeptRows.codes_of`."""
     found: dict[int, bytes] = {}
     with database.read() as connection:
         for ids in parts_of(entry_ids):
@@ -155,7 +155,7 @@ def codes_of(database: Database, kind: FingerprintKind, entry_ids: Collection[in
 
 
 def keypoints_of(database: Database, entry_ids: Collection[int]) -> dict[int, Sealed]:
-    """The sealed keypoints of entries; see `Store.keypoints_of`."""
+    """The sealed keypoints of entries; see `KeptRows.keypoints_of`."""
     found: dict[int, Sealed] = {}
     columns = [_KEYPOINTS.entry_id, _KEYPOINTS.bank_id, _KEYPOINTS.sealed, _CODES.value]
     is_file = and_(_CODES.kind == FingerprintKind.SHA256.value, _CODES.entry_id == _KEYPOINTS.entry_id)

@@ -90,14 +90,15 @@ case_entries = Table(
 )
 Index("case_entries_entry", case_entries.c.entry_id, case_entries.c.case_id)
 
-# The files that a case's items are, each by the SHA-256 of its bytes and by the PDQ of its picture: what follows the
-# decision of a case is one of them.
+# The files that a case's items were before it was decided, each by the SHA-256 of its bytes and by the PDQ of its
+# picture: what follows the decision of a case is measured by them.
 case_files = Table(
     "case_files",
     metadata,
     Column("code", LargeBinary, primary_key=True),
     Column("case_id", Text, ForeignKey("cases.id"), primary_key=True),
 )
+Index("case_files_case", case_files.c.case_id)
 
 # What leads a match to the case it belongs to: the cluster of its picture, or the entry it matched.
 case_keys = Table(

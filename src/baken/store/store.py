@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
 
 from sqlalchemy import text
 
-from baken.copies import Vectors, ViewSet
+from baken.copies import ViewSet
 from baken.errors import StoreError
 from baken.flood import DEFAULT_FLOOD_LIMITS, FloodFacts, FloodLimits
 from baken.model import (
@@ -29,11 +29,9 @@ from baken.model import (
     Screening,
     Verdict,
 )
-from baken.sealing import Sealed
-from baken.store import asking, changes, flood_breaker, kept_reading, migrate
+from baken.store import asking, changes, flood_breaker, migrate
 from baken.store import banks as bank_rows
 from baken.store import entries as entry_rows
-from baken.store import kept as kept_rows
 from baken.store import keys as key_rows
 from baken.store import notices as notice_rows
 from baken.store import screenings as screening_rows
@@ -53,8 +51,8 @@ from baken.store.engine import Database
 from baken.store.entries import AddedEntries, CodeChunk, Finder
 from baken.store.failures import not_initialised
 from baken.store.identities import IdentityRows
-from baken.store.kept import KeptCounts
-from baken.store.kept_reading import KeptViews, VectorChunk, ViewChunk
+from baken.store.kept import forget_unkept_keypoints
+from baken.store.kept_rows import KeptRows
 from baken.store.people import PeopleRows
 from baken.store.queues import QueueRows
 from baken.store.recorder import Recorder
@@ -87,6 +85,7 @@ class Store:
         case_search: cases by what names them.
         case_accounts: what is known of the platform's accounts.
         saved_views: queues that people keep under a name.
+        kept: what is kept of banked pictures beside their fingerprints.
         scans: how far the scans of back catalogues are.
         audit: what was done, by whom.
         people: accounts of people who sign in.
@@ -112,6 +111,7 @@ class Store:
         self.case_search = CaseSearchRows(database)
         self.case_accounts = CaseAccountRows(database)
         self.saved_views = SavedViewRows(database)
+        self.kept = KeptRows(database)
         self.scans = ScanRows(database, remembers=remembers)
         self.audit = AuditRows(database)
         self.people = PeopleRows(database)
@@ -163,7 +163,7 @@ class Store:
         database = Database(parse_address(url), busy_timeout_seconds=busy_timeout_seconds, may_create=True)
         try:
             migrate.initialise(database)
-            kept_rows.forget_unkept_keypoints(database)  # left by a process that was killed while it deleted them
+            forget_unkept_keypoints(database)  # left by a process that was killed while it deleted them
         finally:
             database.close()
         return cls.open(url, busy_timeout_seconds=busy_timeout_seconds, remembers=remembers)
@@ -469,66 +469,6 @@ class Store:
         return entry_rows.active_codes(
             self._database, kind, first_entry_id=first_entry_id, last_entry_id=last_entry_id, chunk=chunk
         )
-
-    # What is kept of pictures
-
-    def kept_counts(self, bank_id: int) -> KeptCounts:
-        """How many entries of the bank have views, vectors and keypoints."""
-        return kept_rows.kept_counts(self._database, bank_id)
-
-    def active_views(
-        self, *, first_entry_id: int = 1, last_entry_id: int | None = None, chunk: int = 100_000
-    ) -> Iterator[ViewChunk]:
-        """Views of active entries in banks that are active or paused, by rising entry id; like `active_codes`.
-
-        At most `chunk` views are held at once, or one entry's; an entry never stands in two chunks.
-        """
-        return kept_reading.active_views(
-            self._database, first_entry_id=first_entry_id, last_entry_id=last_entry_id, chunk=chunk
-        )
-
-    def active_vectors(
-        self, model_sha256: bytes, *, first_entry_id: int = 1, last_entry_id: int | None = None, chunk: int = 100_000
-    ) -> Iterator[VectorChunk]:
-        """Vectors that the network with this checksum made; otherwise like `active_views`."""
-        return kept_reading.active_vectors(
-            self._database, model_sha256, first_entry_id=first_entry_id, last_entry_id=last_entry_id, chunk=chunk
-        )
-
-    def entry_views_of(self, entry_ids: Collection[int]) -> dict[int, KeptViews]:
-        """The views of those of the entries that have any, whatever their state, with the size of their pictures."""
-        return kept_reading.entry_views_of(self._database, entry_ids)
-
-    def vectors_of(self, entry_ids: Collection[int], model_sha256: bytes) -> dict[int, Vectors]:
-        """The vectors that the network with this checksum made of those of the entries that have any, likewise."""
-        return kept_reading.vectors_of(self._database, entry_ids, model_sha256)
-
-    def codes_of(self, kind: FingerprintKind, entry_ids: Collection[int]) -> dict[int, bytes]:
-        """The fingerprints of one kind of those of the entries that have one, whatever their state."""
-        return kept_reading.codes_of(self._database, kind, entry_ids)
-
-    def keypoints_of(self, entry_ids: Collection[int]) -> dict[int, Sealed]:
-        """The keypoints, as `Sealer.open` takes them, of those of the entries whose bank keeps them."""
-        return kept_reading.keypoints_of(self._database, entry_ids)
-
-    def has_keypoints(self) -> bool:
-        """Whether any bank has keypoints, those included that are no longer read."""
-        return kept_rows.has_keypoints(self._database)
-
-    def sample_of_keypoints(self, limit: int) -> list[int]:
-        """Some entries that have keypoints: the `limit` oldest and the `limit` newest."""
-        return kept_rows.sample_of_keypoints(self._database, limit)
-
-    def keypoint_entries(self, *, after_id: int = 0, limit: int = 100) -> list[int]:
-        """Entries that have keypoints, those after `after_id` in the order of their ids, at most `limit`."""
-        return kept_rows.keypoint_entries(self._database, after_id, limit)
-
-    def reseal_keypoints(self, resealed: Mapping[int, tuple[bytes, bytes]]) -> int:
-        """Replace the sealed bytes of entries, given as before and after, where they are still those before.
-
-        In one transaction; returns how many were replaced. Followers need not know: what is sealed is the same.
-        """
-        return kept_rows.reseal_keypoints(self._database, resealed)
 
     # Keys
 

@@ -136,7 +136,7 @@ class Banks:
 
         def work() -> wire.Bank:
             bank = self._store.bank(name)
-            kept = self._store.kept_counts(bank.id)
+            kept = self._store.kept.counts(bank.id)
             counts = wire.KeptCounts(kept.views, kept.vectors, kept.keypoints)
             return wire.bank(bank, self._store.bank_counts(bank.id), counts)
 

@@ -107,7 +107,7 @@ class Screenings:
         return Response(drawing, media_type="image/svg+xml", headers=headers)
 
     def _drawn(self, screening_id: str, number: int) -> str:
-        return candidates.overlay(self._service.baken.store, self._recorded(screening_id), number)
+        return candidates.overlay(self._service.baken.store.kept, self._recorded(screening_id), number)
 
     def _recorded(self, screening_id: str) -> Screening:
         if len(screening_id) > 64 or "\0" in screening_id:  # noqa: PLR2004 - twice the length of any id

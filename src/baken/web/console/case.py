@@ -172,7 +172,8 @@ class CasePages:
         if match is None:
             raise NotFoundError("the item has no such match", hint="Open the drawing from the page of the case.")
         screened = self._store.screening(item.screening_id).fingerprints
-        return candidates.overlay_of(self._store, match, screened, drawing_words(match, translator(visit.language)))
+        words = drawing_words(match, translator(visit.language))
+        return candidates.overlay_of(self._store.kept, match, screened, words)
 
     async def _say(self, visit: Visit, step: str, take: Callable[[User, str, str], object]) -> Response:
         """Take a step that needs words alone."""

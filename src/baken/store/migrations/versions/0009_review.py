@@ -46,7 +46,10 @@ def upgrade() -> None:
     """Make columns and tables; cases that are there begin their life with the event that opened them."""
     op.add_column("banks", sa.Column("follows_decisions", sa.Boolean(), nullable=False, server_default=sa.true()))
     _widen_cases()
-    _make_case_tables()
+    _make_matched()
+    _make_events()
+    _make_actions()
+    _make_queues()
     _make_looking()
     _make_identities()
 
@@ -101,12 +104,9 @@ def _widen_cases() -> None:
     op.create_index("seen_items_account_ref", "seen_items", ["account_ref", "screening_id"])
 
 
-def _make_case_tables() -> None:
-    op.create_table(
-        "case_ranking",
-        sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False),
-        _needed("weights", sa.Text()),
-    )
+def _make_matched() -> None:
+    """What the items of a case match, and by what further ones are led to it."""
+    op.create_table("case_queue", _own_id(), _needed("screening_id", sa.Text()))
     op.create_table("case_banks", _of("banks", "bank_id", is_key=True), _of("cases", "case_id", is_key=True))
     op.create_index("case_banks_case", "case_banks", ["case_id"])
     op.execute(
@@ -122,12 +122,16 @@ def _make_case_tables() -> None:
     op.create_table(
         "case_files", sa.Column("code", sa.LargeBinary(), primary_key=True), _of("cases", "case_id", is_key=True)
     )
+    op.create_index("case_files_case", "case_files", ["case_id"])
     items = "case_items JOIN screenings ON screenings.id = case_items.screening_id"
     op.execute(
         f"INSERT INTO case_files (code, case_id) SELECT screenings.sha256, case_items.case_id FROM {items}"  # noqa: S608
         f" UNION SELECT screenings.pdq, case_items.case_id FROM {items}"
         " WHERE screenings.pdq IS NOT NULL AND screenings.unscreenable_reason IS NULL"
     )
+
+
+def _make_events() -> None:
     op.create_table(
         "case_events",
         _own_id(),
@@ -146,7 +150,9 @@ def _make_case_tables() -> None:
         " SELECT id, 1, opened_at, 'opened', 'baken', '{}' FROM cases ORDER BY id"
     )
     op.execute("UPDATE cases SET event_count = 1, awaits = 'first'")
-    op.create_table("case_queue", _own_id(), _needed("screening_id", sa.Text()))
+
+
+def _make_actions() -> None:
     op.create_table(
         "case_actions",
         _own_id(),
@@ -169,6 +175,14 @@ def _make_case_tables() -> None:
         ["case_id", "id"],
         sqlite_where=is_pending,
         postgresql_where=is_pending,
+    )
+
+
+def _make_queues() -> None:
+    op.create_table(
+        "case_ranking",
+        sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False),
+        _needed("weights", sa.Text()),
     )
     op.create_table(
         "saved_views",
