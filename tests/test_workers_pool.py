@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,12 @@ def test_a_worker_answers_more_jobs_than_it_keeps():
         for asked in (jobs, jobs, list(reversed(jobs)), jobs[:2] * 3):
             assert [pool.run(job, 1000) for job in asked] == [1000 + job.number for job in asked]
         assert pool.counts["started"] == 1
+
+
+def test_jobs_with_parts_of_their_arguments_answer_what_each_promises():
+    with WorkerPool(1) as pool:
+        assert isinstance(pool.run(partial(worker_jobs.pid_with_memory, size_bytes=1), 0), int)
+        assert pool.run(partial(worker_jobs.size_and_process_id), b"four")[0] == 4
 
 
 def test_a_file_behind_one_that_hangs_is_not_kept_waiting():

@@ -31,11 +31,9 @@ class AnswerDecoder:
         Raises:
             TypeError: the job does not say what it gives, or gives what is not plain.
         """
-        called = job.func if isinstance(job, functools.partial) else job
-        function = called if hasattr(called, "__code__") else type(called).__call__
-        promised = typing.get_type_hints(function)
+        promised = typing.get_type_hints(function_of(job))
         if "return" not in promised:
-            message = f"the job {called!r} does not say what it gives, expected an annotation of its result"
+            message = f"the job {job!r} does not say what it gives, expected an annotation of its result"
             raise TypeError(message)
         self._decoder = msgspec.msgpack.Decoder(promised["return"], dec_hook=_array)
 
@@ -46,6 +44,12 @@ class AnswerDecoder:
             ValueError: the bytes are no such result.
         """
         return self._decoder.decode(answer)
+
+
+def function_of(job: Callable[..., Any]) -> Callable[..., Any]:
+    """The function that runs when a job is called: the same for all jobs whose answers are of one type."""
+    called = job.func if isinstance(job, functools.partial) else job
+    return called if hasattr(called, "__code__") else type(called).__call__
 
 
 def encode(result: object) -> bytes:

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 from baken.errors import NotReadyError
-from baken.workers_answers import AnswerDecoder
+from baken.workers_answers import AnswerDecoder, function_of
 from baken.workers_orders import Orders
 from baken.workers_process import Item, ItemFailed, Loss, WorkerLost, WorkerProcess
 
@@ -224,7 +224,7 @@ class WorkerPool:
         return named
 
     def _decoder_of(self, job: Callable[[T], R]) -> AnswerDecoder:
-        key = job if hasattr(job, "__code__") else type(job)
+        key = function_of(job)
         decoder = self._decoders.get(key)
         if decoder is None:
             decoder = self._decoders[key] = AnswerDecoder(job)
