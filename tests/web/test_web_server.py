@@ -228,6 +228,8 @@ def test_sigterm_finishes_the_request_that_is_under_way(serve: Serve) -> None:
 
 def test_two_workers_share_one_address(serve: Serve) -> None:
     server = serve(workers=2, max_lookups=3)
+    while server.log().count("index_loaded") < 2:  # until then a worker answers 503, as it must
+        time.sleep(0.01)
     asked = {"fingerprints": [{"kind": "pdq", "value": PDQ}]}
     for _ in range(10):
         with server.client() as client:
