@@ -102,7 +102,8 @@ def test_a_match_is_found_claimed_looked_at_decided_by_two_and_undone(
     seen = bob.open(path(case))
     expect(seen.locator(".case-state")).to_contain_text("A first decision is given.")
     expect(seen.locator("body")).not_to_contain_text("Confirmed: Unlawful")
-    expect(seen.locator("#life")).to_contain_text("Picture looked at, level 1 · alice")
+    seen.get_by_text("Seen by").click()
+    expect(seen.get_by_role("row", name="alice")).to_contain_text("1")
     decide(seen, "confirmed", "facts_suffice", "unlawful")
     expect(seen.locator(".case-state")).to_contain_text("Decided")
     assert site.case(case).decision is DecisionKind.CONFIRMED

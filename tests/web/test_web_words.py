@@ -18,14 +18,11 @@ from baken.cases import (
     CaseState,
     DecisionKind,
     EventKind,
-    Level,
     MatchOrigin,
     Refusal,
-    Reveal,
 )
 from baken.copies import Evidence, FrameRef, FrameShares, MatchStage, Region, View, ViewKind
 from baken.errors import InvalidValueError
-from baken.looking import SeenBy
 from baken.model import FingerprintKind, Match, Purpose, Transform, Verdict, Visibility
 from baken.web.console import reasons, words
 from baken.web.console.facts import entry_facts, match_in_short
@@ -130,7 +127,7 @@ def test_a_reason_is_kept_as_a_code_and_shown_in_every_language():
             reasons.joined(code, own)
 
 
-def test_what_happened_is_told_with_names_reasons_and_looks():
+def test_what_happened_is_told_with_names_and_reasons():
     life = LifeWords("en", {"usr_1": "alice"}, {"rules": "Against our rules"})
     joined = [CaseEvent("case", seq, NOW, EventKind.JOINED, "baken", {"items": 3, "accounts": 1}) for seq in (2, 3)]
     note = CaseEvent("case", 4, NOW, EventKind.NOTED, "user:usr_1", {"text": "look at the wall"})
@@ -148,9 +145,6 @@ def test_what_happened_is_told_with_names_reasons_and_looks():
         ("New copies followed the decision", "", ("6 items, 2 new accounts",)),
         ("Decided", "user:usr_2", ("You see it when you have given your own decision.",)),
     ]
-    reveal = Reveal(1, "usr_1", "case", "scr_1", Level.CLEARER, Purpose.WATCH, "to compare", NOW, NOW, 7.4)
-    look = life.look(SeenBy(reveal, "alice"))
-    assert (look.what, look.lines) == ("Picture looked at, level 2", ("to compare", "7 seconds on the screen"))
 
 
 @pytest.mark.parametrize("kind", EventKind)

@@ -7,16 +7,18 @@ in another process is refused. Open the store in each worker, after it was forke
 from __future__ import annotations
 
 import os
+import select
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from baken.errors import SettingError, StoreError
 from baken.store.address import Address
@@ -25,6 +27,7 @@ from baken.store.failures import in_process_busy, translated
 _POOL_SIZE = 8
 _POOL_OVERFLOW = 24
 _CONNECT_TIMEOUT_SECONDS = 10
+_ASKED_AFTER_IDLE_SECONDS = 5.0
 
 
 class Database:
@@ -111,14 +114,44 @@ def _make_engine(database: Database) -> Engine:
         pool_size=_POOL_SIZE,
         max_overflow=_POOL_OVERFLOW,
         pool_timeout=database.busy_timeout_seconds,
-        # A PostgreSQL server may have gone away and come back; a file has not.
-        pool_pre_ping=not database.is_sqlite,
         # Rows hold captions and references of people: they have no place in error messages.
         hide_parameters=True,
     )
     if database.is_sqlite:
         event.listen(engine, "begin", _begin_immediate)
+    else:
+        _replace_lost(engine, database.driver_error)
     return engine
+
+
+def _replace_lost(engine: Engine, driver_error: type[Exception]) -> None:
+    """Have a connection made anew whose server went away, as servers do; a file has not.
+
+    SQLAlchemy's own `pool_pre_ping` asks the server before every read, and a page has dozens. A server that ends or
+    restarts closes its connections, which shows without asking; what the network drops silently was idle for long.
+    """
+
+    def note_idle(_: object, record: ConnectionPoolEntry) -> None:
+        record.info["idle_since"] = time.monotonic()
+
+    def check(connection: Any, record: ConnectionPoolEntry, _: object) -> None:  # noqa: ANN401 - psycopg is optional
+        now = time.monotonic()
+        try:
+            if _has_news(connection.fileno()) or now - record.info.get("idle_since", now) > _ASKED_AFTER_IDLE_SECONDS:
+                connection.execute("SELECT 1")
+                connection.rollback()
+        except driver_error as error:
+            raise DisconnectionError("the server closed it") from error
+
+    event.listen(engine, "checkin", note_idle)
+    event.listen(engine, "checkout", check)
+
+
+def _has_news(descriptor: int) -> bool:
+    """Whether a socket can be read, or is closed; `select` would refuse the descriptors of a busy server."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _begin_immediate(connection: Connection) -> None:

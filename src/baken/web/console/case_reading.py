@@ -9,16 +9,16 @@ from baken.accounts import User
 from baken.assemble import Baken
 from baken.case_rules import CROWD_EVENTS
 from baken.case_steps import CaseStanding, CaseStep
-from baken.cases import Case, CaseEvent, CaseItem, EventKind
+from baken.cases import Case, CaseItem, EventKind
 from baken.errors import NotFoundError
-from baken.looking import Looking, SeenBy
+from baken.looking import Looking
 from baken.permissions import Action, may
 from baken.review import MAX_SHOWN_JOININGS
 from baken.web.console.case_forms import Asked, path_of, unreached_is_absent
 from baken.web.console.case_lists import list_values
 from baken.web.console.case_view import CaseView, CaseWords, Trail
 from baken.web.console.facts import entry_facts
-from baken.web.console.life import LifeStep, LifeWords, joins_together
+from baken.web.console.life import joins_together
 from baken.web.console.looking import LookReader
 from baken.web.console.queue import address_of
 from baken.web.console.texts import translator
@@ -59,7 +59,7 @@ class CaseReader:
         disputed = {event.facts["entry_id"] for event in events if event.kind is EventKind.DISPUTED}
         looked = self._looked(user, case_id, asked, first)
         look = None if looked is None else self._looks.part(user, case, looked, asked, language)
-        steps = _life(events, () if look is None else look.seen.looks, words.life)
+        steps = [words.life.step(event) for event in joins_together(events)]
         joining_count = sum(event.kind in CROWD_EVENTS for event in events)
         view = CaseView(
             case=case,
@@ -128,13 +128,6 @@ class CaseReader:
             None if before is None else onward.address(before),
             None if after is None else onward.address(after),
         )
-
-
-def _life(events: list[CaseEvent], seen: Iterable[SeenBy], words: LifeWords) -> list[LifeStep]:
-    """What happened, the latest last; with the looks at pictures, for those who may know of them."""
-    steps = [words.step(event) for event in joins_together(events)]
-    steps += [words.look(each) for each in seen]
-    return sorted(steps, key=lambda step: step.at)
 
 
 def _colleagues(people: Iterable[User], user: User, case: Case) -> dict[str, str]:

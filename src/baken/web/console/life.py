@@ -9,7 +9,6 @@ from datetime import datetime
 from baken.audit import ACTOR
 from baken.case_rules import CROWD_EVENTS
 from baken.cases import Awaits, CaseEvent, DecisionKind, EventKind
-from baken.looking import SeenBy
 from baken.web.console.reasons import reason_words
 from baken.web.console.texts import Count, Translate, counter, fill, translator, when
 from baken.web.console.words import awaits_names, decision_names, event_names
@@ -45,26 +44,18 @@ class LifeWords:
         self._language = language
         self._: Translate = translator(language)
         self._n: Count = counter(language)
+        self._event_names = event_names(self._)
         self._names = names
         self._categories = categories
 
     def step(self, event: CaseEvent) -> LifeStep:
         """An event as it is shown."""
-        what = event_names(self._)[event.kind]
+        what = self._event_names[event.kind]
         if event.kind is EventKind.DECIDED and "kind" in event.facts:
             what = self.decision(event)
         told = _TOLD.get(event.kind)
         lines = () if told is None else tuple(told(self, event))
         return LifeStep(event.at, what, self.who(event.actor), lines)
-
-    def look(self, seen: SeenBy) -> LifeStep:
-        """A look at a picture, as it is shown to who may know of it."""
-        _, _n, reveal = self._, self._n, seen.reveal
-        lines = [] if reveal.reason is None else [reveal.reason]
-        if reveal.shown_seconds is not None:
-            lines.append(_n("%d second on the screen", "%d seconds on the screen", round(reveal.shown_seconds)))
-        what = fill(_("Picture looked at, level {level}"), level=reveal.level.value)
-        return LifeStep(reveal.shown_at, what, seen.name, tuple(lines))
 
     def who(self, actor: str) -> str:
         """Who did something; Baken itself is nobody."""
