@@ -261,6 +261,16 @@ def test_the_page_is_accessible_before_and_after_a_decision_of_many_items(
     alice.check_accessibility()
 
 
+def test_whoever_asks_for_less_motion_sees_nothing_move(visit: Callable[..., Visitor], make_case: Callable[..., Case]):
+    page = visit("alice").open(path(make_case("own_photo")))
+    moving = """() => {
+        document.body.style.color = "red";
+        document.body.offsetWidth;
+        return document.getAnimations().length;
+    }"""
+    assert page.evaluate(moving) == 0
+
+
 def test_the_key_list_names_every_decision(visit: Callable[..., Visitor], make_case: Callable[..., Case]):
     page = visit("alice").open(path(make_case()))
     page.keyboard.press("?")
