@@ -225,7 +225,8 @@ def test_a_larger_radius_finds_no_less():
     assert [len(each.rows) for each in tables] == [len(EDITS) + 1, len(RANDOM_EDITS) + 1]
 
 
-@pytest.mark.timeout(900)  # half a minute of work, in several processes, on whatever else this machine does
+@pytest.mark.long
+@pytest.mark.timeout(900)  # half a minute of both cores, on whatever else this machine does
 def test_a_quick_run_on_drawn_pictures_fills_every_table_of_the_page():
     scenario = SCENARIOS[0]
 
