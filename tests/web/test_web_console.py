@@ -77,6 +77,27 @@ FORMS: dict[str, Action | None] = {
     "/console/exposure/lift": Action.LIFT_EXPOSURE_BUDGETS,
     **{f"/console/cases/{{case_id}}/{step}": Action.DECIDE_CASES for step in CASE_STEPS},
 }
+WAYS_BACK = {
+    "/console/account/password": "/console/account",
+    "/console/account/sessions": "/console/account",
+    "/console/account/recovery-codes": "/console/account",
+    "/console/users/change": "/console/users",
+    "/console/audit/export": "/console/audit",
+    "/console/views": "/console",
+    "/console/views/drop": "/console",
+    "/console/cases/bulk": "/console/cases",
+    "/console/cases/bulk/summary": "/console/cases",
+    "/console/cases/bulk/do": "/console/cases",
+    "/console/cases/bulk/undo": "/console/cases",
+    "/console/cases/{case_id}/look": "/console/cases/{case_id}",
+    "/console/cases/{case_id}/reveals/{reveal_id}/hide": "/console/cases/{case_id}",
+    "/console/exposure/opt-out": "/console/exposure",
+    "/console/exposure/lift": "/console/exposure",
+    "/console/sign-out": "/console",
+    "/console/language": "/console",
+    **{f"/console/cases/{{case_id}}/{step}": "/console/cases/{case_id}" for step in CASE_STEPS},
+}
+"""Where the addresses of forms lead without a form, for whoever is signed in."""
 ASSETS = {"/console/console.css", "/console/baken.js", "/console/htmx.js", "/console/icon.svg"}
 OPEN = {
     "/console/sign-in",
@@ -154,7 +175,7 @@ def test_every_route_of_the_console_is_named_here(sqlite_api: Api):
     console = {(method, path) for method, path in routes if path.startswith("/console") and method != "HEAD"}
     own = {("GET", "/console"), ("POST", "/console/sign-out"), ("POST", "/console/language")}
     own |= {("GET", "/console/provider"), ("GET", PROVIDER_PATH)}  # test_web_provider.py
-    named = {("GET", path) for path in PAGES | BY_NAME} | {("POST", path) for path in FORMS} | own
+    named = {("GET", path) for path in [*PAGES, *BY_NAME, *WAYS_BACK]} | {("POST", path) for path in FORMS} | own
     entrance = {(method, path) for method in ("GET", "POST") for path in OPEN} & console
 
     assert console == named | entrance
@@ -162,7 +183,7 @@ def test_every_route_of_the_console_is_named_here(sqlite_api: Api):
 
 def test_nobody_is_led_to_the_entrance_and_learns_nothing(sqlite_api: Api):
     stranger = Person(sqlite_api)
-    for method, paths in (("GET", ["/console", *PAGES, *BY_NAME]), ("POST", [*FORMS, "/console/sign-out"])):
+    for method, paths in (("GET", ["/console", *PAGES, *BY_NAME, *WAYS_BACK]), ("POST", [*FORMS, "/console/sign-out"])):
         for path in paths:
             answer = stranger.send(method, path, headers={"authorization": f"Bearer {sqlite_api.secret}"})
             assert (answer.status_code, answer.headers["location"]) == (303, "/console/sign-in"), path
@@ -171,6 +192,14 @@ def test_nobody_is_led_to_the_entrance_and_learns_nothing(sqlite_api: Api):
         assert stranger.open(path).status_code == 200
     for path in ("/console/provider", PROVIDER_PATH):  # there is none
         assert stranger.open(path).status_code == 404
+
+
+def test_the_address_of_a_form_leads_to_its_page(alice: Person):
+    for form, page in WAYS_BACK.items():
+        names = {"case_id": "case_1%3Fa%0Ab", "reveal_id": "7"}
+        answer = alice.open(form.format_map(names))
+        assert (answer.status_code, answer.headers["location"]) == (303, page.format_map(names)), form
+        assert answer.content == b""
 
 
 @pytest.mark.parametrize("role", Role)

@@ -11,7 +11,6 @@ from importlib.resources.abc import Traversable
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
 
 from baken.web.routing import PlainRoute
 
@@ -60,7 +59,7 @@ class Assets:
         """Where a page finds an asset as it is now."""
         return f"/console/{name}?v={self._assets[name].digest}"
 
-    def routes(self) -> list[BaseRoute]:
+    def routes(self) -> list[PlainRoute]:
         """A route for each."""
         return [self._route(name, asset) for name, asset in self._assets.items()]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import PurePosixPath
+from urllib.parse import quote
 
 from starlette.requests import Request, cookie_parser
 from starlette.responses import Response
-from starlette.routing import BaseRoute
 from starlette.types import Scope
 
 from baken.assemble import PROVIDER_PATH
@@ -36,6 +37,7 @@ Handler = Callable[[Visit], Awaitable[Response]]
 HOME = "/console/account"
 """Where those begin who see no cases."""
 SECOND_FACTOR = "/console/account/second-factor"
+PICTURE = "/console/cases/{case_id}/reveals/{reveal_id}"
 
 
 class Console:
@@ -53,7 +55,7 @@ class Console:
         self._assets = Assets()
         self._pages = Pages(self._origin, self._assets)
 
-    def routes(self) -> list[BaseRoute]:
+    def routes(self) -> list[PlainRoute]:
         """The routes; they stand outside the API's document."""
         provider_name = None if self._provider is None else self._provider.name
         entrance = Entrance(self._service, self._people, self._pages, provider_name)
@@ -62,7 +64,7 @@ class Console:
         users = Users(self._service, self._people, self._pages, self._provider)
         audit = AuditPages(self._service, self._pages)
         settings = SettingsPage(self._service, self._pages)
-        return [
+        routes = [
             *self._case_routes(),
             *self._one_case_routes(),
             *self._looking_routes(),
@@ -93,8 +95,23 @@ class Console:
             self._route("/console/settings", settings.show, action=Action.CHANGE_SETTINGS),
             self._route("/console/users/change", users.change, posts=True, action=Action.CHANGE_USERS),
         ]
+        return [*routes, *self._ways_back(routes)]
 
-    def _case_routes(self) -> list[BaseRoute]:
+    def _ways_back(self, routes: Iterable[PlainRoute]) -> list[PlainRoute]:
+        """What leads from the address of a form to the nearest page above it.
+
+        An answer to a form, such as "Give a reason.", stands at that address: it is asked for without the form by who
+        opens it again from the address bar, by a browser that opens yesterday's tabs, and by whom the address was sent.
+        """
+        forms = {each.path for each in routes if "POST" in (each.methods or ())}
+        pages = {each.path for each in routes if "GET" in (each.methods or ())}
+        above = pages - {PICTURE}
+        return [
+            self._route(form, _way_to(next(str(page) for page in PurePosixPath(form).parents if str(page) in above)))
+            for form in sorted(forms - pages)
+        ]
+
+    def _case_routes(self) -> list[PlainRoute]:
         queue = QueuePages(self._service, self._pages)
         bulk = Bulk(self._service, self._pages)
         finding = FindingPages(self._service, self._pages)
@@ -110,21 +127,20 @@ class Console:
             self._route("/console/cases/bulk/undo", bulk.undo, posts=True, action=Action.DECIDE_CASES),
         ]
 
-    def _looking_routes(self) -> list[BaseRoute]:
+    def _looking_routes(self) -> list[PlainRoute]:
         pictures = LookingPages(self._service, self._pages)
         exposure = ExposurePages(self._service, self._pages)
         reveal, lift = Action.REVEAL_PICTURES, Action.LIFT_EXPOSURE_BUDGETS
-        picture = "/console/cases/{case_id}/reveals/{reveal_id}"
         return [
             self._route("/console/cases/{case_id}/look", pictures.reveal, posts=True, action=reveal),
-            self._route(picture, pictures.picture, action=reveal),
-            self._route(f"{picture}/hide", pictures.hide, posts=True, action=reveal),
+            self._route(PICTURE, pictures.picture, action=reveal),
+            self._route(f"{PICTURE}/hide", pictures.hide, posts=True, action=reveal),
             self._route("/console/exposure", exposure.show),
             self._route("/console/exposure/opt-out", exposure.opt_out, posts=True),
             self._route("/console/exposure/lift", exposure.lift, posts=True, action=lift),
         ]
 
-    def _one_case_routes(self) -> list[BaseRoute]:
+    def _one_case_routes(self) -> list[PlainRoute]:
         case = CasePages(self._service, self._pages)
         path = "/console/cases/{case_id}"
         drawing = f"{path}/items/{{item_id}}/drawing"
@@ -207,3 +223,13 @@ class Console:
             return await handler(visit)
 
         return PlainRoute(path, answer, methods=["POST" if posts else "GET"], include_in_schema=False)
+
+
+def _way_to(page: str) -> Handler:
+    """Leads to a page, whose parameters are those of the request."""
+
+    async def lead(visit: Visit) -> Response:
+        given = {name: quote(value, safe="") for name, value in visit.request.path_params.items()}
+        return leave_for(visit, page.format_map(given))
+
+    return lead
