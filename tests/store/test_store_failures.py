@@ -10,7 +10,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 from store_samples import add, make_bank, screening
 
-from baken.errors import NotInitialisedError, SettingError, StoreBusyError, StoreError
+from baken.errors import NotInitialisedError, NotReadyError, SettingError, StoreBusyError, StoreError
 from baken.model import FingerprintKind
 from baken.store import Store
 from baken.store.address import parse_address
@@ -271,19 +271,39 @@ def test_a_database_that_does_not_exist_is_to_be_created_first(postgresql_url: s
     assert "createdb" in raised.value.hint
 
 
+def cut_connections(postgresql_url: str) -> None:
+    with create_engine(postgresql_url, poolclass=NullPool).begin() as connection:
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+
+
 def test_connections_cut_by_the_server_are_replaced(postgresql_url: str):
     with Store.initialise(postgresql_url) as store:
         seq = store.head_seq()
         banks = store.banks(include_withdrawn=True)
-        with create_engine(postgresql_url, poolclass=NullPool).begin() as connection:
-            connection.execute(
-                text(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-                )
-            )
+        cut_connections(postgresql_url)
 
         assert store.head_seq() == seq
         assert store.banks(include_withdrawn=True) == banks
         store.record(screening(12345))
         assert store.screening(screening(12345).id) == screening(12345)
+
+
+@pytest.mark.parametrize(("asked_after_seconds", "is_lost"), [(0.0, False), (60.0, True)])
+def test_a_connection_lost_without_a_word_is_found_out_once_it_was_idle(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch, asked_after_seconds: float, is_lost: bool
+):
+    monkeypatch.setattr("baken.store.engine._has_news", lambda _: False)  # the network dropped it, and says nothing
+    monkeypatch.setattr("baken.store.engine._ASKED_AFTER_IDLE_SECONDS", asked_after_seconds)
+    with Store.initialise(postgresql_url) as store:
+        banks = store.banks(include_withdrawn=True)
+        cut_connections(postgresql_url)
+
+        with pytest.raises(NotReadyError) if is_lost else nullcontext():
+            assert store.banks(include_withdrawn=True) == banks
+
+        assert store.banks(include_withdrawn=True) == banks

@@ -103,7 +103,9 @@ def test_a_match_is_found_claimed_looked_at_decided_by_two_and_undone(
     expect(seen.locator(".case-state")).to_contain_text("A first decision is given.")
     expect(seen.locator("body")).not_to_contain_text("Confirmed: Unlawful")
     seen.get_by_text("Seen by").click()
-    expect(seen.get_by_role("row", name="alice")).to_contain_text("1")
+    looks = seen.get_by_role("table").filter(has_text="Level").get_by_role("row", name="alice").get_by_role("cell")
+    expect(looks.nth(0)).to_have_text("alice")
+    expect(looks.nth(1)).to_have_text("1")
     decide(seen, "confirmed", "facts_suffice", "unlawful")
     expect(seen.locator(".case-state")).to_contain_text("Decided")
     assert site.case(case).decision is DecisionKind.CONFIRMED

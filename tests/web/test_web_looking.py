@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -300,7 +301,7 @@ def test_a_picture_is_its_persons_alone_and_only_for_its_case(site: Site):
         for level in ("0", "4", "x", ""):
             alice.take(case.id, "look", screening=screening, level=level)
             assert "Nothing was shown." in alice.text
-        answer = alice.take(case.id, "look", screening=screening, level=1)
+        answer = alice.take(case.id, "look", screening=screening, level=1, reason="to compare")
         [reveal] = reveals(site, case)
         address = f"{path(case)}/reveals/{reveal.id}"
         assert f"reveal={reveal.id}" in answer.headers["location"]
@@ -324,7 +325,7 @@ def test_a_picture_is_its_persons_alone_and_only_for_its_case(site: Site):
     with Reviewer(site, "otto") as otto:
         otto.open(path(case))
         assert "Seen by 1" in otto.text
-        assert "alice" in otto.text
+        assert re.search(r"<td>alice</td><td>1</td>.*<td class=\"num\">0</td><td>to compare</td>", otto.page.text)
 
 
 def test_a_case_out_of_reach_is_none_and_nobody_learns_that_it_is_there(site: Site):
